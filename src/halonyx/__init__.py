@@ -1,0 +1,1 @@
+"""Halonyx: an end-to-end encrypted messenger that people host themselves."""

@@ -1,0 +1,1 @@
+"""The SDK: an account, its contacts and its messages on this machine."""

@@ -1,0 +1,388 @@
+"""The only importer of the cryptography library, and the key-decoding rules it lacks.
+
+Every decoder here refuses what the library accepts but the specification forbids: non-canonical and low-order keys,
+nonces that are not 12 bytes, all-zero shared secrets. Objects that hold a secret never show it in `repr`.
+
+Source: spec/conventions.md, "Primitives"; RFC 5869, 7748, 8032, 9106; FIPS 203, 204; SP 800-38D.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import (
+    MLKEM768PrivateKey,
+    MLKEM768PublicKey,
+    MLKEM1024PrivateKey,
+    MLKEM1024PublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from halonyx.core.errors import AuthenticationFailed, BadKey, BadSignature, Malformed, Misuse
+
+NONCE_SIZE: Final = 12
+TAG_SIZE: Final = 16
+MLDSA65_PUBLIC_SIZE: Final = 1952
+MLDSA65_SIGNATURE_SIZE: Final = 3309
+MLKEM768_PUBLIC_SIZE: Final = 1184
+MLKEM768_CIPHERTEXT_SIZE: Final = 1088
+MLKEM1024_PUBLIC_SIZE: Final = 1568
+MLKEM1024_CIPHERTEXT_SIZE: Final = 1568
+
+FIELD_PRIME: Final = 2**255 - 19
+# y-coordinates of the eight points of small order on edwards25519 (RFC 8032 section 5.1; two points share a y each).
+_SMALL_ORDER_Y: Final = frozenset(
+    {
+        0,
+        1,
+        FIELD_PRIME - 1,
+        int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+        int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+    }
+)
+
+_SHA256: Final = hashes.SHA256()
+
+
+def sha256(data: bytes) -> bytes:
+    """Return SHA-256, 32 bytes (FIPS 180-4)."""
+    return hashlib.sha256(data).digest()
+
+
+def sha512(data: bytes) -> bytes:
+    """Return SHA-512, 64 bytes (FIPS 180-4)."""
+    return hashlib.sha512(data).digest()
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """Return HMAC-SHA-256, 32 bytes (RFC 2104)."""
+    return hmac.digest(key, data, "sha256")
+
+
+def equal(first: bytes, second: bytes) -> bool:
+    """Compare two byte strings in time that depends on their lengths only."""
+    return hmac.compare_digest(first, second)
+
+
+def hkdf(ikm: bytes, info: bytes, size_bytes: int, salt: bytes = b"") -> bytes:
+    """Return HKDF-SHA-256 (RFC 5869).
+
+    Args:
+        ikm: Input keying material.
+        info: Label and context; see `kdf`.
+        size_bytes: 1 to 8,160.
+        salt: Empty means 32 zero bytes, as the RFC says.
+    """
+    return HKDF(_SHA256, size_bytes, salt or None, info).derive(ikm)
+
+
+def argon2id(passphrase: bytes, salt: bytes) -> bytes:
+    """Return 32 bytes by Argon2id with t=3, 64 MiB, p=4 (RFC 9106 section 4, second recommended option).
+
+    Args:
+        passphrase: UTF-8, any length.
+        salt: 16 bytes.
+    """
+    return Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=64 * 1024).derive(passphrase)
+
+
+def aead_seal(key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
+    """Encrypt with AES-256-GCM.
+
+    Args:
+        key: 32 bytes.
+        nonce: 12 bytes, never used twice with one key.
+
+    Returns:
+        Ciphertext and tag: 16 bytes more than the plaintext.
+
+    Raises:
+        Misuse: A key or nonce of another size.
+    """
+    if len(key) != 32 or len(nonce) != NONCE_SIZE:
+        raise Misuse("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
+    return AESGCM(key).encrypt(nonce, plaintext, associated_data)
+
+
+def aead_open(key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes) -> bytes:
+    """Decrypt with AES-256-GCM.
+
+    Raises:
+        AuthenticationFailed: The tag does not verify, or the ciphertext is shorter than a tag.
+        Misuse: A key or nonce of another size.
+    """
+    if len(key) != 32 or len(nonce) != NONCE_SIZE:
+        raise Misuse("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, associated_data)
+    except InvalidTag:
+        raise AuthenticationFailed("authentication tag does not verify") from None
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """X25519 public key, 32 bytes: a canonical u-coordinate.
+
+    Raises:
+        Malformed: Not 32 bytes.
+        BadKey: u >= 2^255-19 or the top bit set, which the library would silently reduce.
+    """
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != 32:
+            raise Malformed(f"X25519 public key must be 32 bytes, got {len(self.raw)}")
+        if self.raw[31] >= 0x7F and int.from_bytes(self.raw, "little") >= FIELD_PRIME:
+            raise BadKey("X25519 public key is not canonical")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """X25519 key pair."""
+
+    public: PublicKey
+    private: X25519PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def from_private(cls, raw: bytes) -> "KeyPair":
+        """Load a pair from the 32 private bytes.
+
+        Raises:
+            Malformed: Not 32 bytes.
+        """
+        if len(raw) != 32:
+            raise Malformed(f"X25519 private key must be 32 bytes, got {len(raw)}")
+        return cls._of(X25519PrivateKey.from_private_bytes(raw))
+
+    @classmethod
+    def generate(cls) -> "KeyPair":
+        """Make a fresh pair from the system's generator."""
+        return cls._of(X25519PrivateKey.generate())
+
+    @classmethod
+    def _of(cls, private: X25519PrivateKey) -> "KeyPair":
+        return cls(PublicKey(private.public_key().public_bytes_raw()), private)
+
+    def private_raw(self) -> bytes:
+        """Return the 32 private bytes, for storage under encryption."""
+        return self.private.private_bytes_raw()
+
+    def exchange(self, theirs: PublicKey) -> bytes:
+        """Return the X25519 shared secret, 32 bytes (RFC 7748 section 6.1).
+
+        Raises:
+            BadKey: The shared secret is all zero: a public key of low order.
+        """
+        try:
+            return self.private.exchange(X25519PublicKey.from_public_bytes(theirs.raw))
+        except ValueError:
+            raise BadKey("X25519 shared secret is all zero") from None
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyKey:
+    """Ed25519 public key, 32 bytes: canonical and not of small order.
+
+    Raises:
+        Malformed: Not 32 bytes.
+        BadKey: Non-canonical, of small order (a signature under such a key fits any message), or not on the curve.
+    """
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != 32:
+            raise Malformed(f"Ed25519 public key must be 32 bytes, got {len(self.raw)}")
+        y = int.from_bytes(self.raw, "little") & (2**255 - 1)
+        if y >= FIELD_PRIME or y in _SMALL_ORDER_Y:
+            raise BadKey("Ed25519 public key is non-canonical or of small order")
+
+    def verify(self, label: bytes, body: bytes, signature: bytes) -> None:
+        """Check a signature over label ‖ 0x00 ‖ body (RFC 8032, pure Ed25519).
+
+        Raises:
+            BadSignature: It does not verify, or is not 64 bytes.
+        """
+        try:
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, label + b"\x00" + body)
+        except (InvalidSignature, ValueError):
+            raise BadSignature("Ed25519 signature does not verify") from None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """Ed25519 private key with its public key."""
+
+    public: VerifyKey
+    private: Ed25519PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> "SigningKey":
+        """Load a key from its 32-byte seed.
+
+        Raises:
+            Malformed: Not 32 bytes.
+        """
+        if len(seed) != 32:
+            raise Malformed(f"Ed25519 seed must be 32 bytes, got {len(seed)}")
+        return cls._of(Ed25519PrivateKey.from_private_bytes(seed))
+
+    @classmethod
+    def generate(cls) -> "SigningKey":
+        """Make a fresh key from the system's generator."""
+        return cls._of(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def _of(cls, private: Ed25519PrivateKey) -> "SigningKey":
+        return cls(VerifyKey(private.public_key().public_bytes_raw()), private)
+
+    def seed(self) -> bytes:
+        """Return the 32-byte seed, for storage under encryption."""
+        return self.private.private_bytes_raw()
+
+    def sign(self, label: bytes, body: bytes) -> bytes:
+        """Sign label ‖ 0x00 ‖ body; 64 bytes."""
+        return self.private.sign(label + b"\x00" + body)
+
+
+@dataclass(frozen=True, slots=True)
+class PostQuantumVerifyKey:
+    """ML-DSA-65 public key, 1,952 bytes.
+
+    Raises:
+        Malformed: Another size.
+    """
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) != MLDSA65_PUBLIC_SIZE:
+            raise Malformed(f"ML-DSA-65 public key must be {MLDSA65_PUBLIC_SIZE} bytes, got {len(self.raw)}")
+
+    def verify(self, label: bytes, body: bytes, signature: bytes) -> None:
+        """Check a signature over the body with the label as context (FIPS 204 section 5.3).
+
+        Raises:
+            BadSignature: It does not verify, or is not 3,309 bytes.
+        """
+        try:
+            MLDSA65PublicKey.from_public_bytes(self.raw).verify(signature, body, label)
+        except (InvalidSignature, ValueError):
+            raise BadSignature("ML-DSA-65 signature does not verify") from None
+
+
+@dataclass(frozen=True, slots=True)
+class PostQuantumSigningKey:
+    """ML-DSA-65 private key with its public key."""
+
+    public: PostQuantumVerifyKey
+    private: MLDSA65PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> "PostQuantumSigningKey":
+        """Load a key from its 32-byte seed.
+
+        Raises:
+            Malformed: Not 32 bytes.
+        """
+        if len(seed) != 32:
+            raise Malformed(f"ML-DSA-65 seed must be 32 bytes, got {len(seed)}")
+        private = MLDSA65PrivateKey.from_seed_bytes(seed)
+        return cls(PostQuantumVerifyKey(private.public_key().public_bytes_raw()), private)
+
+    def sign(self, label: bytes, body: bytes) -> bytes:
+        """Sign the body with the label as context; 3,309 bytes, different every time."""
+        return self.private.sign(body, label)
+
+
+@dataclass(frozen=True, slots=True)
+class KemPublicKey:
+    """ML-KEM public key: 1,184 bytes (ML-KEM-768) or 1,568 (ML-KEM-1024).
+
+    Raises:
+        Malformed: Another size.
+        BadKey: The modulus check of FIPS 203 section 7.2 fails.
+    """
+
+    raw: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.raw) not in (MLKEM768_PUBLIC_SIZE, MLKEM1024_PUBLIC_SIZE):
+            raise Malformed(f"ML-KEM public key must be 1,184 or 1,568 bytes, got {len(self.raw)}")
+        self._load()
+
+    def _load(self) -> MLKEM768PublicKey | MLKEM1024PublicKey:
+        try:
+            if len(self.raw) == MLKEM768_PUBLIC_SIZE:
+                return MLKEM768PublicKey.from_public_bytes(self.raw)
+            return MLKEM1024PublicKey.from_public_bytes(self.raw)
+        except ValueError:
+            raise BadKey("ML-KEM public key is not canonical") from None
+
+    def encapsulate(self) -> tuple[bytes, bytes]:
+        """Return a ciphertext (1,088 or 1,568 bytes) and the 32-byte secret inside, fresh on each call."""
+        shared_secret, ciphertext = self._load().encapsulate()
+        return ciphertext, shared_secret
+
+
+@dataclass(frozen=True, slots=True)
+class KemKeyPair:
+    """ML-KEM-768 or ML-KEM-1024 key pair, kept as its 64-byte seed."""
+
+    public: KemPublicKey
+    private: MLKEM768PrivateKey | MLKEM1024PrivateKey = field(repr=False, compare=False)
+
+    @classmethod
+    def generate_768(cls) -> "KemKeyPair":
+        """Make a fresh ML-KEM-768 pair."""
+        return cls._of(MLKEM768PrivateKey.generate())
+
+    @classmethod
+    def generate_1024(cls) -> "KemKeyPair":
+        """Make a fresh ML-KEM-1024 pair."""
+        return cls._of(MLKEM1024PrivateKey.generate())
+
+    @classmethod
+    def from_seed_768(cls, seed: bytes) -> "KemKeyPair":
+        """Load an ML-KEM-768 pair from its 64-byte seed d ‖ z (Malformed if another size)."""
+        _check_kem_seed(seed)
+        return cls._of(MLKEM768PrivateKey.from_seed_bytes(seed))
+
+    @classmethod
+    def from_seed_1024(cls, seed: bytes) -> "KemKeyPair":
+        """Load an ML-KEM-1024 pair from its 64-byte seed d ‖ z (Malformed if another size)."""
+        _check_kem_seed(seed)
+        return cls._of(MLKEM1024PrivateKey.from_seed_bytes(seed))
+
+    @classmethod
+    def _of(cls, private: MLKEM768PrivateKey | MLKEM1024PrivateKey) -> "KemKeyPair":
+        return cls(KemPublicKey(private.public_key().public_bytes_raw()), private)
+
+    def seed(self) -> bytes:
+        """Return the 64-byte seed, for storage under encryption."""
+        return self.private.private_bytes_raw()
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """Return the 32-byte secret; an altered ciphertext yields another secret, not an error (FIPS 203).
+
+        Raises:
+            Malformed: A ciphertext of the wrong size.
+        """
+        try:
+            return self.private.decapsulate(ciphertext)
+        except ValueError:
+            raise Malformed(f"ML-KEM ciphertext of {len(ciphertext)} bytes") from None
+
+
+def _check_kem_seed(seed: bytes) -> None:
+    if len(seed) != 64:
+        raise Malformed(f"ML-KEM seed must be 64 bytes, got {len(seed)}")

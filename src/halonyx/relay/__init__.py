@@ -1,0 +1,1 @@
+"""The relay: stores sealed envelopes and sealed keys, and hands them out."""

@@ -1,0 +1,1 @@
+"""What clients and relays say to each other; no sockets."""
