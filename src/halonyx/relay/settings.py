@@ -1,0 +1,252 @@
+"""Everything an operator can set: flags, then `HALONYX_…` variables, then one TOML file, then these defaults.
+
+Source: docs/reference/settings.md; bounds from spec/delivery.md, "Bounds".
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+import limits
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from halonyx.core.errors import Misuse
+from halonyx.core.types import DAY, Millis
+from halonyx.wire.rest import RelayLimits
+
+DEFAULT_PORT: Final = 3000
+ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?")
+MAX_ORIGIN: Final = 255
+KIB: Final = 1024
+MIB: Final = 1024 * 1024
+MAX_ENVELOPE: Final = 64 * KIB
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address reaches this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_rate(value: str) -> str:
+    try:
+        limits.parse(value)
+    except ValueError:
+        raise ValueError("expected a rate such as 60/minute or 5/hour") from None
+    return value
+
+
+def _check_origin(value: str) -> str:
+    if len(value) > MAX_ORIGIN or ORIGIN.fullmatch(value) is None:
+        raise ValueError("expected scheme://host or scheme://host:port in lower case, without a path")
+    parts = urlsplit(value)
+    if (parts.scheme, parts.port) in {("http", 80), ("https", 443)}:
+        raise ValueError("leave the scheme's own port out")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("plain http is for loopback only")
+    return value
+
+
+Rate = Annotated[str, AfterValidator(_check_rate)]
+Origin = Annotated[str, AfterValidator(_check_origin)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class RelaySettings(BaseSettings):
+    """Settings of one relay; construct through `load_settings`, which words refusals for people."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HALONYX_",
+        extra="forbid",
+        frozen=True,
+        env_parse_none_str="",
+        hide_input_in_errors=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    config: Path | None = Field(None, description="TOML file with any of these settings")
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(DEFAULT_PORT, ge=1, le=65535, description="port to listen on")
+    data: Path = Field(Path("halonyx-data"), description="folder for the databases")
+    secrets: Path | None = Field(None, description="file for the relay's keys; default: DATA.secrets beside the folder")
+    origins: list[Origin] = Field(
+        [],
+        description="public origins of this relay; default: http://localhost:PORT and http://127.0.0.1:PORT",
+    )
+    behind_proxy: bool = Field(
+        default=False,
+        description="a proxy on the way ends TLS and sets X-Forwarded-For; its last hop is believed",
+    )
+    signup: Literal["open", "pow"] | None = Field(
+        None, description="who may sign up; default: open on loopback, pow elsewhere"
+    )
+    pow_bits: int = Field(20, ge=1, le=40, description="leading zero bits of the sign-up work")
+    metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics from elsewhere than loopback")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    # Bounds of delivery: spec/delivery.md, "Bounds".
+    mailbox_messages: Positive = Field(10_000, description="envelopes a mailbox holds")
+    mailbox_bytes: int = Field(64 * MIB, ge=MAX_ENVELOPE, description="bytes a mailbox holds")
+    request_inbox: int = Field(20, ge=0, description="first messages of strangers a mailbox holds")
+    retention_days: int = Field(30, ge=1, le=90, description="days an undelivered envelope is kept")
+    sweep_seconds: Positive = Field(3600, description="seconds between two sweeps of expired envelopes")
+    checkpoint_seconds: Positive = Field(30, description="seconds between two truncations of the write-ahead logs")
+    writer_queue_messages: Positive = Field(4096, description="envelopes waiting for the writer before sockets pause")
+    writer_queue_bytes: int = Field(
+        64 * MIB, ge=MAX_ENVELOPE, description="bytes waiting for the writer before sockets pause"
+    )
+    unacked_messages: Positive = Field(64, description="deliveries a device may leave unacknowledged")
+    unacked_bytes: int = Field(MIB, ge=MAX_ENVELOPE, description="bytes a device may leave unacknowledged")
+    unaccepted_submits: Positive = Field(64, description="submits in flight on one connection before it is paused")
+    send_buffer_bytes: int = Field(256 * KIB, ge=MAX_ENVELOPE, description="socket buffer at which deliveries pause")
+    progress_seconds: Positive = Field(60, description="seconds without progress before a receiver is closed")
+    idle_send_seconds: Positive = Field(60, description="idle seconds before a sending connection is closed")
+    auth_seconds: Positive = Field(5, description="seconds a receiving connection has to prove itself")
+    ping_seconds: Positive = Field(25, description="idle seconds before a ping")
+    pong_seconds: Positive = Field(20, description="seconds a ping may stay unanswered")
+    connections_per_client: Positive = Field(20, description="open sockets per IPv4 address or IPv6 /64")
+    unauthenticated_connections: Positive = Field(500, description="open sockets that have not proved anything yet")
+    min_free_bytes: int = Field(64 * MIB, ge=0, description="free disk space below which the relay is not ready")
+
+    # Bounds of accounts and prekeys.
+    max_body_bytes: Positive = Field(32 * KIB, description="largest body of a small call")
+    max_keys_body_bytes: Positive = Field(2 * MIB, description="largest body of a call that carries prekeys")
+    one_time_prekeys: int = Field(200, ge=1, le=1000, description="one-time prekeys a device stores per use")
+    bundle_cache_seconds: Positive = Field(600, description="seconds in which a repeated fetch gets the same bundle")
+    tracked_clients: Positive = Field(100_000, description="clients whose rates are counted apart")
+
+    # Rates: in memory, moving window, per client address (IPv6: /64) unless it says otherwise.
+    rate_sign_up: Rate = Field("5/hour", description="sign-ups")
+    rate_sign_up_total: Rate = Field("60/hour", description="sign-ups of all clients together")
+    rate_challenge: Rate = Field("30/minute", description="sign-up challenges")
+    rate_signed: Rate = Field("60/minute", description="signed calls")
+    rate_lookup: Rate = Field("60/minute", description="lookups")
+    rate_bundle: Rate = Field("60/minute", description="bundle fetches")
+    rate_bundle_device: Rate = Field("60/hour", description="bundles handed out per device, to all clients together")
+    rate_public: Rate = Field("300/minute", description="pages, health checks and relay information")
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        if not is_loopback(self.host) and not self.behind_proxy:
+            raise ValueError(
+                f"host {self.host} is reachable from outside and this relay speaks plain HTTP: "
+                "put a TLS proxy in front and set behind_proxy, or listen on 127.0.0.1"
+            )
+        if not is_loopback(self.host) and not self.origins:
+            raise ValueError("name the public origin people use, for example origins = ['https://relay.example']")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources; a config file that is named must be there."""
+        config = init_settings().get("config") or env_settings().get("config")
+        if not config:
+            return init_settings, env_settings
+        if not Path(config).is_file():
+            raise Misuse(f"settings file {config} does not exist")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(config))
+
+    @property
+    def secrets_path(self) -> Path:
+        """Where the relay's keys are."""
+        return self.secrets or self.data.with_name(self.data.name + ".secrets")
+
+    @property
+    def public_origins(self) -> tuple[str, ...]:
+        """Origins by which clients reach this relay."""
+        return tuple(self.origins) or (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")
+
+    @property
+    def signup_mode(self) -> Literal["open", "pow"]:
+        """Who may sign up."""
+        return self.signup or ("open" if is_loopback(self.host) and not self.behind_proxy else "pow")
+
+    @property
+    def retention(self) -> Millis:
+        """How long an undelivered envelope is kept."""
+        return Millis(self.retention_days * DAY)
+
+    def public_limits(self) -> RelayLimits:
+        """Return what GET /v1/relay tells clients."""
+        return RelayLimits(
+            max_envelope_bytes=MAX_ENVELOPE,
+            mailbox_messages=self.mailbox_messages,
+            mailbox_bytes=self.mailbox_bytes,
+            request_inbox=self.request_inbox,
+            retention_days=self.retention_days,
+            one_time_prekeys=self.one_time_prekeys,
+        )
+
+
+def origin_for_host(origins: tuple[str, ...], host: str) -> str | None:
+    """Return the origin whose authority is the Host header, or None.
+
+    Args:
+        origins: The relay's own origins.
+        host: Host header as received; compared without regard to case.
+    """
+    return next((origin for origin in origins if origin.split("://", 1)[1] == host.lower()), None)
+
+
+def load_settings(**flags: Any) -> RelaySettings:  # noqa: ANN401 (any setting)
+    """Return the settings that result from flags, environment and file.
+
+    Args:
+        flags: Settings by name; they win. None means not given.
+
+    Raises:
+        Misuse: An unknown key, a value out of range, or an unsafe combination; the text names each one.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return RelaySettings(**given)
+    except ValidationError as refused:
+        raise Misuse(_in_words(refused)) from None
+    except (SettingsError, ValueError) as refused:
+        raise Misuse(f"settings can't be read: {refused}") from None
+
+
+def settings_from_arguments(arguments: list[str]) -> RelaySettings:
+    """Return the settings of a command line, for example `["--port", "3001", "--data", "DIR"]`.
+
+    Raises:
+        Misuse: As `load_settings`.
+        SystemExit: `--help`, or an unknown flag.
+    """
+    source: CliSettingsSource[Any] = CliSettingsSource(
+        RelaySettings, cli_prog_name="halonyx relay", cli_parse_args=arguments
+    )
+    return load_settings(**source())
+
+
+def _in_words(refused: ValidationError) -> str:
+    lines = []
+    for error in refused.errors(include_url=False, include_context=False, include_input=False):
+        name = ".".join(str(part) for part in error["loc"])
+        reason = "unknown setting" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+        lines.append(f"{name}: {reason}" if name else reason)
+    return "; ".join(lines)
