@@ -31,7 +31,7 @@ class HalonyxError(Exception):
     code: ClassVar[str] = "error"
 
 
-class Misuse(HalonyxError):  # noqa: N818 (the specification's word)
+class Misuse(HalonyxError):
     """The caller passed a value that no correct program passes."""
 
     code = "misuse"

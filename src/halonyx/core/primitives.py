@@ -194,7 +194,7 @@ class VerifyKey:
 
     Raises:
         Malformed: Not 32 bytes.
-        BadKey: Non-canonical, of small order (a signature under such a key fits any message), or not on the curve.
+        BadKey: Non-canonical, or of small order: a signature under such a key fits any message.
     """
 
     raw: bytes
