@@ -30,6 +30,8 @@ from halonyx.core.errors import AuthenticationFailed, BadKey, BadSignature, Malf
 
 NONCE_SIZE: Final = 12
 TAG_SIZE: Final = 16
+MAX_HKDF_SIZE: Final = 255 * 32  # RFC 5869 section 2.3
+ARGON2_SALT_SIZE: Final = 16
 MLDSA65_PUBLIC_SIZE: Final = 1952
 MLDSA65_SIGNATURE_SIZE: Final = 3309
 MLKEM768_PUBLIC_SIZE: Final = 1184
@@ -78,9 +80,11 @@ def hkdf(ikm: bytes, info: bytes, size_bytes: int, salt: bytes = b"") -> bytes:
     Args:
         ikm: Input keying material.
         info: Label and context; see `kdf`.
-        size_bytes: 1 to 8,160.
+        size_bytes: 1 to 8,160 (Misuse if another size).
         salt: Empty means 32 zero bytes, as the RFC says.
     """
+    if not 1 <= size_bytes <= MAX_HKDF_SIZE:
+        raise Misuse(f"HKDF-SHA-256 gives 1 to {MAX_HKDF_SIZE} bytes")
     return HKDF(_SHA256, size_bytes, salt or None, info).derive(ikm)
 
 
@@ -89,8 +93,10 @@ def argon2id(passphrase: bytes, salt: bytes) -> bytes:
 
     Args:
         passphrase: UTF-8, any length.
-        salt: 16 bytes.
+        salt: 16 bytes (Misuse if another size).
     """
+    if len(salt) != ARGON2_SALT_SIZE:
+        raise Misuse(f"Argon2id takes a salt of {ARGON2_SALT_SIZE} bytes")
     return Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=64 * 1024).derive(passphrase)
 
 
@@ -212,8 +218,12 @@ class VerifyKey:
         Raises:
             BadSignature: It does not verify, or is not 64 bytes.
         """
+        self._verify(label + b"\x00" + body, signature)
+
+    def _verify(self, message: bytes, signature: bytes) -> None:
+        # Apart from `verify` so that tests can feed it published vectors, which know no label.
         try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, label + b"\x00" + body)
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, message)
         except (InvalidSignature, ValueError):
             raise BadSignature("Ed25519 signature does not verify") from None
 
