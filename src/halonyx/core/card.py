@@ -6,7 +6,7 @@ Source: spec/identity.md, "Contact card".
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from halonyx.core import labels
@@ -31,11 +31,12 @@ class Card:
 
     Attributes:
         origin: A hint; the record names where its owner receives.
+        usid: Opens what the relay keeps sealed and leaves first messages; not shown in `repr`.
         record_version: A relay that serves less is lying.
     """
 
     origin: str
-    usid: Usid
+    usid: Usid = field(repr=False)
     record_version: int
 
     def uri(self) -> str:

@@ -43,7 +43,7 @@ class Payload:
 
     sender: Address
     device: DeviceId
-    record: bytes | None
+    record: bytes | None = field(repr=False)
     message: bytes = field(repr=False)
 
 

@@ -4,7 +4,7 @@ Source: spec/identity.md.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from halonyx.core import labels
@@ -69,16 +69,18 @@ class AccountRecord:
         origins: 1 to 3 relay origins, each at most 255 ASCII bytes.
         devices: 1 to 8, ids ascending.
         encoded: The exact bytes that were signed and signatures.
+
+    `repr` shows neither salt nor encoding: with the keys they give the USID, which the relay must not learn from a log.
     """
 
     version: int
     created: Millis
-    salt: bytes
+    salt: bytes = field(repr=False)
     ed25519: VerifyKey
     mldsa65: PostQuantumVerifyKey
     origins: tuple[str, ...]
     devices: tuple[Device, ...]
-    encoded: bytes
+    encoded: bytes = field(repr=False)
 
     @property
     def fingerprint(self) -> Fingerprint:
