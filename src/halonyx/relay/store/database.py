@@ -33,7 +33,7 @@ T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
 
 
-class Busy(StoreError):  # noqa: N818 (the specification's word)
+class Busy(StoreError):
     """The disk took nothing: full or failing. Nothing of the job has happened; it may be repeated later."""
 
     code = "busy"
