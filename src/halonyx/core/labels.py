@@ -36,7 +36,7 @@ DIRECTORY_KEY: Final = _label("directory key")
 ACCESS_KEY: Final = _label("access key")
 REQUEST_KEY: Final = _label("request key")
 X3DH_SECRET: Final = _label("x3dh secret")
-PQXDH_SECRET: Final = _label("pqxdh secret")
+PQXDH_SECRET: Final = _label("handshake secret")
 SESSION_ID: Final = _label("session id")
 ROOT_KEY: Final = _label("root key")
 MESSAGE_KEY: Final = _label("message key")
@@ -59,6 +59,7 @@ REST_REQUEST: Final = _label("rest request")
 RELAY_PSEUDONYM: Final = _label("relay pseudonym")
 RELAY_PEPPER: Final = _label("relay pepper")
 SIGNUP_WORK: Final = _label("sign-up work")
+RELAY_INTENT: Final = _label("announced change")
 
 
 def hash_of(label: bytes, *parts: bytes) -> bytes:
