@@ -1,0 +1,143 @@
+"""A real relay as a process of its own, for suites that talk to it over the network.
+
+Limits are generous through settings, because all people of a test share one client address.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+STARTING_SECONDS: Final = 30
+STOPPING_SECONDS: Final = 15
+GENEROUS: Final = {
+    "HALONYX_LOG_LEVEL": "warning",
+    "HALONYX_CONNECTIONS_PER_CLIENT": "1000",
+    "HALONYX_RATE_SIGN_UP": "100000/hour",
+    "HALONYX_RATE_SIGN_UP_TOTAL": "100000/hour",
+    "HALONYX_RATE_CHALLENGE": "100000/minute",
+    "HALONYX_RATE_SIGNED": "100000/minute",
+    "HALONYX_RATE_LOOKUP": "100000/minute",
+    "HALONYX_RATE_BUNDLE": "100000/minute",
+    "HALONYX_RATE_BUNDLE_DEVICE": "100000/hour",
+    "HALONYX_RATE_PUBLIC": "100000/minute",
+}
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """Return this process's environment without its own HALONYX_ variables and with `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HALONYX_")}
+    return kept | settings
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(slots=True)
+class RelayProcess:
+    """One relay that can be stopped, killed and started again on the same port and files.
+
+    Attributes:
+        data: Its data folder; the secrets file lies beside it.
+        settings: HALONYX_… variables over the generous ones.
+    """
+
+    port: int
+    data: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    _process: subprocess.Popen[bytes] | None = None
+    _log: IO[bytes] | None = None
+
+    @property
+    def origin(self) -> str:
+        """How clients name it."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def log_path(self) -> Path:
+        """Everything it has written, over all its starts."""
+        return self.data.with_name(self.data.name + ".log")
+
+    @property
+    def pid(self) -> int:
+        """Process id while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and return once it answers; AssertionError with its log if it does not."""
+        self._log = self.log_path.open("ab")
+        command = [sys.executable, "-m", "halonyx.relay", "--port", str(self.port), "--data", str(self.data)]
+        environment = clean_environment(**(GENEROUS | self.settings))
+        self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        deadline = time.monotonic() + STARTING_SECONDS
+        while not self.is_ready():
+            assert self._process.poll() is None, f"the relay stopped:\n{self.log()}"
+            assert time.monotonic() < deadline, f"the relay does not answer:\n{self.log()}"
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        """Tell whether /readyz says yes."""
+        try:
+            with urllib.request.urlopen(f"{self.origin}/readyz", timeout=2) as answer:
+                status: int = answer.status
+                return status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def log(self) -> str:
+        """Return what it has written so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def stop(self) -> int:
+        """Ask it to stop (SIGTERM) and return its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """Kill it where it stands (SIGKILL)."""
+        return self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(number)
+        try:
+            return self._process.wait(STOPPING_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._process = None
+            if self._log is not None:
+                self._log.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Tell whether it was started and not stopped."""
+        return self._process is not None
+
+
+@contextlib.contextmanager
+def running_relay(folder: Path, **settings: str) -> Iterator[RelayProcess]:
+    """Run a relay on a free port with its files in `folder`; `settings` are HALONYX_… variables."""
+    relay = RelayProcess(free_port(), folder / "relay", dict(settings))
+    relay.start()
+    try:
+        yield relay
+    finally:
+        if relay.is_running:
+            relay.stop()
