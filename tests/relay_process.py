@@ -4,16 +4,16 @@ Limits are generous through settings, because all people of a test share one cli
 """
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Final
 
@@ -92,12 +92,14 @@ class RelayProcess:
 
     def is_ready(self) -> bool:
         """Tell whether /readyz says yes."""
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=2)
         try:
-            with urllib.request.urlopen(f"{self.origin}/readyz", timeout=2) as answer:
-                status: int = answer.status
-                return status == 200
-        except (urllib.error.URLError, OSError):
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
 
     def log(self) -> str:
         """Return what it has written so far."""
