@@ -223,7 +223,8 @@ def decrypt(state: Ratchet, message: Message, fresh: KeyPair, now: Millis) -> tu
         if kept.stored + SKIPPED_LIFETIME <= now:
             raise Duplicate("the key of this message has expired")
         plaintext = _open(state, kept.message_key, message)
-        return replace(state, skipped={other: key for other, key in state.skipped.items() if other != slot}), plaintext
+        left = {other: key for other, key in _unexpired(state.skipped, now).items() if other != slot}
+        return replace(state, skipped=left), plaintext
     candidate, message_key = _take_message_key(state, message, fresh, now)
     return candidate, _open(state, message_key, message)
 
@@ -285,7 +286,7 @@ def _take_message_key(state: Ratchet, message: Message, fresh: KeyPair, now: Mil
         state.sending,
         Chain(next_key, chain.index + 1),
         state.previous_length,
-        state.skipped,
+        _unexpired(state.skipped, now),
     )
     return after, message_key
 
@@ -295,7 +296,7 @@ def _skip(state: Ratchet, until: int, now: Millis) -> Ratchet:
     chain = state.receiving
     if chain is None or state.theirs is None or until <= chain.index:
         return state
-    skipped = {slot: key for slot, key in state.skipped.items() if key.stored + SKIPPED_LIFETIME > now}
+    skipped = dict(_unexpired(state.skipped, now))
     chain_key = chain.key
     for index in range(chain.index, until):
         chain_key, message_key = kdf_chain(chain_key)
@@ -303,3 +304,11 @@ def _skip(state: Ratchet, until: int, now: Millis) -> Ratchet:
     if len(skipped) > MAX_SKIPPED:
         skipped = dict(islice(skipped.items(), len(skipped) - MAX_SKIPPED, None))
     return replace(state, receiving=Chain(chain_key, until), skipped=skipped)
+
+
+def _unexpired(skipped: Mapping[tuple[bytes, int], SkippedKey], now: Millis) -> Mapping[tuple[bytes, int], SkippedKey]:
+    """Return the keys younger than SKIPPED_LIFETIME; looks past the oldest only when that one has expired."""
+    oldest = next(iter(skipped.values()), None)
+    if oldest is None or oldest.stored + SKIPPED_LIFETIME > now:
+        return skipped
+    return {slot: key for slot, key in skipped.items() if key.stored + SKIPPED_LIFETIME > now}
