@@ -1,0 +1,131 @@
+"""The relay's HTTP side: routes behind the guard, uniform errors, one description of the API.
+
+Source: spec/delivery.md, "REST".
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+
+from halonyx.core.errors import StoreError
+from halonyx.relay import routes_account, routes_directory, routes_public
+from halonyx.relay.accounts import Accounts
+from halonyx.relay.authentication import Authenticator, NonceMemory
+from halonyx.relay.context import RelayContext
+from halonyx.relay.events import Event, log
+from halonyx.relay.guard import Guard
+from halonyx.relay.refusals import Refused, answer
+from halonyx.relay.services import VERSION, Services
+from halonyx.relay.store.database import Busy
+from halonyx.wire.rest import ErrorCode
+
+UPKEEP_SECONDS: Final = 60.0
+BUSY_SECONDS: Final = 5
+DESCRIPTION: Final = (
+    "Binary fields are base64url without padding. Signed calls carry Content-Digest, Signature-Input and Signature "
+    "headers as spec/delivery.md says. Every answer that is not 2xx is an error body."
+)
+_CODES_BY_STATUS: Final[dict[int, ErrorCode]] = {404: "not-found", 405: "method-not-allowed"}
+
+
+def create_app(context: RelayContext) -> FastAPI:
+    """Return the application of one relay; its lifespan tidies interrupted changes before the first request."""
+    app = FastAPI(
+        title="Halonyx relay",
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    for router in (routes_directory.router, routes_account.router, routes_public.router):
+        app.include_router(router)
+    app.add_exception_handler(Refused, _on_refused)
+    app.add_exception_handler(StoreError, _on_store_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.state.services = Services(context, Accounts(context), Authenticator(NonceMemory()))
+    app.state.openapi_document = openapi_document()
+    app.add_middleware(Guard, context=context)
+    return app
+
+
+def openapi_document() -> bytes:
+    """Return the OpenAPI 3.1 description of every route, as JSON that does not change unless the API does."""
+    routes = [
+        route
+        for router in (routes_directory.router, routes_account.router, routes_public.router)
+        for route in router.routes
+    ]
+    document = get_openapi(
+        title="Halonyx relay", version=VERSION, description=DESCRIPTION, routes=routes, license_info={"name": "MIT"}
+    )
+    for path in document["paths"].values():
+        for operation in path.values():
+            _describe(operation)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(unused, None)
+    document["components"]["securitySchemes"] = {
+        "signature": {
+            "type": "http",
+            "scheme": "signature",
+            "description": "HTTP message signature (RFC 9421) by the account's management key or a device's login key",
+        }
+    }
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def _describe(operation: dict[str, Any]) -> None:
+    """Replace the library's own error (422, never sent) and say which calls are signed."""
+    operation["responses"].pop("422", None)
+    operation["operationId"] = operation["operationId"].split("_v1_")[0]
+    if "signed" in operation.get("tags", []):
+        operation["security"] = [{"signature": []}]
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await services.accounts.tidy()
+    upkeep = asyncio.create_task(_upkeep(services.context))
+    try:
+        yield
+    finally:
+        upkeep.cancel()
+        with suppress(asyncio.CancelledError):
+            await upkeep
+
+
+async def _upkeep(context: RelayContext) -> None:
+    while True:
+        try:
+            await context.keys.forget_fetches(context.clock())
+        except StoreError as error:
+            log(Event.UPKEEP_FAILED, error=type(error).__name__)
+        await asyncio.sleep(UPKEEP_SECONDS)
+
+
+async def _on_refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 (the library's shape)
+    return answer(error if isinstance(error, Refused) else Refused("internal"))
+
+
+async def _on_store_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    if isinstance(error, Busy):
+        log(Event.DISK_FULL)
+    return answer(Refused("busy", BUSY_SECONDS))
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    return answer(Refused("malformed"))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    status = error.status_code if isinstance(error, HTTPException) else 400
+    return answer(Refused(_CODES_BY_STATUS.get(status, "malformed")))

@@ -1,0 +1,37 @@
+"""What the parts of one relay share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from halonyx.core.types import Millis
+from halonyx.relay.limits import Limiter
+from halonyx.relay.metrics import Metrics
+from halonyx.relay.secrets import Secrets
+from halonyx.relay.settings import RelaySettings
+from halonyx.relay.store.identity import IdentityStore
+from halonyx.relay.store.keys import KeyStore
+from halonyx.relay.store.mailbox import MailboxStore
+
+
+def wall_clock() -> Millis:
+    """Return the time of day."""
+    return Millis(time.time_ns() // 1_000_000)
+
+
+@dataclass(slots=True)
+class RelayContext:
+    """One relay: settings, secrets and the three stores.
+
+    Attributes:
+        clock: Milliseconds since 1970.
+    """
+
+    settings: RelaySettings
+    secrets: Secrets = field(repr=False)
+    identity: IdentityStore
+    keys: KeyStore
+    mailboxes: MailboxStore
+    limiter: Limiter
+    metrics: Metrics
+    clock: Callable[[], Millis] = wall_clock

@@ -1,0 +1,83 @@
+"""What the relay logs: a closed list of events with a closed list of fields.
+
+No id, address, key, IP address or content has a field to go into, so it can't get into a log. Source:
+docs/reference/logs.md.
+"""
+
+import logging
+import sys
+from enum import StrEnum
+from typing import Any, Final
+
+import structlog
+
+from halonyx.core.errors import Misuse
+
+
+class Event(StrEnum):
+    """Everything the relay ever says."""
+
+    STARTED = "relay-started"
+    STOPPING = "relay-stopping"
+    STOPPED = "relay-stopped"
+    SECRETS_CREATED = "secrets-created"
+    CHANGES_TIDIED = "interrupted-changes-tidied"
+    REQUEST = "request"
+    REQUEST_FAILED = "request-failed"
+    UPKEEP_FAILED = "upkeep-failed"
+    DISK_FULL = "disk-full"
+    SWEPT = "expired-envelopes-deleted"
+    SOCKET_OPENED = "socket-opened"
+    SOCKET_CLOSED = "socket-closed"
+
+
+FIELDS: Final[dict[str, type]] = {
+    "port": int,
+    "count": int,
+    "status": int,
+    "code": int,
+    "version": str,
+    "mode": str,
+    "route": str,
+    "method": str,
+    "error": str,
+    "database": str,
+}
+"""Field names and their types. Texts are the program's own: a route of the table, a class name, a mode."""
+
+LEVELS: Final = {
+    Event.REQUEST: logging.DEBUG,
+    Event.SOCKET_OPENED: logging.DEBUG,
+    Event.SOCKET_CLOSED: logging.DEBUG,
+    Event.REQUEST_FAILED: logging.ERROR,
+    Event.UPKEEP_FAILED: logging.ERROR,
+    Event.DISK_FULL: logging.ERROR,
+}
+"""Levels other than info."""
+
+
+def configure(level: str) -> None:
+    """Send events at `level` (debug, info, warning, error) and above to standard error, one JSON object a line."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(sort_keys=True),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log(event: Event, **fields: int | str) -> None:
+    """Write one event.
+
+    Raises:
+        Misuse: A field that is not in the list, or of another type.
+    """
+    for name, value in fields.items():
+        if type(value) is not FIELDS.get(name):
+            raise Misuse(f"event field {name} is not in the list")
+    logger: Any = structlog.get_logger()
+    logger.log(LEVELS.get(event, logging.INFO), event.value, **fields)

@@ -1,0 +1,111 @@
+"""Signed calls: accounts by the management key, prekeys and the access key by a device's login key."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from halonyx.core.primitives import VerifyKey
+from halonyx.core.types import Address, DeviceId
+from halonyx.relay.accounts import verify_key
+from halonyx.relay.authentication import FindKey
+from halonyx.relay.services import Here, Services, refusals, reply
+from halonyx.wire.http_signature import MANAGEMENT
+from halonyx.wire.rest import (
+    AccessKeyRequest,
+    AccountRequest,
+    AccountStatus,
+    Done,
+    ErrorCode,
+    PrekeyCounts,
+    PublishRequest,
+    ReplaceAccountRequest,
+    SignUpRequest,
+    SignUpResponse,
+)
+
+router: Final = APIRouter(prefix="/v1", tags=["signed"], redirect_slashes=False)
+_SIGNED: Final[tuple[ErrorCode, ...]] = (
+    "not-authenticated",
+    "wrong-origin",
+    "too-large",
+    "unsupported-content",
+    "too-slow",
+)
+
+
+async def _by_management_key(request: Request, here: Services, address: Address) -> None:
+    account = here.context.identity.account(address)
+    key = None if account is None else account.management_key
+    await _demand(request, here, address, lambda device: key if device == MANAGEMENT else None)
+
+
+async def _by_login_key(request: Request, here: Services, address: Address, only: int | None = None) -> None:
+    def find_key(device: int) -> VerifyKey | None:
+        is_meant = only is None or device == only
+        return here.context.identity.login_key(address, DeviceId(device)) if is_meant else None
+
+    await _demand(request, here, address, find_key)
+
+
+async def _demand(request: Request, here: Services, address: Address, find_key: FindKey) -> None:
+    await here.authenticator.check(request, address, find_key, here.context.clock())
+
+
+@router.post(
+    "/accounts",
+    status_code=201,
+    response_model=SignUpResponse,
+    responses={
+        200: {"model": SignUpResponse, "description": "The same call came before"},
+        **refusals(*_SIGNED, "bad-work", "bad-key", "address-taken", "storage-conflict", "prekeys-full"),
+    },
+)
+async def sign_up(call: SignUpRequest, request: Request, here: Here) -> Response:
+    """Make an account with its first device; signed by the management key in the body."""
+    key = verify_key(call.management_key)
+    await _demand(request, here, Address(call.address), lambda device: key if device == MANAGEMENT else None)
+    epoch, is_new = await here.accounts.sign_up(call)
+    return reply(SignUpResponse(epoch=epoch), 201 if is_new else 200)
+
+
+@router.put(
+    "/account",
+    response_model=AccountStatus,
+    responses=refusals(*_SIGNED, "bad-key", "storage-conflict", "device-id-used", "prekeys-full"),
+)
+async def replace_account(call: ReplaceAccountRequest, request: Request, here: Here) -> Response:
+    """Exchange record and devices by compare-and-swap; devices that are not in the list are removed at once."""
+    await _by_management_key(request, here, Address(call.address))
+    return reply(await here.accounts.replace(call))
+
+
+@router.post("/account/status", response_model=AccountStatus, responses=refusals(*_SIGNED))
+async def account_status(call: AccountRequest, request: Request, here: Here) -> Response:
+    """Say what the relay holds of the account, for recovery."""
+    await _by_management_key(request, here, Address(call.address))
+    return reply(here.accounts.status(Address(call.address)))
+
+
+@router.post("/account/delete", response_model=Done, responses=refusals(*_SIGNED))
+async def delete_account(call: AccountRequest, request: Request, here: Here) -> Response:
+    """Delete everything; only the reservation of the address for its management key stays."""
+    await _by_management_key(request, here, Address(call.address))
+    await here.accounts.delete(Address(call.address))
+    return reply(Done())
+
+
+@router.put("/prekeys", response_model=PrekeyCounts, responses=refusals(*_SIGNED, "prekeys-full"))
+async def publish_prekeys(call: PublishRequest, request: Request, here: Here) -> Response:
+    """Store prekeys of the device that signs; ids that were used before are passed over."""
+    await _by_login_key(request, here, Address(call.address), call.device)
+    one_time, one_time_kem = await here.accounts.publish(call)
+    return reply(PrekeyCounts(one_time=one_time, one_time_kem=one_time_kem))
+
+
+@router.put("/access-key", response_model=Done, responses=refusals(*_SIGNED))
+async def set_access_key(call: AccessKeyRequest, request: Request, here: Here) -> Response:
+    """Replace the hash of the access key: whoever holds the former key is shut out at once."""
+    address = Address(call.address)
+    await _by_login_key(request, here, address)
+    await here.accounts.set_access_hash(address, call.access_hash)
+    return reply(Done())

@@ -1,0 +1,253 @@
+"""identity.db: which management key holds an address, which devices it has, and their login keys.
+
+No name, e-mail or phone column, and no time: rows are keyed by a pseudonym of the address under this file's pepper.
+A change that touches more than this file is announced here first, so that a crash in the middle can be tidied up:
+SQLite does not commit atomically across files.
+
+Source: spec/delivery.md, "Accounts at the relay".
+"""
+
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final, NewType
+
+import apsw
+
+from halonyx.core.errors import AuthenticationFailed, StoreError
+from halonyx.core.labels import RELAY_INTENT
+from halonyx.core.primitives import NONCE_SIZE, VerifyKey, aead_open, aead_seal, hkdf
+from halonyx.core.types import KEY_SIZE, Address, DeviceId
+from halonyx.relay.secrets import pseudonym
+from halonyx.relay.store.database import Database, Schema
+
+SCHEMA: Final = Schema(
+    application_id=0x48584944,  # "HXID"
+    migrations=(
+        """
+        create table account(
+            row blob not null primary key,
+            management_key blob not null,
+            record_hash blob,
+            highest_device integer not null
+        ) strict, without rowid;
+        create table device(
+            row blob not null references account(row) on delete cascade,
+            device integer not null,
+            login_key blob not null,
+            primary key (row, device)
+        ) strict, without rowid;
+        create table intent(
+            id integer not null primary key,
+            sealed_address blob not null
+        ) strict;
+        """,
+    ),
+)
+
+Intent = NewType("Intent", int)
+"""Number of an announced change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One row of identity.db.
+
+    Attributes:
+        management_key: Holds the address for ever.
+        record_hash: SHA-256 of the sealed record that is current, or None after deletion.
+        devices: Login key of each device.
+        highest_device: Largest device id ever used in this account's life; 0 after deletion.
+    """
+
+    management_key: VerifyKey = field(repr=False)
+    record_hash: bytes | None = field(repr=False)
+    devices: Mapping[DeviceId, VerifyKey] = field(repr=False)
+    highest_device: int
+
+
+class Change(Enum):
+    """How a change of an account ended."""
+
+    DONE = auto()
+    REPEATED = auto()
+    ADDRESS_TAKEN = auto()
+    CONFLICT = auto()
+    DEVICE_ID_USED = auto()
+
+
+class IdentityStore:
+    """Accounts and their devices.
+
+    Args:
+        database: identity.db, opened with SCHEMA.
+        pepper: 32 bytes, `Secrets.identity_pepper`.
+    """
+
+    def __init__(self, database: Database, pepper: bytes) -> None:
+        self.database = database
+        self._pepper = pepper
+        self._intent_key = hkdf(pepper, RELAY_INTENT + b"\x00", KEY_SIZE)
+
+    def account(self, address: Address) -> Account | None:
+        """Return the account or the reservation that a deleted one left."""
+        row = pseudonym(self._pepper, address)
+        return self.database.read(lambda connection: _account(connection, row))
+
+    def login_key(self, address: Address, device: DeviceId) -> VerifyKey | None:
+        """Return the key by which a device proves itself, or None if there is no such device."""
+        found = self.database.read(
+            lambda connection: connection.execute(
+                "select login_key from device where row = ? and device = ?",
+                (pseudonym(self._pepper, address), device),
+            ).fetchone()
+        )
+        return None if found is None else VerifyKey(found[0])
+
+    async def announce(self, address: Address) -> Intent:
+        """Note durably that a change of several files begins."""
+        nonce = random.token_bytes(NONCE_SIZE)
+        sealed = nonce + aead_seal(self._intent_key, nonce, address, RELAY_INTENT)
+        return await self.database.write(lambda connection: _announce(connection, sealed))
+
+    async def settle(self, intent: Intent) -> None:
+        """Forget an announced change: every file is as this one says."""
+        await self.database.write(
+            lambda connection: connection.execute("delete from intent where id = ?", (intent,)).fetchall()
+        )
+
+    def announced(self) -> list[tuple[Intent, Address]]:
+        """Return the changes that a crash interrupted, oldest first.
+
+        Raises:
+            StoreError: An entry was sealed under other secrets.
+        """
+        rows: Any = self.database.read(
+            lambda connection: connection.execute("select id, sealed_address from intent order by id").fetchall()
+        )
+        return [(Intent(number), self._unseal(sealed)) for number, sealed in rows]
+
+    def _unseal(self, sealed: bytes) -> Address:
+        nonce, ciphertext = sealed[:NONCE_SIZE], sealed[NONCE_SIZE:]
+        try:
+            return Address(aead_open(self._intent_key, nonce, ciphertext, RELAY_INTENT))
+        except AuthenticationFailed:
+            raise StoreError("identity.db belongs to another secrets file") from None
+
+    async def register(
+        self, address: Address, management_key: VerifyKey, record_hash: bytes, device: tuple[DeviceId, VerifyKey]
+    ) -> Change:
+        """Make an account: this commit is the moment from which it exists.
+
+        Args:
+            record_hash: SHA-256 of the sealed record, which keys.db already has.
+            device: The first device and its login key.
+
+        Returns:
+            DONE; REPEATED for the very same call; ADDRESS_TAKEN if another management key holds the address;
+            CONFLICT if the same one has an account with other content.
+        """
+        row = pseudonym(self._pepper, address)
+
+        def job(connection: apsw.Connection) -> Change:
+            account = _account(connection, row)
+            if account is not None and account.management_key != management_key:
+                return Change.ADDRESS_TAKEN
+            if account is not None and account.record_hash is not None:
+                is_same = account.record_hash == record_hash and dict(account.devices) == dict([device])
+                return Change.REPEATED if is_same else Change.CONFLICT
+            connection.execute(
+                "insert into account values (?, ?, ?, ?) on conflict (row) do update"
+                " set record_hash = excluded.record_hash, highest_device = excluded.highest_device",
+                (row, management_key.raw, record_hash, device[0]),
+            )
+            connection.execute("insert into device values (?, ?, ?)", (row, device[0], device[1].raw))
+            return Change.DONE
+
+        return await self.database.write(job)
+
+    async def replace(
+        self, address: Address, replaces: bytes, record_hash: bytes, devices: Mapping[DeviceId, VerifyKey]
+    ) -> Change:
+        """Exchange record and device list if the record is still the one the caller knows.
+
+        Args:
+            replaces: SHA-256 of the sealed record that is to go.
+            record_hash: SHA-256 of the new one, which keys.db already has.
+            devices: All devices from now on.
+
+        Returns:
+            DONE, REPEATED (already so), CONFLICT or DEVICE_ID_USED.
+        """
+        row = pseudonym(self._pepper, address)
+
+        def job(connection: apsw.Connection) -> Change:
+            account = _account(connection, row)
+            change = judge_replacement(account, replaces, record_hash, devices)
+            if change is Change.DONE and account is not None:
+                highest = max(account.highest_device, *devices)
+                connection.execute(
+                    "update account set record_hash = ?, highest_device = ? where row = ?", (record_hash, highest, row)
+                )
+                connection.execute("delete from device where row = ?", (row,))
+                connection.executemany(
+                    "insert into device values (?, ?, ?)", [(row, number, key.raw) for number, key in devices.items()]
+                )
+            return change
+
+        return await self.database.write(job)
+
+    async def delete(self, address: Address) -> None:
+        """End an account; what stays is which management key holds the address."""
+        row = pseudonym(self._pepper, address)
+
+        def job(connection: apsw.Connection) -> None:
+            connection.execute("delete from device where row = ?", (row,))
+            connection.execute("update account set record_hash = null, highest_device = 0 where row = ?", (row,))
+
+        await self.database.write(job)
+
+
+def judge_replacement(
+    account: Account | None, replaces: bytes, record_hash: bytes, devices: Mapping[DeviceId, VerifyKey]
+) -> Change:
+    """Say what a replacement of record and devices would come to.
+
+    Args:
+        account: As it is now.
+        replaces: SHA-256 of the record the caller believes current.
+        record_hash: SHA-256 of the record the caller brings.
+        devices: All devices the caller wants.
+
+    Returns:
+        DONE, REPEATED, CONFLICT, or DEVICE_ID_USED: an id names one device for ever, so neither a new login key
+        under a known id nor the id of a removed device is taken.
+    """
+    if account is None or account.record_hash is None:
+        return Change.CONFLICT
+    if account.record_hash == record_hash and dict(account.devices) == dict(devices):
+        return Change.REPEATED
+    if account.record_hash != replaces:
+        return Change.CONFLICT
+    for number, key in devices.items():
+        known = account.devices.get(number)
+        if known != key and (known is not None or number <= account.highest_device):
+            return Change.DEVICE_ID_USED
+    return Change.DONE
+
+
+def _announce(connection: apsw.Connection, sealed: bytes) -> Intent:
+    connection.execute("insert into intent(sealed_address) values (?)", (sealed,))
+    return Intent(connection.last_insert_rowid())
+
+
+def _account(connection: apsw.Connection, row: bytes) -> Account | None:
+    found = connection.execute(
+        "select management_key, record_hash, highest_device from account where row = ?", (row,)
+    ).fetchone()
+    if found is None:
+        return None
+    devices = connection.execute("select device, login_key from device where row = ? order by device", (row,))
+    keys = {DeviceId(number): VerifyKey(key) for number, key in devices}
+    return Account(VerifyKey(found[0]), found[1], keys, found[2])
