@@ -18,11 +18,83 @@ from doubleratchet.recommended import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from x3dh import BaseState, IdentityKeyFormat
+from x3dh import Header as X3dhHeader
+from x3dh.crypto_provider import HashFunction as X3dhHashFunction
+from x3dh.identity_key_pair import IdentityKeyPairPriv
 
 from core.people import NOW, key_pair, seed
 from core.test_ratchet import SECRETS, SESSION, SIGNED_PREKEY, make_pair
-from halonyx.core.primitives import KeyPair
+from halonyx.core import labels
+from halonyx.core.handshake import x3dh_accept, x3dh_initiate
+from halonyx.core.primitives import KeyPair, PublicKey
 from halonyx.core.ratchet import MAX_JUMP, MAX_SKIPPED, Message, Ratchet, decrypt, encrypt, starts_receiving_chain
+
+# --- X3DH: one side ours, the other the package's
+
+
+class OracleX3dh(BaseState):
+    @staticmethod
+    def _encode_public_key(key_format: IdentityKeyFormat, pub: bytes) -> bytes:  # noqa: ARG004  # the package calls it
+        return pub
+
+
+def make_oracle(identity: KeyPair) -> OracleX3dh:
+    return OracleX3dh.create(
+        IdentityKeyFormat.CURVE_25519,
+        X3dhHashFunction.SHA_256,
+        labels.X3DH_SECRET + b"\x00",
+        IdentityKeyPairPriv(identity.private_raw()),
+    )
+
+
+PRIVATES = st.binary(min_size=32, max_size=32).map(KeyPair.from_private)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ours=PRIVATES, theirs=PRIVATES, ephemeral=PRIVATES, has_one_time=st.booleans())
+def test_we_initiate_and_the_package_x3dh_accepts(
+    ours: KeyPair,
+    theirs: KeyPair,
+    ephemeral: KeyPair,
+    has_one_time: bool,  # noqa: FBT001  # drawn by name
+) -> None:
+    oracle = make_oracle(theirs)
+    oracle.generate_pre_keys(1)
+    one_time = next(iter(oracle.bundle.pre_keys)) if has_one_time else None
+
+    secret, ad = x3dh_initiate(
+        ours,
+        ephemeral,
+        PublicKey(oracle.bundle.identity_key),
+        PublicKey(oracle.bundle.signed_pre_key),
+        PublicKey(one_time) if one_time else None,
+    )
+
+    header = X3dhHeader(ours.public.raw, ephemeral.public.raw, oracle.bundle.signed_pre_key, one_time)
+    accepted = asyncio.run(oracle.get_shared_secret_passive(header, require_pre_key=has_one_time))
+    assert (secret, ad) == accepted[:2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(ours=PRIVATES, theirs=PRIVATES, has_one_time=st.booleans())
+def test_the_package_x3dh_initiates_and_we_accept(
+    ours: KeyPair,
+    theirs: KeyPair,
+    has_one_time: bool,  # noqa: FBT001  # drawn by name
+) -> None:
+    us = make_oracle(ours)
+    us.generate_pre_keys(has_one_time)
+    signed = KeyPair.from_private(us.model.signed_pre_key.priv)
+    one_time = KeyPair.from_private(next(iter(us.model.pre_keys))) if has_one_time else None
+
+    secret, ad, header = asyncio.run(
+        make_oracle(theirs).get_shared_secret_active(us.bundle, require_pre_key=has_one_time)
+    )
+
+    ephemeral = PublicKey(header.ephemeral_key)
+    assert (secret, ad) == x3dh_accept(ours, signed, one_time, theirs.public, ephemeral)
+
 
 # --- DoubleRatchet, byte for byte
 
@@ -34,7 +106,7 @@ class OracleRootKdf(kdf_hkdf.KDF):
 
     @staticmethod
     def _get_info() -> bytes:
-        return b"halonyx/1 root key\x00"
+        return labels.ROOT_KEY + b"\x00"
 
 
 class OracleChainKdf(kdf_separate_hmacs.KDF):
@@ -48,7 +120,7 @@ class OracleAead(AEAD):
 
     @staticmethod
     def _split(key: bytes, associated_data: bytes) -> tuple[AESGCM, bytes]:
-        okm = HKDF(hashes.SHA256(), 44, None, b"halonyx/1 message key\x00" + associated_data[-16:]).derive(key)
+        okm = HKDF(hashes.SHA256(), 44, None, labels.MESSAGE_KEY + b"\x00" + associated_data[-16:]).derive(key)
         return AESGCM(okm[:32]), okm[32:]
 
     @staticmethod
@@ -142,7 +214,11 @@ class Both:
         assert skipped == [(*slot, key.message_key) for slot, key in ours.skipped.items()]
 
 
-STEPS = st.lists(st.tuples(st.booleans(), st.sampled_from(["send", "send", "next", "any", "drop"]), st.integers(0, 99)))
+STEPS = st.lists(
+    st.tuples(st.booleans(), st.sampled_from(["send", "send", "next", "any", "drop"]), st.integers(0, 99)),
+    min_size=10,
+    max_size=80,
+)
 
 
 @settings(max_examples=100, deadline=None)

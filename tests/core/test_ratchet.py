@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.people import NOW, key_pair, seed
-from halonyx.core import primitives
+from halonyx.core import labels, primitives
 from halonyx.core.errors import (
     AuthenticationFailed,
     BadKey,
@@ -206,9 +206,9 @@ def test_a_message_is_the_formula_of_the_specification() -> None:
     after, encoded = encrypt(alice, b"text", salt)
 
     secret = alice.ours.exchange(SIGNED_PREKEY.public)
-    okm = HKDF(hashes.SHA256(), 64, SECRETS.root_key, b"halonyx/1 root key\x00").derive(secret)
+    okm = HKDF(hashes.SHA256(), 64, SECRETS.root_key, labels.ROOT_KEY + b"\x00").derive(secret)
     message_key = primitives.hmac_sha256(okm[32:], b"\x01")
-    split = HKDF(hashes.SHA256(), 44, None, b"halonyx/1 message key\x00" + salt).derive(message_key)
+    split = HKDF(hashes.SHA256(), 44, None, labels.MESSAGE_KEY + b"\x00" + salt).derive(message_key)
     header = encoded[:HEADER_SIZE]
     assert alice.root_key == okm[:32]
     assert AESGCM(split[:32]).encrypt(split[32:], b"text", TO_BOB + header) == encoded[HEADER_SIZE:]
