@@ -30,7 +30,7 @@ MAX_ORIGINS: Final = 3
 MAX_ORIGIN_SIZE: Final = 255
 MAX_DEVICES: Final = 8
 SALT_SIZE: Final = 32
-MAX_RECORD_SIZE: Final = 6848  # three longest origins, eight devices
+MAX_RECORD_SIZE: Final = 6765  # three longest origins, eight devices
 ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
 LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
