@@ -67,6 +67,7 @@ class Limits:
             progress_s=settings.progress_seconds,
             idle_send_s=settings.idle_send_seconds,
             auth_s=settings.auth_seconds,
+            session_s=settings.session_seconds,
             ping_s=settings.ping_seconds,
             pong_s=settings.pong_seconds,
             connections_per_client=settings.connections_per_client,

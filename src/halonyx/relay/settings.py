@@ -123,6 +123,8 @@ class RelaySettings(BaseSettings):
     pong_seconds: Positive = Field(20, description="seconds a ping may stay unanswered")
     connections_per_client: Positive = Field(20, description="open sockets per IPv4 address or IPv6 /64")
     unauthenticated_connections: Positive = Field(500, description="open sockets that have not proved anything yet")
+    session_seconds: Positive = Field(86_400, description="seconds until a device has to prove itself again")
+    reserve_bytes: int = Field(64 * MIB, ge=0, description="room given up on a full disk so that deletions still run")
     min_free_bytes: int = Field(64 * MIB, ge=0, description="free disk space below which the relay is not ready")
 
     # Bounds of accounts and prekeys.

@@ -129,8 +129,7 @@ class Intake:
                 rows.extend(item.rows)
             else:
                 raise Misuse("neither a submission nor an acknowledgement")
-        if rows:
-            self.delete(connection, rows)
+        self.delete(connection, rows)
         if not may_grow:
             return self.refused(items)
         self._store(connection, submissions)
@@ -166,6 +165,8 @@ class Intake:
 
     def delete(self, connection: apsw.Connection, rows: "array[int]") -> None:
         """Delete rows by their numbers; those that are gone already count nothing."""
+        if not rows:
+            return
         bound = apsw.carray(rows, flags=apsw.SQLITE_CARRAY_INT64)
         for number, size, is_request in connection.execute(_DELETE, (bound,)):
             box = self._boxes_by_id.get(number)

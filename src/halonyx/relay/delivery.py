@@ -1,0 +1,248 @@
+"""The hub: every open connection, who receives for which mailbox, and the way to the writer.
+
+All of it lives on the event loop; only `MailboxStore` has a thread.
+
+Source: spec/delivery.md, "Connections" and "Bounds".
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from halonyx.core.errors import StoreError
+from halonyx.core.primitives import SigningKey
+from halonyx.core.types import Millis
+from halonyx.relay.decide import Limits, Pressure, pressure
+from halonyx.relay.handshake import Upgrade
+from halonyx.relay.receiving import LoginKey, PrekeysLeft, Receiving
+from halonyx.relay.sending import Sending
+from halonyx.relay.sockets import Connection
+from halonyx.relay.store.intake import Acknowledged, Submission, system_clock
+from halonyx.relay.store.mailbox import MailboxStore
+from halonyx.wire.frames import RECEIVE_PATH, CloseCode, Status
+
+_log: Final = logging.getLogger("halonyx.relay")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened since the start; no label names anybody."""
+
+    submitted: int = 0
+    accepted: int = 0
+    busy: int = 0
+    delivered: int = 0
+    acknowledged: int = 0
+    replaced: int = 0
+    swept: int = 0
+
+
+class Hub:
+    """One relay's connections.
+
+    Args:
+        mailboxes: The store; the hub attaches itself to it, so make it on the event loop.
+        login_key: Login key of a device, or None.
+        prekeys_left: Unused one-time prekeys and one-time KEM prekeys of a device.
+        relay_key: Signs challenges.
+        origins: The relay's own origins.
+        limits: The operator's bounds.
+        behind_proxy: Whether X-Forwarded-For is believed.
+        clock: Milliseconds since 1970.
+    """
+
+    def __init__(  # noqa: PLR0913 (everything a connection needs)
+        self,
+        mailboxes: MailboxStore,
+        *,
+        login_key: LoginKey,
+        prekeys_left: PrekeysLeft,
+        relay_key: SigningKey,
+        origins: tuple[str, ...],
+        limits: Limits,
+        behind_proxy: bool = False,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        self.mailboxes = mailboxes
+        self.names = mailboxes.names
+        self.login_key = login_key
+        self.prekeys_left = prekeys_left
+        self.relay_key = relay_key
+        self.origins = origins
+        self.limits = limits
+        self.behind_proxy = behind_proxy
+        self.counts = Counts()
+        self.pressure = Pressure.OPEN
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time()
+        self._connections: set[Connection] = set()
+        self._networks: Counter[str] = Counter()
+        self._receivers: dict[bytes, Receiving] = {}
+        self._unproved = 0
+        self._outbox: list[object] = []
+        self._queued = 0
+        self._queued_bytes = 0
+        self._paused_at = self.now
+        self._tasks: set[asyncio.Task[None]] = set()
+        mailboxes.attach(self)
+
+    def start(self) -> None:
+        """Begin to look after time: deadlines of connections, expiry of envelopes."""
+        self.keep(self._loop.create_task(self._tick_forever()))
+        self.keep(self._loop.create_task(self._sweep_forever()))
+
+    async def stop(self) -> None:
+        """End the tasks; connections are closed before, by whoever stops the server."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def clock(self) -> Millis:
+        """Return the time of day."""
+        return Millis(self._clock())
+
+    # Connections
+
+    def admit(self, upgrade: Upgrade, network: str) -> Connection | None:
+        """Make the connection for an upgrade, or refuse when the client or everybody has too many."""
+        if self._networks[network] >= self.limits.connections_per_client:
+            return None
+        connection: Connection
+        if upgrade.path == RECEIVE_PATH:
+            if self._unproved >= self.limits.unauthenticated_connections:
+                return None
+            self._unproved += 1
+            connection = Receiving(self, network, upgrade.origin)
+        else:
+            connection = Sending(self, network)
+        self._connections.add(connection)
+        self._networks[network] += 1
+        return connection
+
+    def gone(self, connection: Connection) -> None:
+        """Drop a connection whose socket is closed."""
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._networks[connection.network] -= 1
+            if not self._networks[connection.network]:
+                del self._networks[connection.network]
+
+    def enter(self, connection: Receiving, mailbox: bytes) -> None:
+        """Make this the device's only connection: the newest wins."""
+        self._unproved -= 1
+        former = self._receivers.get(mailbox)
+        self._receivers[mailbox] = connection
+        if former is not None:
+            self.counts.replaced += 1
+            former.close(CloseCode.REPLACED)
+
+    def leave(self, connection: Connection) -> None:
+        """Deliver nothing more to a connection. A newer one of the same device stays."""
+        if not isinstance(connection, Receiving):
+            return
+        if not connection.is_proved:
+            self._unproved -= 1
+        elif connection.mailbox is not None and self._receivers.get(connection.mailbox) is connection:
+            del self._receivers[connection.mailbox]
+
+    def dropped(self, mailbox: bytes) -> None:
+        """Close the connection of a mailbox that is gone."""
+        receiver = self._receivers.get(mailbox)
+        if receiver is not None:
+            receiver.close(CloseCode.NOT_AUTHENTICATED)
+
+    # To the writer and back
+
+    def submit(self, submission: Submission) -> None:
+        """Put a submission before the writer."""
+        self.counts.submitted += 1
+        self._queued += 1
+        self._queued_bytes += len(submission.envelope)
+        if self.pressure is not Pressure.PAUSED:
+            self._weigh()
+        self._post(submission)
+
+    def acknowledge(self, rows: list[int]) -> None:
+        """Put acknowledged rows before the writer."""
+        self.counts.acknowledged += len(rows)
+        self._post(Acknowledged(rows))
+
+    def count_delivered(self) -> None:
+        """Count one delivery."""
+        self.counts.delivered += 1
+
+    def _post(self, item: object) -> None:
+        if not self._outbox:
+            self._loop.call_soon(self.flush)  # one hand-over for everything this turn of the loop reads
+        self._outbox.append(item)
+
+    def flush(self) -> None:
+        """Hand over at once what waits for the writer."""
+        if self._outbox:
+            items, self._outbox = self._outbox, []
+            self.mailboxes.database.post(items)
+
+    def settled(self, submissions: list[Submission]) -> None:
+        """Answer the senders, push to the receivers."""
+        receivers = self._receivers
+        for submission in submissions:
+            self._queued -= 1
+            self._queued_bytes -= len(submission.envelope)
+            if submission.status is Status.ACCEPTED:
+                self.counts.accepted += 1
+            elif submission.status is Status.BUSY:
+                self.counts.busy += 1
+            cast(Sending, submission.sender).settled(submission)
+            if submission.row:
+                receiver = receivers.get(submission.mailbox)
+                if receiver is not None:
+                    receiver.committed(submission)
+        if self.pressure is not Pressure.OPEN:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        former = self.pressure
+        self.pressure = pressure(
+            former, self._queued, self._queued_bytes, self._loop.time() - self._paused_at, self.limits
+        )
+        if self.pressure is former:
+            return
+        senders = [connection for connection in self._connections if isinstance(connection, Sending)]
+        if self.pressure is Pressure.PAUSED:
+            self._paused_at = self._loop.time()
+            for sender in senders:
+                sender.pause_reading()
+        else:
+            for sender in senders:
+                sender.read_if_allowed()
+
+    # Time
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold a task until it is done: the event loop itself does not."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self.limits.tick_s)
+            self.tick()
+
+    def tick(self) -> None:
+        """Carry out what time asks of every connection."""
+        self.now = self._loop.time()
+        self._weigh()
+        for connection in tuple(self._connections):
+            connection.tick()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            try:
+                self.counts.swept += await self.mailboxes.sweep()
+            except StoreError:
+                _log.warning("expired envelopes could not be deleted; trying again later")
+            await asyncio.sleep(self.limits.sweep_s)

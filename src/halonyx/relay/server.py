@@ -1,0 +1,238 @@
+"""One relay: one process, one port, one data folder.
+
+Source: spec/delivery.md, "Connections"; docs/reference/relay.md.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import functools
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from halonyx.core.errors import Misuse, StoreError
+from halonyx.core.types import SECOND, Millis
+from halonyx.relay.app import create_app
+from halonyx.relay.context import RelayContext
+from halonyx.relay.decide import Limits
+from halonyx.relay.delivery import Hub
+from halonyx.relay.events import Event, configure, log
+from halonyx.relay.http_guard import Crowd, GuardedHttp
+from halonyx.relay.limits import Limiter
+from halonyx.relay.metrics import Metrics
+from halonyx.relay.secrets import load_or_create
+from halonyx.relay.services import VERSION
+from halonyx.relay.settings import RelaySettings
+from halonyx.relay.sockets import Bridge
+from halonyx.relay.store import identity, keys, mailbox
+from halonyx.relay.store.database import Database, Schema
+from halonyx.relay.store.identity import IdentityStore
+from halonyx.relay.store.keys import KeyStore
+from halonyx.relay.store.mailbox import MailboxStore
+from halonyx.relay.store.reserve import Reserve
+
+BACKLOG: Final = 1024
+DRAIN_S: Final = 30
+FOLDER_MODE: Final = 0o700
+
+
+class Relay:
+    """A relay that can be started and stopped within an event loop.
+
+    Args:
+        settings: The operator's.
+        limits: Bounds of delivery; by default those of the settings.
+
+    Attributes:
+        context: Settings, secrets and stores, once started.
+        hub: Connections, once started.
+        is_serving: Set once the port answers.
+    """
+
+    def __init__(self, settings: RelaySettings, limits: Limits | None = None) -> None:
+        self.settings = settings
+        self.limits = limits or Limits.of(settings)
+        self.is_serving = asyncio.Event()
+        self.context: RelayContext
+        self.hub: Hub
+        self._server: _Server | None = None
+
+    async def serve(self) -> None:
+        """Serve until `stop`, SIGTERM or SIGINT; then close connections, finish what waits, fold the logs.
+
+        Raises:
+            Misuse: The port is taken or may not be used, or another relay has the data folder.
+            StoreError: A database or the secrets file can't be used.
+        """
+        with _lock(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
+            async with self._stores():
+                log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode)
+                self._server = _Server(self._config(), self.is_serving)
+                await self._server.serve(sockets=[listener])
+        log(Event.STOPPED)
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        if self._server is not None:
+            self._server.should_exit = True
+
+    @contextlib.asynccontextmanager
+    async def _stores(self) -> AsyncIterator[None]:
+        """Open the three databases and make the hub; close both whatever happens."""
+        settings = self.settings
+        secrets = load_or_create(settings.secrets_path, settings.data)
+        with contextlib.ExitStack() as opened:
+            reserve = Reserve(settings.data / "reserve", settings.reserve_bytes)
+
+            def database(name: str, schema: Schema) -> Database:
+                found = Database(
+                    settings.data / name,
+                    schema,
+                    checkpoint_interval_s=settings.checkpoint_seconds,
+                    on_full=reserve.release,
+                )
+                opened.callback(found.close)
+                return found
+
+            mailboxes = MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits)
+            self.context = RelayContext(
+                settings=settings,
+                secrets=secrets,
+                identity=IdentityStore(database("identity.db", identity.SCHEMA), secrets.identity_pepper),
+                keys=KeyStore(
+                    database("keys.db", keys.SCHEMA),
+                    secrets.keys_pepper,
+                    one_time_cap=settings.one_time_prekeys,
+                    cache=Millis(settings.bundle_cache_seconds * SECOND),
+                ),
+                mailboxes=mailboxes,
+                limiter=Limiter(settings.tracked_clients),
+                metrics=Metrics(),
+            )
+            self.hub = Hub(
+                mailboxes,
+                login_key=self.context.identity.login_key,
+                prekeys_left=self.context.keys.counts,
+                relay_key=secrets.relay_key,
+                origins=settings.public_origins,
+                limits=self.limits,
+                behind_proxy=settings.behind_proxy,
+            )
+            self.hub.start()
+            self.hub.keep(asyncio.create_task(self._review(reserve)))
+            try:
+                yield
+            finally:
+                await self.hub.stop()
+
+    async def _review(self, reserve: Reserve) -> None:
+        while True:
+            reserve.review()
+            await asyncio.sleep(self.settings.checkpoint_seconds)
+
+    def _config(self) -> uvicorn.Config:
+        crowd = Crowd(self.limits.unauthenticated_connections)
+        protocols: dict[str, Any] = {  # uvicorn calls them like classes, which is all it asks of one
+            "http": functools.partial(GuardedHttp, crowd),
+            "ws": functools.partial(Bridge, self.hub),
+        }
+        return uvicorn.Config(
+            create_app(self.context),
+            **protocols,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with an exit status of 0 after a signal: it would raise the signal again."""
+
+    def __init__(self, config: uvicorn.Config, is_serving: asyncio.Event) -> None:
+        super().__init__(config)
+        self._is_serving = is_serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say when the port answers."""
+        await super().startup(sockets)
+        self._is_serving.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say so in the log."""
+        log(Event.STOPPING)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop at the first signal; a second SIGINT does not wait for clients."""
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        former = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _lock(data: Path) -> Iterator[None]:
+    """Make the data folder if needed and hold it: two writers would each believe their own memory."""
+    try:
+        data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"data folder {data} can't be used: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Misuse(f"another relay is using the data folder {data}") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _listen(settings: RelaySettings) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        if error.errno == errno.EADDRINUSE:
+            raise Misuse(f"port {settings.port} is in use: stop what uses it, or choose another with --port") from None
+        raise Misuse(f"can't listen on {where}: {error.strerror}") from None
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def run(settings: RelaySettings) -> None:
+    """Serve until SIGTERM or SIGINT. Blocks.
+
+    Raises:
+        Misuse: The port is taken or may not be used, or another relay has the data folder.
+        StoreError: A database or the secrets file can't be used.
+    """
+    configure(settings.log_level)
+
+    async def main() -> None:
+        await Relay(settings).serve()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
