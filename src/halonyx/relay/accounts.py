@@ -202,9 +202,16 @@ class Accounts:
                 raise Refused("prekeys-full") from None
 
     async def set_access_hash(self, address: Address, access_hash: bytes) -> None:
-        """Shut out whoever holds the former access key."""
+        """Shut out whoever holds the former access key.
+
+        Raises:
+            Refused: not-authenticated, if the account has been deleted meanwhile.
+        """
         async with self._lock(address):
-            await self._context.mailboxes.set_access_key(address, access_hash)
+            account = self._context.identity.account(address)
+            if account is None or account.record_hash is None:
+                raise Refused("not-authenticated")
+            await self._context.mailboxes.set_keys(address, access_hash, None)
 
     async def tidy(self) -> int:
         """Bring all files in line with identity.db for each change a crash interrupted; return how many."""
