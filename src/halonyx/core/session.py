@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from halonyx.core import handshake as handshakes
 from halonyx.core import ratchet as ratchets
 from halonyx.core.encoding import Reader, Writer
-from halonyx.core.errors import Malformed, UnknownSession
+from halonyx.core.errors import Malformed, Replay, UnknownSession
 from halonyx.core.handshake import Handshake
 from halonyx.core.kdf import ChainKey, MessageKey, RootKey
 from halonyx.core.primitives import KeyPair, PublicKey
@@ -129,12 +129,11 @@ def receive(sessions: Sessions, message: Message, fresh: KeyPair, now: Millis) -
         raise UnknownSession("no session of this id")
     ratchet, plaintext = ratchets.decrypt(session.ratchet, message, fresh, now)
     after = Established(ratchet)
+    archived = _current(sessions.archived, now)
     if session is sessions.sending:
-        return replace(sessions, sending=after), plaintext
-    archived = tuple(
-        replace(old, session=after) if old.session is session else old for old in _current(sessions.archived, now)
-    )
-    return replace(sessions, archived=archived), plaintext
+        return Sessions(after, archived), plaintext
+    archived = tuple(replace(old, session=after) if old.session is session else old for old in archived)
+    return Sessions(sessions.sending, archived), plaintext
 
 
 def adopt(
@@ -156,8 +155,13 @@ def adopt(
         resets: The session their first message asks to drop, if any.
         now: When the loser is archived.
 
+    Raises:
+        Replay: A session of this id is already there: a repeated handshake never becomes a new session.
+
     Source: spec/ratchet.md, "Both start at once".
     """
+    if find(sessions, accepted.session_id, now) is not None:
+        raise Replay("a session of this handshake exists")
     ours, theirs = fingerprints
     sending = sessions.sending
     if sending is None:
@@ -165,6 +169,11 @@ def adopt(
     is_ours_kept = isinstance(sending, Initiated) and sending.ratchet.session_id != resets and ours < theirs
     kept, archived = (sending, Established(accepted)) if is_ours_kept else (Established(accepted), sending)
     return Sessions(kept, _archive(sessions, archived, now))
+
+
+def replace_sending(sessions: Sessions, sending: Session) -> Sessions:
+    """Return the sessions after `seal` moved the sending one on."""
+    return replace(sessions, sending=sending)
 
 
 def begin(sessions: Sessions, initiated: Initiated, now: Millis) -> Sessions:
@@ -190,7 +199,7 @@ def parse_sessions(data: bytes) -> Sessions:
     """Read what `encode_sessions` wrote.
 
     Raises:
-        Malformed, UnsupportedVersion: The stored row is damaged or of another version.
+        Malformed, UnsupportedVersion, BadKey: The stored row is damaged or of another version.
     """
     reader = Reader(data)
     reader.header(VERSION, TYPE)
@@ -255,6 +264,8 @@ def _read_ratchet(reader: Reader) -> Ratchet:
     skipped = {}
     for _ in range(reader.count(2, MAX_SKIPPED)):
         slot = (reader.take(32), reader.u32())
+        if slot in skipped:
+            raise Malformed("two skipped keys for one message")
         skipped[slot] = SkippedKey(MessageKey(reader.take(32)), Millis(reader.u64()))
     return Ratchet(
         session_id=session_id,
