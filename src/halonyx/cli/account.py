@@ -1,0 +1,93 @@
+"""`halonyx account create|recover|show`."""
+
+import secrets
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from halonyx.cli import text
+from halonyx.cli.command import Run, command
+from halonyx.cli.output import Output, Plain, fill
+from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, recovery_code
+
+DEFAULT_RELAY: Final = "http://localhost:3000"
+GROUPS_ASKED: Final = 2
+GROUPS_PER_LINE: Final = 3
+
+RelayOption = Annotated[str, typer.Option("--relay", metavar="URL", envvar="HALONYX_RELAY", help=text.RELAY_URL)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the program."""
+    app.add_typer(group)
+
+
+group = typer.Typer(name="account", help=text.GROUP["account"], no_args_is_help=True, rich_markup_mode=None)
+
+
+@command(group, "account create")
+async def create(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
+    """Sign up; the recovery code exists only in what is printed here."""
+    from halonyx.client import create_account  # noqa: PLC0415 (slow import; not for --help)
+
+    passphrase = passphrase_to_create()
+    new = await create_account(run.home, relay.rstrip("/"), passphrase)
+    values = {
+        "usid": new.account.usid.hex(),
+        "address": new.account.address.hex(),
+        "recovery_code": new.recovery_code,
+    }
+    run.output.answer(values, text.ACCOUNT_CREATED, code=_laid_out(new.recovery_code))
+    if passphrase is None and has_keyring():
+        run.output.say(text.KEY_IN_KEYRING)
+    if not run.output.as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        _ask_back(run.output, new.recovery_code)
+    run.output.say(text.ACCOUNT_NEXT)
+
+
+@command(group, "account recover")
+async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
+    """Take the account over on this machine."""
+    from halonyx.client import recover_account  # noqa: PLC0415
+
+    code = recovery_code()
+    account = await recover_account(run.home, relay.rstrip("/"), code, passphrase_to_create())
+    run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
+
+
+@command(group, "account show")
+async def show(run: Run) -> None:
+    """Show what identifies the account; none of it is secret from contacts."""
+    async with run.client() as me:
+        account = me.account
+    values = {
+        "usid": account.usid.hex(),
+        "address": account.address.hex(),
+        "relay": account.origin,
+        "device": account.device,
+    }
+    run.output.answer(values, text.ACCOUNT_SHOWN, **values)
+
+
+def _laid_out(code: str) -> Plain:
+    groups = code.split("-")
+    lines = (groups[at : at + GROUPS_PER_LINE] for at in range(0, len(groups), GROUPS_PER_LINE))
+    return Plain("\n".join("    " + "-".join(line) for line in lines))
+
+
+def _ask_back(output: Output, code: str) -> None:
+    groups = code.split("-")
+    for at in sorted(secrets.SystemRandom().sample(range(len(groups)), GROUPS_ASKED)):
+        if not _knows_group(output, at + 1, groups[at]):
+            output.say(text.CODE_NOT_CONFIRMED, code=_laid_out(code))
+            return
+    output.say(text.CODE_CONFIRMED)
+
+
+def _knows_group(output: Output, number: int, group: str) -> bool:
+    for _ in range(TRIES):
+        if input(fill(text.ASK_GROUP, number=number)).strip().upper() == group:
+            return True
+        output.say(text.CODE_GROUP_WRONG, number=number)
+    return False

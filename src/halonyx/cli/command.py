@@ -1,0 +1,122 @@
+"""How a command is declared: a function from a `Run` and its own arguments; --home and --json are added here."""
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, cast
+
+import typer
+
+from halonyx.cli import text
+from halonyx.cli.output import Output
+from halonyx.cli.passphrase import passphrase_to_open
+from halonyx.core.errors import RemoteError, TransportError
+
+if TYPE_CHECKING:
+    from halonyx.client import Client
+
+FLUSH_SECONDS: Final = 2.0
+PIPE_CLOSED: Final = 141  # 128 + SIGPIPE, what other programs end with
+P = ParamSpec("P")
+
+JsonOption = Annotated[bool, typer.Option("--json", help=text.JSON_OPTION)]
+HomeOption = Annotated[Path | None, typer.Option("--home", metavar="DIR", help=text.HOME_OPTION, show_default=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one command.
+
+    Attributes:
+        home: The account's folder.
+        output: Where the answer goes.
+    """
+
+    home: Path
+    output: Output
+
+    @asynccontextmanager
+    async def client(self, *, flush: bool = True) -> AsyncIterator["Client"]:
+        """Open the account, and first send what waits, without minding a relay that can't be reached.
+
+        Args:
+            flush: False where the command itself sends what waits.
+        """
+        from halonyx.client import Client  # noqa: PLC0415 (slow import; not for --help)
+
+        async with Client.open(self.home, passphrase_to_open(self.home)) as me:
+            if flush:
+                with suppress(TransportError, RemoteError):
+                    await me.flush(FLUSH_SECONDS)
+            yield me
+
+
+Body = Callable[Concatenate[Run, P], Coroutine[Any, Any, None] | None]
+
+
+def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[Body[P]], Body[P]]:
+    """Register a function as the command `path`, with its wording from the catalogue.
+
+    Args:
+        app: The group it belongs to.
+        path: As typed after `halonyx`, for example `contact add`.
+        has_home: False for a command that uses no account.
+    """
+
+    def register(body: Body[P]) -> Body[P]:
+        # The parser checked the arguments against the signature set below, which the type checker can't follow.
+        carry_out = cast("Callable[..., Coroutine[Any, Any, None] | None]", body)
+
+        def entry(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 (each command has its own)
+            start = context.find_root().params
+            run = Run(
+                home=values.pop("home", None) or start["home"] or default_home(),
+                output=Output(as_json=values.pop("as_json") or start["as_json"]),
+            )
+            _carry_out(lambda: carry_out(run, **values))
+
+        own = list(inspect.signature(body).parameters.values())[1:]
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        shared = [_option("home", HomeOption, None)] if has_home else []
+        parameters = [context, *own, _option("as_json", JsonOption, default=False), *shared]
+        entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        entry.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(path.rpartition(" ")[2], help=text.COMMAND[path], epilog=examples(text.EXAMPLE[path]))(entry)
+        return body
+
+    return register
+
+
+def default_home() -> Path:
+    """Return $HALONYX_HOME, else `halonyx` in the XDG data folder."""
+    chosen = os.environ.get("HALONYX_HOME")
+    if chosen:
+        return Path(chosen)
+    data = os.environ.get("XDG_DATA_HOME") or ""
+    # The specification of those folders says to ignore a relative one.
+    return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "halonyx"
+
+
+def examples(lines: tuple[str, ...]) -> str:
+    """Return the last part of a help page."""
+    return "\n".join(("\b", text.EXAMPLES, *(f"  {line}" for line in lines)))
+
+
+def _carry_out(body: Callable[[], Coroutine[Any, Any, None] | None]) -> None:
+    try:
+        steps = body()
+        if steps is not None:
+            asyncio.run(steps)
+    except BrokenPipeError:
+        # Nobody reads any more. Standard output is swapped so that the interpreter's own flush at exit stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(PIPE_CLOSED) from None
+
+
+def _option(name: str, annotation: Any, default: object) -> inspect.Parameter:  # noqa: ANN401 (an annotation)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

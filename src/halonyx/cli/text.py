@@ -1,0 +1,336 @@
+"""Everything the command line says: one catalogue, so that it speaks with one voice.
+
+Plain and short, to "you"; what happened first, then what to do next. `{parts}` are escaped where they are filled in.
+"""
+
+from typing import Final
+
+# ruff: noqa: S105 (words about passphrases; none is one)
+
+# The program and what every command takes.
+
+APP: Final = (
+    "Talk to people without trusting the server: what you write is encrypted on your machine and opened on theirs."
+)
+APP_EXAMPLES: Final = (
+    "halonyx relay",
+    "halonyx account create",
+    "halonyx card",
+    "halonyx contact add halonyx:… --name bob",
+    'halonyx send bob "hello"',
+    "halonyx receive",
+)
+VERSION_OPTION: Final = "Show the version and exit."
+HOME_OPTION: Final = "Folder of your account. Default: $HALONYX_HOME, else halonyx in your data folder."
+JSON_OPTION: Final = "Print one JSON object a line instead of words."
+EXAMPLES: Final = "Examples:"
+
+# Groups and commands: one sentence each.
+
+GROUP: Final = {
+    "account": "Make, recover or show your account.",
+    "contact": "The people you know, and those who ask to be known.",
+}
+COMMAND: Final = {
+    "relay": "Run a relay: it carries encrypted messages and can't read them.",
+    "account create": "Make an account on a relay and show its recovery code once.",
+    "account recover": "Get your account back on a new machine with its recovery code.",
+    "account show": "Show your account: your USID, your address and your relay.",
+    "card": "Show your contact card, which lets someone write to you.",
+    "contact add": "Add someone by their contact card; that accepts them, too.",
+    "contact list": "List your contacts.",
+    "contact show": "Show one contact.",
+    "contact rename": "Give a contact another name; only you see it.",
+    "contact block": "Stop getting messages from a contact.",
+    "contact unblock": "Get messages from a blocked contact again.",
+    "contact remove": "Take someone off your contacts.",
+    "contact requests": "List strangers whose first message waits for your decision.",
+    "contact accept": "Accept a request; 'halonyx receive' then shows its messages.",
+    "contact refuse": "Refuse a request and drop its messages; the sender isn't told.",
+    "contact trust": "Go on writing to a contact after a warning about their keys.",
+    "verify": "Show or compare the safety number you share with a contact.",
+    "send": "Send a message, or keep it until the relay can be reached.",
+    "receive": "Fetch messages, show each once, and end when there are no more.",
+    "history": "Show the conversation with a contact, oldest message first.",
+    "search": "Find messages that contain a text, anywhere in a word.",
+    "backup": "Write your contacts and history to an encrypted file.",
+    "restore": "Add the contacts and history of a backup file to this account.",
+}
+EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
+    "relay": (
+        "halonyx relay",
+        "halonyx relay --port 3001 --data ~/relay",
+        "halonyx relay --host 0.0.0.0 --behind-proxy --origin https://relay.example",
+    ),
+    "account create": (
+        "halonyx account create",
+        "halonyx account create --relay https://relay.example",
+        "HALONYX_PASSPHRASE=… halonyx account create --json",
+    ),
+    "account recover": (
+        "halonyx account recover --relay https://relay.example",
+        "halonyx account recover < code.txt",
+    ),
+    "account show": ("halonyx account show",),
+    "card": ("halonyx card", "halonyx card --qr"),
+    "contact add": ("halonyx contact add halonyx:… --name bob",),
+    "contact list": ("halonyx contact list",),
+    "contact show": ("halonyx contact show bob",),
+    "contact rename": ("halonyx contact rename bob robert",),
+    "contact block": ("halonyx contact block bob",),
+    "contact unblock": ("halonyx contact unblock bob",),
+    "contact remove": ("halonyx contact remove bob",),
+    "contact requests": ("halonyx contact requests",),
+    "contact accept": ("halonyx contact accept 1f3a90c2 --name carol",),
+    "contact refuse": ("halonyx contact refuse 1f3a90c2",),
+    "contact trust": ("halonyx contact trust bob",),
+    "verify": (
+        "halonyx verify bob",
+        'halonyx verify bob --number "01234 56789 …"',
+        "halonyx verify bob --qr",
+    ),
+    "send": ('halonyx send bob "see you at eight"', "date | halonyx send bob -"),
+    "receive": ("halonyx receive", "halonyx receive --follow", "halonyx receive --json --timeout 5"),
+    "history": ("halonyx history bob --limit 20", "halonyx history bob --before ID"),
+    "search": ("halonyx search invoice",),
+    "backup": ("halonyx backup halonyx.backup",),
+    "restore": ("halonyx restore halonyx.backup",),
+}
+
+# Arguments and options.
+
+RELAY_HOST: Final = "Address to listen on. Default: 127.0.0.1."
+RELAY_PORT: Final = "Port to listen on. Default: 3000."
+RELAY_DATA: Final = "Folder for the databases. Default: halonyx-data. The relay's keys go to a file beside it."
+RELAY_CONFIG: Final = "TOML file with any setting of the relay."
+RELAY_ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
+RELAY_PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
+RELAY_SIGNUP: Final = "Who may sign up: open, or pow (a few seconds of work first). Default: open on loopback only."
+RELAY_LOG: Final = "Least level that is logged: debug, info, warning or error. Default: info."
+RELAY_URL: Final = "Relay to use, for example https://relay.example."
+CARD_QR: Final = "Draw the card as a QR code."
+CARD_ARGUMENT: Final = "Their contact card: halonyx:… or a link."
+NAME_ARGUMENT: Final = "Your name for the contact."
+NEW_NAME_ARGUMENT: Final = "The new name, at most 64 characters."
+NAME_OPTION: Final = "Your name for them, at most 64 characters."
+REQUEST_ARGUMENT: Final = "The request's id, as 'halonyx contact requests' shows it."
+VERIFY_QR: Final = "Draw the safety number as a QR code for them to scan."
+VERIFY_NUMBER: Final = "The number they see; if it is the same, the contact is marked verified."
+SEND_TEXT: Final = "The message. Without it, or with -, it is read from standard input."
+FOLLOW: Final = "Keep waiting for new messages until you press Ctrl-C."
+TIMEOUT: Final = "End this many seconds after the last event."
+LIMIT: Final = "At most this many messages, the newest."
+BEFORE: Final = "Only messages before the one with this id."
+SEARCH_TEXT: Final = "What to look for, at any place in a message."
+BACKUP_FILE: Final = "The file to write; it must not exist yet."
+RESTORE_FILE: Final = "A file written by 'halonyx backup'."
+
+# Questions.
+
+ASK_PASSPHRASE: Final = "Passphrase: "
+ASK_NEW_PASSPHRASE: Final = "Choose a passphrase that locks this account on this machine: "
+ASK_AGAIN: Final = "The same again: "
+ASK_BACKUP_PASSPHRASE: Final = "Passphrase of the backup: "
+ASK_NEW_BACKUP_PASSPHRASE: Final = "Choose a passphrase for the backup: "
+ASK_RECOVERY_CODE: Final = "Recovery code (not shown as you type): "
+ASK_GROUP: Final = "To be sure you have it, type group {number} of the code: "
+ASK_MESSAGE: Final = "Write your message; end it with Ctrl-D on a line of its own."
+EMPTY_PASSPHRASE: Final = "A passphrase can't be empty."
+PASSPHRASES_DIFFER: Final = "The two differ. Try again."
+
+# Relay.
+
+RELAY_STARTS: Final = """\
+Halonyx relay on {origin}
+  data   {data}
+  keys   {secrets}  (keep a copy; without it the data is of no use)
+
+Next, in another terminal:
+  halonyx account create --relay {origin}
+  halonyx card                                 give this to someone
+  halonyx contact add THEIR-CARD --name bob
+  halonyx send bob "hello"
+
+Ctrl-C stops the relay. Nothing is lost by that.
+"""
+
+# Accounts.
+
+ACCOUNT_CREATED: Final = """\
+Your account is ready.
+
+Your recovery code, shown this once:
+
+{code}
+
+Write it down and keep it where only you find it. With it you get your account back on a new machine.
+Whoever has it can be you; without it a lost machine is a lost account.
+"""
+KEY_IN_KEYRING: Final = "The key to this account is in your system's keyring."
+CODE_GROUP_WRONG: Final = "That is not group {number}. Look again at what you wrote down."
+CODE_NOT_CONFIRMED: Final = "The code was not confirmed. Here it is again; check what you wrote down:\n\n{code}\n"
+CODE_CONFIRMED: Final = "Good, you have it."
+ACCOUNT_NEXT: Final = "Next: 'halonyx card' shows your contact card, which lets someone write to you."
+ACCOUNT_RECOVERED: Final = """\
+Your account is back on this machine. Its former device no longer gets your messages.
+
+Your contacts and history are not kept by the relay:
+  halonyx restore FILE            if you have a backup
+  halonyx contact add THEIR-CARD  if not
+"""
+ACCOUNT_SHOWN: Final = """\
+USID     {usid}
+address  {address}
+relay    {relay}
+device   {device}"""
+
+# Card and contacts.
+
+CARD_NEXT: Final = """
+Give this card to someone. They add it with:
+  halonyx contact add CARD --name you
+Whoever has it can write to you."""
+CONTACT_ADDED: Final = """\
+{name} is now your contact and may write to you.
+Next: 'halonyx send {argument} "hello"', and 'halonyx verify {argument}' when you can compare numbers."""
+NO_CONTACTS: Final = "You have no contacts yet. Add one: halonyx contact add CARD --name NAME"
+CONTACT_COLUMNS: Final = ("name", "", "USID")
+CONTACT_SHOWN: Final = """\
+{name}
+  state     {state}
+  verified  {verified}
+  devices   {devices}
+  relay     {relay}
+  USID      {usid}
+  address   {address}"""
+STATE: Final = {
+    "accepted": "contact",
+    "blocked": "blocked",
+    "request": "request",
+    "removed": "removed",
+    "frozen": "sending stopped",
+    "verified": "verified",
+    "unverified": "not verified",
+}
+YES: Final = "yes"
+NO: Final = "no"
+CONTACT_FROZEN: Final = (
+    "Sending to {name} is stopped: {reason}. Ask them, compare safety numbers (halonyx verify {argument}), "
+    "then decide: halonyx contact trust {argument}"
+)
+CONTACT_RENAMED: Final = "{old} is now called {name}."
+CONTACT_BLOCKED: Final = "{name} is blocked. Your relay refuses them from now on; your other contacts notice nothing."
+CONTACT_UNBLOCKED: Final = "{name} may write to you again."
+CONTACT_REMOVED: Final = "{name} is no longer among your contacts."
+CONTACT_TRUSTED: Final = (
+    "You can write to {name} again. The safety number is worth comparing: halonyx verify {argument}"
+)
+NO_REQUESTS: Final = "Nobody is waiting for your decision."
+REQUEST_SHOWN: Final = "{request}  USID {usid}"
+REQUESTS_NEXT: Final = """
+You see what they wrote once you accept; until then they learn nothing, not even that it arrived.
+  halonyx contact accept ID --name NAME
+  halonyx contact refuse ID"""
+REQUEST_ACCEPTED: Final = "{name} is now your contact. Next: 'halonyx receive' shows what they wrote."
+REQUEST_REFUSED: Final = "The request is refused and its messages are gone."
+
+# Safety numbers.
+
+SAFETY_NUMBER: Final = "The safety number you share with {name}:\n\n{number}\n"
+SAFETY_HOW: Final = """\
+Compare it with what {name} sees, by phone or face to face, not in this conversation.
+If it is the same: halonyx verify {argument} --number "what they read to you"
+If it is not, somebody may sit between you."""
+SAFETY_IS_VERIFIED: Final = "You compared it before: {name} is verified."
+SAFETY_VERIFIED: Final = "The numbers are the same. {name} is now marked verified."
+SAFETY_QR: Final = """\
+{name} scans this with a Halonyx that has a camera; theirs then says whether the keys are the same.
+From terminal to terminal, compare the number."""
+SAFETY_DIFFERS: Final = (
+    "The numbers differ: this is not the number you share with {name}, who stays unverified.\n"
+    "Check for a slip first. If they still differ, somebody may sit between you: send nothing private."
+)
+SAFETY_MALFORMED: Final = "A safety number is twelve groups of five digits. Type it in quotation marks."
+
+# Messages.
+
+SENT: Final = {
+    "waiting": "Kept for {name}: it goes out by itself with your next command once the relay answers.",
+    "accepted": "Sent to {name}: the relay has it.",
+    "delivered": "Sent to {name}: their device has it.",
+}
+SENT_REASON: Final = {
+    "transport-error": "It waits because the relay can't be reached.",
+    "mailbox-full": "It waits because their mailbox is full.",
+    "requests-full": "It waits because they have not answered your first messages yet.",
+    "busy": "It waits because the relay is busy.",
+    "gone": "It waits because their device changed; their new keys are being fetched.",
+    "bad-access-key": "It waits because their relay refused it.",
+    "unknown-prekey": "It waits because their keys have expired; they renew them when they are online.",
+}
+SENT_REASON_OTHER: Final = "It waits because of: {reason}."
+MESSAGE_STATE: Final = {
+    "waiting": "waiting",
+    "accepted": "sent",
+    "delivered": "delivered",
+    "failed": "given up",
+    "received": "received",
+}
+MESSAGE: Final = "{time} {name}: {text}"
+CLOCK_AHEAD: Final = "{time} (their clock is ahead)"
+OUTGOING: Final = "{time} you to {name} ({state}): {text}"
+NOTHING_NEW: Final = "Nothing new."
+NO_HISTORY: Final = "You and {name} have not written to each other yet."
+OLDER: Final = "Older messages: halonyx history {argument} --before {id}"
+NOTHING_FOUND: Final = "No message contains that."
+NOTICE: Final = {
+    "request": "{time} Someone you don't know wrote to you. To decide: halonyx contact requests",
+    "delivered": "{time} {name} has your message.",
+    "device": "{time} {name} uses a new device from now on.",
+    "gap": "{time} A message from {name} is missing. It was asked for again.",
+    "refreshed": "{time} The session with {name} was refreshed.",
+    "stale": (
+        "{time} Warning: the relay serves an old or a second set of keys for {name}. Sending to {name} is stopped. "
+        "See: halonyx contact show {argument}"
+    ),
+    "own-record": (
+        "{time} Warning: {name} was given other keys for you than the ones you published. "
+        "The relay may be lying: compare safety numbers."
+    ),
+    "unsupported": "{time} A message from {name} needs a newer Halonyx.",
+    "drained": "{time} The one-time keys of {name} are used up or withheld; messages are still encrypted.",
+    "failed": "{time} A message to {name} was not accepted within 14 days and was given up.",
+}
+SOMEONE: Final = "someone"
+
+# Backup.
+
+BACKUP_WRITTEN: Final = (
+    "Your contacts and history are in {file}, encrypted with its passphrase.\n"
+    "Your recovery code is not in it: keep both."
+)
+RESTORED: Final = "Restored: {contacts} contacts and {messages} messages."
+
+# Errors: what went wrong is the SDK's or one of these, what to do next is by code.
+
+NO_PASSPHRASE_CHOSEN: Final = "No passphrase was chosen. Start again."
+NO_BACKUP_PASSPHRASE: Final = (
+    "A backup needs a passphrase: set HALONYX_BACKUP_PASSPHRASE, or run the command on a terminal."
+)
+NO_RECOVERY_CODE: Final = (
+    "No recovery code was given: set HALONYX_RECOVERY_CODE, pipe it in, or run the command on a terminal."
+)
+NO_TEXT: Final = "There is nothing to send: the message is empty."
+TEXT_NOT_UTF8: Final = "The message is not UTF-8 text."
+TEXT_TOO_LONG: Final = "The message is longer than {limit} bytes. Send it in parts."
+ID_MALFORMED: Final = "A message id has 32 characters of 0-9 and a-f. 'halonyx history NAME --json' shows them."
+FILE_EXISTS: Final = "{file} is there already. Choose another name; a backup is never written over."
+SYSTEM_ERROR: Final = "{reason}: {file}"
+BUG: Final = "This is a fault in Halonyx, not yours. The lines above say where."
+HINT: Final = {
+    "transport-error": "Check that the relay runs and that you are online, then try again.",
+    "stale-directory": "Sending to this contact is stopped. Ask them, then: halonyx contact show NAME",
+    "untrusted-identity": "Compare safety numbers: halonyx verify NAME",
+    "unsupported-version": "Get a newer Halonyx.",
+}
+USAGE_HINT: Final = "See: {command} --help"
