@@ -220,7 +220,9 @@ class Receiving(Connection):
         if rows:
             self._progress_at = self._hub.now
             self._hub.acknowledge(rows)
-            if not self._is_live:
+            # Half a window at a time: with one row an ACK, most of what is read would be read again.
+            is_half_free = 2 * len(self._unacked) <= self._hub.limits.unacked_messages
+            if not self._is_live and is_half_free and 2 * self._unacked_bytes <= self._hub.limits.unacked_bytes:
                 self._pump()
 
     # Time and flow

@@ -130,7 +130,7 @@ class Connection(WSListener):
 
     def send(self, frame: bytes) -> None:
         """Send one frame. The event loop joins what is sent in one turn into one system call."""
-        if self.closed_at is None:
+        if self.closed_at is None and not self.transport.is_close_frame_sent:
             self.socket.write(framed(frame))
 
     def close(self, code: CloseCode) -> None:
@@ -217,8 +217,8 @@ class Connection(WSListener):
         elif self.closed_at is None:
             self.transport.send_pong(payload)
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:  # noqa: ARG002 (the library's signature)
-        """Forget the connection, unless closing it has done so."""
+    def lost(self) -> None:
+        """Forget the connection: its socket is gone."""
         if self.closed_at is None:
             self.closed_at = self.gate.now
             self.on_gone()
@@ -270,9 +270,11 @@ class Bridge(WSProtocol):  # type: ignore[misc]  # an extension type without stu
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let uvicorn know that it is gone."""
+        """Let uvicorn and the hub know that it is gone."""
         self._connections.discard(self)
         super().connection_lost(exc)
+        if self._connection is not None:
+            self._connection.lost()
 
     def data_received(self, data: bytes) -> None:
         """Judge the request that uvicorn has read. Called once: afterwards data comes through `get_buffer`."""

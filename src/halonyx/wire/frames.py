@@ -39,6 +39,13 @@ NONCE_SIZE: Final = 32
 ENVELOPE_ID_SIZE: Final = 16
 NO_EPOCH: Final = bytes(EPOCH_SIZE)
 
+# The frames of the hot path are packed and unpacked in one call.
+_EPOCH_AND_SEQ: Final = Struct(">8sQ")
+_SUBMIT_HEAD: Final = Struct(">16s32sB16s")
+_DELIVER_BODY: Final = Struct(">Q16sQ")
+_DELIVER_HEAD: Final = Struct(">BBQ16sQ")
+_ACCEPTED: Final = Struct(">BB16sBH")
+
 
 class FrameType(IntEnum):
     """Second byte of a frame. ANNOUNCE is reserved: version 1 refuses it."""
@@ -210,7 +217,7 @@ class Deliver:
     @classmethod
     def read(cls, reader: Reader) -> "Deliver":
         """Take the body off `reader`."""
-        seq, envelope_id, time = reader.u64(), EnvelopeId(reader.take(ENVELOPE_ID_SIZE)), Millis(reader.u64())
+        seq, envelope_id, time = _DELIVER_BODY.unpack(reader.take(_DELIVER_BODY.size))
         envelope = reader.rest()
         if len(envelope) not in ENVELOPE_SIZES:
             raise Malformed(f"envelope of {len(envelope)} bytes is no bucket")
@@ -232,7 +239,7 @@ class Ack:
     @classmethod
     def read(cls, reader: Reader) -> "Ack":
         """Take the body off `reader`."""
-        return cls(reader.take(EPOCH_SIZE), reader.u64())
+        return cls(*_EPOCH_AND_SEQ.unpack(reader.take(_EPOCH_AND_SEQ.size)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +261,7 @@ class CaughtUp:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """One envelope for one device: 67 bytes and the envelope.
-
-    Attributes:
-        envelope_id: 16 random bytes, the same in every repetition.
-        key: Access key or request key of the recipient, 16 bytes.
-        envelope: At most 64 KiB; one that is no bucket is answered with a status, not with a close.
-    """
+    """One envelope for one device: 67 bytes and at most 64 KiB; one that is no bucket is answered by a status."""
 
     TYPE: ClassVar[FrameType] = FrameType.SUBMIT
     envelope_id: EnvelopeId
@@ -279,8 +280,10 @@ class Submit:
     @classmethod
     def read(cls, reader: Reader) -> "Submit":
         """Take the body off `reader`."""
-        envelope_id, address = EnvelopeId(reader.take(ENVELOPE_ID_SIZE)), Address(reader.take(HASH_SIZE))
-        device, key, envelope = _device(reader), reader.take(ACCESS_KEY_SIZE), reader.rest()
+        envelope_id, address, device, key = _SUBMIT_HEAD.unpack(reader.take(_SUBMIT_HEAD.size))
+        envelope = reader.rest()
+        if device == 0:
+            raise Malformed("device 0 does not exist")
         if len(envelope) > MAX_ENVELOPE:
             raise Malformed(f"envelope of {len(envelope)} bytes, at most {MAX_ENVELOPE}")
         return cls(envelope_id, address, device, key, envelope)
@@ -290,10 +293,7 @@ class Submit:
 class Accepted:
     """The answer to one SUBMIT, after the commit: 21 bytes.
 
-    It carries no sequence number: that would tell every sender how much mail the mailbox gets.
-
-    Attributes:
-        retry_after_s: Seconds to wait before a repetition; 0 when the relay can't tell.
+    No sequence number: it would tell every sender how much mail the mailbox gets. `retry_after_s` 0: unknown.
     """
 
     TYPE: ClassVar[FrameType] = FrameType.ACCEPTED
@@ -345,23 +345,19 @@ _RECEIVE_REPLIES: Final[dict[int, Callable[[Reader], ReceiveReply]]] = {
     kind.TYPE: kind.read for kind in (Challenge, Welcome, Deliver, CaughtUp, Error)
 }
 _SEND_REQUESTS: Final[dict[int, Callable[[Reader], Submit]]] = {Submit.TYPE: Submit.read}
-_SEND_REPLIES: Final[dict[int, Callable[[Reader], SendReply]]] = {
-    kind.TYPE: kind.read for kind in (Accepted, Error)
-}
-_DELIVER_HEAD: Final = Struct(">BBQ16sQ")
-_ACCEPTED: Final = Struct(">BB16sBH")
+_SEND_REPLIES: Final[dict[int, Callable[[Reader], SendReply]]] = {kind.TYPE: kind.read for kind in (Accepted, Error)}
 
 
 def _parse(data: bytes, kinds: dict[int, Callable[[Reader], T]]) -> T:
-    if len(data) > MAX_FRAME:
+    if not 2 <= len(data) <= MAX_FRAME:
         raise Malformed(f"frame of {len(data)} bytes, at most {MAX_FRAME}")
-    reader = Reader(data)
-    version, kind = reader.u8(), reader.u8()
-    if version != VERSION:
-        raise UnsupportedVersion(f"version {version}, expected {VERSION}")
-    read = kinds.get(kind)
+    if data[0] != VERSION:
+        raise UnsupportedVersion(f"version {data[0]}, expected {VERSION}")
+    read = kinds.get(data[1])
     if read is None:
-        raise Malformed(f"type {kind} is not allowed here")
+        raise Malformed(f"type {data[1]} is not allowed here")
+    reader = Reader(data)
+    reader.take(2)
     frame = read(reader)
     reader.finish()
     return frame
