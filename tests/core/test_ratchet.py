@@ -569,6 +569,13 @@ def test_a_signed_prekey_of_low_order_is_refused() -> None:
         initiator(SECRETS, TO_BOB, TO_ALICE, PublicKey(bytes(32)), key_pair("alice first"))
 
 
+def test_a_message_that_its_sender_filed_under_another_session_is_refused() -> None:
+    alice, bob = make_started_pair()
+    _, message = send(replace(alice, session_id=SessionId(bytes(8))), b"text")
+
+    refused(AuthenticationFailed, bob, message)
+
+
 def test_a_message_reflected_to_its_sender_is_refused() -> None:
     alice, bob = make_started_pair()
     alice, message = send(alice, b"to bob")

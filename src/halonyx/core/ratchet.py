@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
-from halonyx.core.errors import Duplicate, Malformed, Misuse, TooFarAhead, UnsupportedVersion
+from halonyx.core.errors import AuthenticationFailed, Duplicate, Malformed, Misuse, TooFarAhead, UnsupportedVersion
 from halonyx.core.kdf import ChainKey, HandshakeSecrets, MessageKey, RootKey, kdf_chain, kdf_message, kdf_root
 from halonyx.core.primitives import TAG_SIZE, KeyPair, PublicKey, aead_open, aead_seal
 from halonyx.core.types import DAY, Millis, SessionId
@@ -210,13 +210,16 @@ def decrypt(state: Ratchet, message: Message, fresh: KeyPair, now: Millis) -> tu
         The next ratchet and the plaintext.
 
     Raises:
-        AuthenticationFailed: The tag does not verify.
+        AuthenticationFailed: The tag does not verify, or the message names another session.
         Duplicate: This index was opened before, or its key has expired.
         TooFarAhead: More than MAX_JUMP keys would have to be derived.
         BadKey: A new ratchet key that is non-canonical or of low order.
 
     Source: spec/ratchet.md, "Decrypting"; Signal, The Double Ratchet Algorithm, section 3.5.
     """
+    # The tag covers the id that the sender wrote; only this check ties it to the one both sides derived.
+    if message.session_id != state.session_id:
+        raise AuthenticationFailed("message of another session")
     slot = (message.ratchet_key, message.index)
     kept = state.skipped.get(slot)
     if kept is not None:
