@@ -1,1 +1,30 @@
 """The SDK: an account, its contacts and its messages on this machine."""
+
+from halonyx.client.account import create_account, recover_account
+from halonyx.client.client import Client
+from halonyx.client.locks import ReceiverBusy
+from halonyx.client.model import (
+    AccountInfo,
+    Contact,
+    Event,
+    HistoryEntry,
+    Message,
+    NewAccount,
+    Notice,
+    Sent,
+)
+
+__all__ = [
+    "AccountInfo",
+    "Client",
+    "Contact",
+    "Event",
+    "HistoryEntry",
+    "Message",
+    "NewAccount",
+    "Notice",
+    "ReceiverBusy",
+    "Sent",
+    "create_account",
+    "recover_account",
+]

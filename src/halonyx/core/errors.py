@@ -22,13 +22,11 @@ HalonyxError
 Source: spec/conventions.md, "Error codes". Texts hold sizes and limits; never keys, plaintext or ids.
 """
 
-from typing import ClassVar
-
 
 class HalonyxError(Exception):
     """Base of every error of this package."""
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
 
 
 class Misuse(HalonyxError):

@@ -1,0 +1,145 @@
+"""Backups: contacts, verifications and history in one encrypted file; never seeds, sessions or prekeys.
+
+Source: spec/conventions.md, "Backup".
+"""
+
+import json
+import os
+import secrets
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+from halonyx.client.account import now_ms
+from halonyx.client.people import check_name
+from halonyx.client.store import Store
+from halonyx.core import labels
+from halonyx.core.errors import AuthenticationFailed, Misuse, StoreError
+from halonyx.core.identity import address_of
+from halonyx.core.kdf import expand
+from halonyx.core.primitives import NONCE_SIZE, aead_open, aead_seal, argon2id
+from halonyx.core.types import Usid
+
+MAGIC: Final = b"halonyx/1 backup\n"
+SALT_SIZE: Final = 16
+KEY_SIZE: Final = 32
+MAX_FILE_SIZE: Final = 1 << 30
+MAX_CONTENT_SIZE: Final = 1 << 32
+_CONTACT: Final = ("name", "usid", "origin", "state", "is_verified", "named_version", "added")
+_MESSAGE: Final = ("usid", "is_outgoing", "message_id", "text", "sent", "received", "state")
+
+
+def write_backup(store: Store, path: Path, passphrase: str) -> None:
+    """Write a backup; an existing file is replaced in one step.
+
+    Args:
+        path: Mode 0600.
+        passphrase: Not empty; the file can be read with it alone.
+
+    Raises:
+        Misuse: An empty passphrase.
+        StoreError: The file can't be written.
+    """
+    if not passphrase:
+        raise Misuse("a backup needs a passphrase")
+    with store.transaction():
+        contacts = store.all(
+            "SELECT name, hex(usid) AS usid, origin, state, is_verified, max(named_version, record_version)"
+            " AS named_version, added FROM contacts WHERE state IN ('accepted', 'blocked') ORDER BY id"
+        )
+        messages = store.all(
+            "SELECT hex(usid) AS usid, is_outgoing, hex(message_id) AS message_id, text, sent, received,"
+            " messages.state AS state FROM messages JOIN contacts ON contacts.id = contact"
+            " WHERE contacts.state IN ('accepted', 'blocked') ORDER BY position"
+        )
+    content = {
+        "contacts": [{key: row[key] for key in _CONTACT} for row in contacts],
+        "messages": [{key: row[key] for key in _MESSAGE} for row in messages],
+    }
+    salt, nonce = secrets.token_bytes(SALT_SIZE), secrets.token_bytes(NONCE_SIZE)
+    plaintext = zlib.compress(json.dumps(content).encode("utf-8"))
+    data = MAGIC + salt + nonce + aead_seal(_key(passphrase, salt), nonce, plaintext, MAGIC + salt)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.touch(mode=0o600)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"can't write {path}: {error.strerror}") from None
+
+
+def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
+    """Add a backup's contacts and history to this account; what is here already stays as it is.
+
+    Returns:
+        How many contacts and messages were added.
+
+    Raises:
+        StoreError: The file can't be read or is none, or the passphrase is wrong.
+    """
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_FILE_SIZE else b""
+    except OSError as error:
+        raise StoreError(f"can't read {path}: {error.strerror}") from None
+    start = len(MAGIC) + SALT_SIZE
+    if not data.startswith(MAGIC) or len(data) < start + NONCE_SIZE:
+        raise StoreError(f"{path} is no Halonyx backup")
+    salt, nonce = data[len(MAGIC) : start], data[start : start + NONCE_SIZE]
+    try:
+        plaintext = aead_open(_key(passphrase, salt), nonce, data[start + NONCE_SIZE :], MAGIC + salt)
+        content = json.loads(zlib.decompressobj().decompress(plaintext, MAX_CONTENT_SIZE))
+    except AuthenticationFailed:
+        raise StoreError("wrong passphrase, or the backup is damaged") from None
+    with store.transaction():
+        contacts = sum(_restore_contact(store, contact) for contact in content["contacts"])
+        messages = sum(_restore_message(store, message) for message in content["messages"])
+    return contacts, messages
+
+
+def _restore_contact(store: Store, contact: dict[str, Any]) -> int:
+    usid = Usid(bytes.fromhex(contact["usid"]))
+    if store.one("SELECT 1 FROM contacts WHERE usid = ? AND state IN ('accepted', 'blocked')", usid) is not None:
+        return 0
+    name = check_name(contact["name"])
+    if store.one("SELECT 1 FROM contacts WHERE name = ?", name) is not None:
+        name = f"contact-{address_of(usid).hex()[:8]}"
+    values = (name, contact["origin"], contact["state"], contact["is_verified"], contact["named_version"])
+    if store.execute(
+        "UPDATE contacts SET name = ?, origin = ?, state = ?, is_verified = ?,"
+        " named_version = max(named_version, ?) WHERE usid = ?",
+        *values,
+        usid,
+    ):
+        return 1  # they wrote before the backup was restored: no request any more
+    return store.execute(
+        "INSERT INTO contacts (name, origin, state, is_verified, named_version, usid, address, added)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        *values,
+        usid,
+        address_of(usid),
+        now_ms(),
+    )
+
+
+def _restore_message(store: Store, message: dict[str, Any]) -> int:
+    # What still waited then is not in this outbox.
+    state = "failed" if message["state"] == "waiting" else message["state"]
+    return store.execute(
+        "INSERT OR IGNORE INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
+        " SELECT id, ?, ?, ?, ?, ?, ? FROM contacts WHERE usid = ?",
+        message["is_outgoing"],
+        bytes.fromhex(message["message_id"]),
+        message["text"],
+        message["sent"],
+        message["received"],
+        state,
+        bytes.fromhex(message["usid"]),
+    )
+
+
+def _key(passphrase: str, salt: bytes) -> bytes:
+    return expand(argon2id(passphrase.encode("utf-8"), salt), labels.BACKUP_KEY, KEY_SIZE)

@@ -1,0 +1,60 @@
+"""What is to be shown, in order, once; kept until it was shown.
+
+Source: spec/delivery.md, "What a person sees".
+"""
+
+import json
+from typing import cast
+
+from halonyx.client.model import Event, Message, Notice, NoticeKind
+from halonyx.client.store import Store
+from halonyx.core.types import MessageId, Millis
+
+MESSAGE = "message"
+
+
+def add_notice(store: Store, kind: NoticeKind, contact: int | None, now: Millis, **data: str | int | bool) -> None:
+    """Remember a notice, inside the caller's transaction."""
+    store.execute(
+        "INSERT INTO events (kind, contact, time, data) VALUES (?, ?, ?, ?)", kind, contact, now, json.dumps(data)
+    )
+
+
+def add_message_event(store: Store, contact: int, position: int, now: Millis) -> None:
+    """Remember that a message of theirs is to be shown, inside the caller's transaction."""
+    store.execute(
+        "INSERT INTO events (kind, contact, message, time, data) VALUES (?, ?, ?, ?, '{}')",
+        MESSAGE,
+        contact,
+        position,
+        now,
+    )
+
+
+def next_event(store: Store) -> tuple[int, Event] | None:
+    """Return the oldest event that was not shown, with its id."""
+    row = store.one(
+        "SELECT events.id, kind, events.time, data, name, contacts.state AS state, contacts.address AS address,"
+        " message_id, text, messages.sent AS sent, received FROM events"
+        " LEFT JOIN contacts ON contacts.id = events.contact LEFT JOIN messages ON messages.position = events.message"
+        " WHERE is_shown = 0 ORDER BY events.id LIMIT 1"
+    )
+    if row is None:
+        return None
+    if row["kind"] == MESSAGE:
+        message = Message(
+            id=MessageId(row["message_id"]),
+            sender=row["name"],
+            text=row["text"],
+            time=Millis(row["sent"]),
+            received=Millis(row["received"]),
+        )
+        return row["id"], message
+    name = row["address"].hex()[:8] if row["state"] == "request" else row["name"]
+    notice = Notice(cast("NoticeKind", row["kind"]), name, Millis(row["time"]), json.loads(row["data"]))
+    return row["id"], notice
+
+
+def mark_shown(store: Store, event_id: int) -> None:
+    """Note that an event was shown; its message stays in the history."""
+    store.execute("DELETE FROM events WHERE id = ?", event_id)

@@ -1,0 +1,82 @@
+"""Reading what was said: a conversation page by page, and any substring of everything.
+
+Source: spec/conventions.md, "At rest".
+"""
+
+from typing import Final, cast
+
+from halonyx.client.model import HistoryEntry, MessageState
+from halonyx.client.people import contact_by_name
+from halonyx.client.store import Row, Store
+from halonyx.core.errors import Misuse
+from halonyx.core.types import MessageId, Millis
+
+TRIGRAM: Final = 3
+MAX_LIMIT: Final = 10_000
+_COLUMNS: Final = (
+    "SELECT position, message_id, name, is_outgoing, messages.text, sent, messages.state AS state"
+    " FROM messages JOIN contacts ON contacts.id = contact"
+)
+
+
+def history(store: Store, name: str, limit: int, before: int | None) -> list[HistoryEntry]:
+    """Return the newest messages of a conversation, oldest first.
+
+    Args:
+        limit: 1 to 10,000.
+        before: Only messages with a smaller position.
+
+    Raises:
+        Misuse: No contact of this name, or a limit out of range.
+    """
+    contact = contact_by_name(store, name)
+    rows = store.all(
+        f"{_COLUMNS} WHERE contact = ? AND position < ? ORDER BY position DESC LIMIT ?",
+        contact.id,
+        2**63 - 1 if before is None else before,
+        _checked(limit),
+    )
+    return [_entry(row) for row in reversed(rows)]
+
+
+def search(store: Store, text: str, limit: int) -> list[HistoryEntry]:
+    """Return the newest messages that contain `text`, oldest first, whatever the case of ASCII letters.
+
+    Three characters and more are found through the index, fewer by reading everything.
+
+    Raises:
+        Misuse: An empty text, or a limit out of range.
+    """
+    if not text:
+        raise Misuse("type what to search for")
+    if len(text) >= TRIGRAM:
+        quoted = '"' + text.replace('"', '""') + '"'
+        where = "position IN (SELECT rowid FROM messages_text WHERE messages_text MATCH ?)"
+        values: tuple[object, ...] = (quoted,)
+    else:
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        where, values = "messages.text LIKE ? ESCAPE '\\'", (f"%{escaped}%",)
+    rows = store.all(
+        f"{_COLUMNS} WHERE contacts.state IN ('accepted', 'blocked') AND {where} ORDER BY position DESC LIMIT ?",
+        *values,
+        _checked(limit),
+    )
+    return [_entry(row) for row in reversed(rows)]
+
+
+def _checked(limit: int) -> int:
+    if not 1 <= limit <= MAX_LIMIT:
+        raise Misuse(f"a limit is 1 to {MAX_LIMIT}")
+    return limit
+
+
+def _entry(row: Row) -> HistoryEntry:
+    return HistoryEntry(
+        position=row["position"],
+        id=MessageId(row["message_id"]),
+        contact=row["name"],
+        outgoing=bool(row["is_outgoing"]),
+        text=row["text"],
+        time=Millis(row["sent"]),
+        state=cast("MessageState", row["state"]),
+    )

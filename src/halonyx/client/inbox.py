@@ -1,0 +1,309 @@
+"""Taking in one envelope: one transaction from the seal to the history, and only then an acknowledgement.
+
+What can't be read changes nothing but the cursor, so that it can't block the queue; what it means is noted.
+
+Source: spec/delivery.md, "Inbox"; spec/ratchet.md, "Sessions".
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from halonyx.client import outbox, prekeys
+from halonyx.client.account import Account, now_ms
+from halonyx.client.directory import accept_record, freeze, note_named
+from halonyx.client.events import add_notice
+from halonyx.client.order import Text, is_known, place
+from halonyx.client.people import (
+    ContactRow,
+    DeviceRow,
+    contact_by_address,
+    contact_by_id,
+    device_row,
+    save_sessions,
+)
+from halonyx.client.store import Store
+from halonyx.core import handshake, ratchet, session
+from halonyx.core.content import Content, Extension, Kind, Resend, parse_ids, parse_text
+from halonyx.core.envelope import Envelope, Payload, open_envelope
+from halonyx.core.errors import (
+    AuthenticationFailed,
+    Duplicate,
+    Malformed,
+    RemoteError,
+    Replay,
+    StaleDirectory,
+    TooFarAhead,
+    UnknownPrekey,
+    UnknownSession,
+    UnsupportedVersion,
+    UntrustedIdentity,
+)
+from halonyx.core.handshake import Peer
+from halonyx.core.identity import AccountRecord, check_record
+from halonyx.core.primitives import KeyPair
+from halonyx.core.session import SessionMessage, Sessions
+from halonyx.core.types import DAY, DeviceId, Millis, SessionId
+from halonyx.wire.frames import Deliver
+
+SEEN_KEPT: Final = 31 * DAY  # the relay keeps mail for at most 30
+REPLAYS_KEPT: Final = 75 * DAY  # as long as a last-resort key can be in use
+UNPUBLISHED_DRAIN: Final = 20
+# What tells that the session is out of step, and not that somebody sent rubbish.
+_NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
+
+
+class _Failed(Exception):
+    """A refusal, with the device and session it concerns."""
+
+    def __init__(self, error: RemoteError, contact: int, device: DeviceId, session_id: SessionId) -> None:
+        super().__init__(error.code)
+        self.error, self.contact, self.device, self.session_id = error, contact, device, session_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming:
+    contact: ContactRow
+    peer: Peer
+    row: DeviceRow
+    message: SessionMessage
+
+
+def take_in(store: Store, account: Account, deliver: Deliver) -> str | None:
+    """Store what an envelope holds, or refuse it; either way it may be acknowledged when this returns.
+
+    Returns:
+        None, or the code it was refused with.
+
+    Raises:
+        StoreError: Nothing was stored: it must not be acknowledged.
+    """
+    now = now_ms()
+    try:
+        with store.transaction():
+            if _is_new(store, deliver, now):
+                _take(store, account, deliver.envelope, now)
+    except _Failed as failed:
+        with store.transaction():
+            _is_new(store, deliver, now)
+            _note_failure(store, failed, now)
+        return failed.error.code
+    except RemoteError as error:
+        with store.transaction():
+            _is_new(store, deliver, now)
+        return error.code
+    return None
+
+
+def forget_old(store: Store, now: Millis) -> None:
+    """Delete marks that no envelope can need any more, and private keys long expired."""
+    with store.transaction():
+        store.execute("DELETE FROM seen WHERE time <= ?", now - SEEN_KEPT)
+        store.execute("DELETE FROM replays WHERE seen <= ?", now - REPLAYS_KEPT)
+        prekeys.delete_expired(store, now)
+
+
+def _is_new(store: Store, deliver: Deliver, now: Millis) -> bool:
+    """Move the cursor, and tell whether this envelope was seen before a relay was restored from its backup."""
+    store.execute("UPDATE account SET cursor = max(cursor, ?)", deliver.seq)
+    return store.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", deliver.envelope_id, now) == 1
+
+
+def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:
+    payload = _open(store, account, envelope)
+    incoming = _identify(store, payload, now)
+    if incoming is None:
+        return
+    contact, device = incoming.contact, incoming.peer.device.id
+    try:
+        sessions, plaintext, accepted = _decrypt(store, account, incoming, now)
+        content = Content.parse(plaintext)
+        if accepted is not None:
+            sessions = _adopt(store, account, incoming, (accepted, content), now)
+        save_sessions(store, incoming.row, sessions)
+        _apply(store, account, incoming, content, now)
+    except RemoteError as error:
+        raise _Failed(error, contact.id, device, incoming.message.message.session_id) from None
+
+
+def _open(store: Store, account: Account, data: bytes) -> Payload:
+    envelope = Envelope.parse(data)
+    keys = prekeys.envelope_keys(store, envelope.prekey)
+    return open_envelope(envelope, keys, (account.address, account.own.fingerprint))
+
+
+def _identify(store: Store, payload: Payload, now: Millis) -> _Incoming | None:
+    """Find who it says it is from; None for someone blocked. Nothing is proven yet.
+
+    A stranger's row is made here and vanishes with the transaction if the message does not decrypt.
+    """
+    message = SessionMessage.parse(payload.message)
+    contact = contact_by_address(store, payload.sender)
+    if contact is not None and contact.state == "blocked":
+        return None
+    record = AccountRecord.parse(payload.record) if payload.record else None
+    if record is not None and record.address != payload.sender:
+        raise UntrustedIdentity("the record in the envelope is another account's")
+    if contact is None:
+        if record is None or message.handshake is None:
+            raise UnknownSession("a message from someone we do not know, without a record and a handshake")
+        contact = _add_stranger(store, record, now)
+    elif record is not None and (contact.record is None or record.version > contact.record.version):
+        accept_record(store, contact, record, now)
+        contact = contact_by_id(store, contact.id)
+    elif record is not None and contact.record is not None and record.version == contact.record.version:
+        check_record(record, contact.usid, contact.record)
+    peer = contact.peer(payload.device)
+    if peer is None:
+        raise UntrustedIdentity("the sending device is not in the newest record")
+    return _Incoming(contact, peer, device_row(store, contact.id, payload.device), message)
+
+
+def _add_stranger(store: Store, record: AccountRecord, now: Millis) -> ContactRow:
+    contact_id = store.insert(
+        "INSERT INTO contacts (name, usid, address, origin, state, named_version, added)"
+        " VALUES (?, ?, ?, ?, 'request', ?, ?)",
+        f"request {record.address.hex()}",  # longer than a person's name may be, so it is always free
+        record.usid,
+        record.address,
+        record.origins[0],
+        record.version,
+        now,
+    )
+    contact = contact_by_id(store, contact_id)
+    accept_record(store, contact, record, now)
+    return contact_by_id(store, contact_id)
+
+
+def _decrypt(
+    store: Store, account: Account, incoming: _Incoming, now: Millis
+) -> tuple[Sessions, bytes, ratchet.Ratchet | None]:
+    """Open the message on its session, or accept the handshake before it; returns the ratchet that is new."""
+    message, sessions = incoming.message.message, incoming.row.sessions
+    if session.find(sessions, message.session_id, now) is not None:
+        after, plaintext = session.receive(sessions, message, KeyPair.generate(), now)
+        return after, plaintext, None
+    hello = incoming.message.handshake
+    if hello is None:
+        raise UnknownSession("no session of this id")
+    if not hello.is_one_time and store.one("SELECT 1 FROM replays WHERE key = ?", hello.replay_key()) is not None:
+        raise Replay("this handshake was accepted before")
+    privates = prekeys.handshake_privates(store, hello)
+    begun = handshake.accept(account.own, incoming.peer, hello, privates)
+    accepted, plaintext = ratchet.decrypt(begun, message, KeyPair.generate(), now)
+    return sessions, plaintext, accepted
+
+
+def _adopt(
+    store: Store,
+    account: Account,
+    incoming: _Incoming,
+    new: tuple[ratchet.Ratchet, Content],
+    now: Millis,
+) -> Sessions:
+    """Take in the session they began, and spend the prekeys it was begun with."""
+    accepted, content = new
+    hello = incoming.message.handshake
+    if hello is not None:
+        prekeys.delete_used(store, hello)
+        if not hello.is_one_time:
+            store.execute("INSERT INTO replays VALUES (?, ?)", hello.replay_key(), now)
+        _note_drained(store, incoming.contact.id, hello, now)
+    resets = Resend.parse(content.body).resets if content.kind is Kind.RESEND else None
+    fingerprints = (account.own.fingerprint, incoming.peer.fingerprint)
+    return session.adopt(incoming.row.sessions, accepted, fingerprints, resets, now)
+
+
+def _note_drained(store: Store, contact: int, hello: handshake.Handshake, now: Millis) -> None:
+    """Say so when a handshake came without one-time keys although we left plenty."""
+    if hello.one_time is not None and not hello.uses_last_resort:
+        return
+    left = store.value("SELECT min(n) FROM (SELECT count(*) AS n FROM prekeys WHERE use IN (4, 5) GROUP BY use)")
+    if (left or 0) > UNPUBLISHED_DRAIN:
+        add_notice(store, "drained", contact, now)
+
+
+def _apply(store: Store, account: Account, incoming: _Incoming, content: Content, now: Millis) -> None:
+    contact, device = contact_by_id(store, incoming.contact.id), incoming.peer.device.id
+    if content.conversation != contact.conversation_with(account.address):
+        raise UnsupportedVersion("a conversation of a kind this program does not know")
+    if (content.counter == 0) == (content.kind is Kind.TEXT):
+        raise Malformed("texts have a counter, and nothing else has")
+    note_named(store, contact, content.sender_record, now)
+    _check_own_record(store, account, contact, content, now)
+    their_key = content.extensions.get(Extension.PROFILE_KEY)
+    if their_key is not None:
+        store.execute("UPDATE contacts SET profile_key = ? WHERE id = ?", their_key, contact.id)
+    store.execute(
+        "UPDATE devices SET broken_session = NULL WHERE contact = ? AND device = ? AND broken_session = ?",
+        contact.id,
+        device,
+        incoming.message.message.session_id,
+    )
+    match content.kind:
+        case Kind.TEXT:
+            _apply_text(store, contact, device, content, now)
+        case Kind.RECEIPT:
+            outbox.mark_delivered(store, contact.id, device, parse_ids(content.body), now)
+        case Kind.RESEND:
+            _apply_resend(store, contact, device, Resend.parse(content.body), now)
+        case _:
+            pass  # CONTROL: its extension was all
+
+
+def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Content, now: Millis) -> None:
+    if contact.state == "removed":
+        store.execute("UPDATE contacts SET state = 'request' WHERE id = ?", contact.id)
+    if contact.state != "accepted" and not store.value(
+        "SELECT count(*) FROM messages WHERE contact = ? AND state = 'received'", contact.id
+    ):
+        add_notice(store, "request", contact.id, now)
+    store.execute("INSERT OR IGNORE INTO receipts_due VALUES (?, ?, ?)", contact.id, device, content.message_id)
+    if is_known(store, contact.id, content.message_id):
+        return
+    place(
+        store,
+        Text(
+            contact=contact.id,
+            device=device,
+            counter=content.counter,
+            message_id=content.message_id,
+            text=parse_text(content.body),
+            sent=content.sent,
+            received=now,
+        ),
+    )
+
+
+def _apply_resend(store: Store, contact: ContactRow, device: DeviceId, asked: Resend, now: Millis) -> None:
+    if contact.state != "accepted":
+        return
+    outbox.resend(store, contact.id, device, asked.counters)
+    if asked.resets is not None:
+        add_notice(store, "refreshed", contact.id, now)
+
+
+def _check_own_record(store: Store, account: Account, contact: ContactRow, content: Content, now: Millis) -> None:
+    """Compare what they were served as our record with what we published; older is mail in flight."""
+    named, own = content.recipient_record, account.record
+    if named.version > own.version or (named.version == own.version and named.hash != own.hash):
+        add_notice(store, "own-record", contact.id, now, version=named.version)
+
+
+def _note_failure(store: Store, failed: _Failed, now: Millis) -> None:
+    contact = store.one("SELECT id, state FROM contacts WHERE id = ?", failed.contact)
+    if contact is None or contact["state"] != "accepted":
+        return
+    match failed.error:
+        case StaleDirectory():
+            freeze(store, contact_by_id(store, failed.contact), failed.error.code, b"", now)
+        case UnsupportedVersion():
+            add_notice(store, "unsupported", failed.contact, now)
+        case Duplicate() | Replay():
+            pass
+        case error if isinstance(error, _NEEDS_RESET):
+            store.execute(
+                "UPDATE devices SET broken_session = ? WHERE contact = ? AND device = ?",
+                failed.session_id,
+                failed.contact,
+                failed.device,
+            )

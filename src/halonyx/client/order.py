@@ -1,0 +1,139 @@
+"""Putting one device's messages in the order it sent them, and noticing what is missing.
+
+The relay delivers in order, so a hole in the counters means that it lost or held back a message. Later ones wait ten
+seconds, then a gap is shown and the missing ones are asked for.
+
+Source: spec/delivery.md, "Order and gaps".
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from halonyx.client.events import add_message_event, add_notice
+from halonyx.client.store import Store
+from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
+
+HOLD: Final = 10 * SECOND
+MAX_TRACKED: Final = 128  # a forged counter must not make 2^64 rows
+ASK_AGAIN: Final = HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text message of theirs that was decrypted."""
+
+    contact: int
+    device: DeviceId
+    counter: int
+    message_id: MessageId
+    text: str = field(repr=False)
+    sent: Millis
+    received: Millis
+
+
+def place(store: Store, text: Text) -> None:
+    """Store a text in its place, or hold it until its place is known; inside the caller's transaction."""
+    where = (text.contact, text.device)
+    expected = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
+    store.execute("DELETE FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, text.counter)
+    if text.counter < expected:
+        _insert(store, text)
+        return
+    first = max(expected, text.counter - MAX_TRACKED)
+    if first > expected:
+        add_notice(store, "gap", text.contact, text.received, missing=first - expected)
+        store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *where)
+    for counter in range(first, text.counter):
+        store.execute(
+            "INSERT OR IGNORE INTO gaps (contact, device, counter, noticed) SELECT ?, ?, ?, ?"
+            " WHERE NOT EXISTS (SELECT 1 FROM held WHERE contact = ? AND device = ? AND counter = ?)",
+            *where,
+            counter,
+            text.received,
+            *where,
+            counter,
+        )
+    store.execute(
+        "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)",
+        *where,
+        text.counter,
+        text.message_id,
+        text.text,
+        text.sent,
+        text.received,
+    )
+    _release(store, text.contact, text.device)
+
+
+def is_known(store: Store, contact: int, message_id: MessageId) -> bool:
+    """Tell whether a message of theirs was stored before, shown or held."""
+    known = "SELECT 1 FROM messages WHERE contact = ? AND is_outgoing = 0 AND message_id = ?"
+    held = "SELECT 1 FROM held WHERE contact = ? AND message_id = ?"
+    return store.one(known, contact, message_id) is not None or store.one(held, contact, message_id) is not None
+
+
+def holds_anything(store: Store) -> bool:
+    """Tell whether a message waits for an earlier one."""
+    return store.one("SELECT 1 FROM held LIMIT 1") is not None
+
+
+def show_overdue(store: Store, now: Millis) -> None:
+    """Show gaps that are ten seconds old, and what waited behind them."""
+    if store.one("SELECT 1 FROM gaps WHERE is_shown = 0 AND noticed <= ? LIMIT 1", now - HOLD) is None:
+        return
+    with store.transaction():
+        groups = store.all(
+            "SELECT contact, device, count(*) AS missing FROM gaps WHERE is_shown = 0 AND noticed <= ?"
+            " GROUP BY contact, device",
+            now - HOLD,
+        )
+        for group in groups:
+            add_notice(store, "gap", group["contact"], now, missing=group["missing"])
+        store.execute("UPDATE gaps SET is_shown = 1 WHERE noticed <= ?", now - HOLD)
+        for group in groups:
+            _release(store, group["contact"], DeviceId(group["device"]))
+
+
+def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, tuple[int, ...]]:
+    """Return the missing counters that are due to be asked for, by device, and note that they were."""
+    due = "contact = ? AND is_shown = 1 AND asked <= ?"
+    asked: dict[DeviceId, tuple[int, ...]] = {}
+    for row in store.all(f"SELECT device, counter FROM gaps WHERE {due}", contact, now - ASK_AGAIN):  # noqa: S608
+        device = DeviceId(row["device"])
+        if len(asked.get(device, ())) < MAX_TRACKED:
+            asked[device] = (*asked.get(device, ()), row["counter"])
+    store.execute(f"UPDATE gaps SET asked = ? WHERE {due}", now, contact, now - ASK_AGAIN)  # noqa: S608
+    return asked
+
+
+def _release(store: Store, contact: int, device: DeviceId) -> None:
+    """Move held messages into the history as far as nothing unseen lies before them."""
+    where = (contact, device)
+    counter = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
+    while True:
+        row = store.one("SELECT * FROM held WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
+        if row is not None:
+            store.execute("DELETE FROM held WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
+            _insert(store, Text(*where, counter, row["message_id"], row["text"], row["sent"], row["received"]))
+        elif not store.value(
+            "SELECT is_shown FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, counter
+        ):
+            break
+        counter += 1
+    store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", counter, *where)
+
+
+def _insert(store: Store, text: Text) -> None:
+    position = store.insert(
+        "INSERT INTO messages (contact, is_outgoing, message_id, device, counter, text, sent, received, state)"
+        " VALUES (?, 0, ?, ?, ?, ?, ?, ?, 'received')",
+        text.contact,
+        text.message_id,
+        text.device,
+        text.counter,
+        text.text,
+        text.sent,
+        text.received,
+    )
+    if store.value("SELECT state FROM contacts WHERE id = ?", text.contact) == "accepted":
+        add_message_event(store, text.contact, position, text.received)

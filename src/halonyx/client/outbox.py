@@ -1,0 +1,347 @@
+"""The durable outbox: what was written is here until their device confirms it, or for fourteen days.
+
+A row is sealed for each device of the record in one transaction with the session that sealed it, and only then sent;
+the same bytes are sent again until the relay has them on disk.
+
+Source: spec/delivery.md, "Outbox".
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from halonyx.client.account import Account, now_ms
+from halonyx.client.directory import NAMED_PAUSE
+from halonyx.client.events import add_notice
+from halonyx.client.model import MessageState, Sent
+from halonyx.client.order import ASK_AGAIN, counters_to_ask
+from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
+from halonyx.client.store import Row, Store
+from halonyx.core.content import MAX_IDS, MAX_TEXT_SIZE, Content, Extension, Kind, RecordName, Resend, encode_ids
+from halonyx.core.envelope import Payload, seal_envelope
+from halonyx.core.errors import Misuse
+from halonyx.core.handshake import Peer
+from halonyx.core.prekeys import EnvelopePrekey
+from halonyx.core.primitives import KeyPair
+from halonyx.core.ratchet import SALT_SIZE
+from halonyx.core.session import Initiated, Session, replace_sending, seal
+from halonyx.core.types import DAY, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
+
+KEPT: Final = 14 * DAY
+MAX_RESENDS: Final = 5  # one message, one device: a peer must not make us repeat it for ever
+MAX_REQUESTS: Final = 5  # unanswered messages to someone who has not answered yet
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An envelope that waits for the relay."""
+
+    id: int
+    device: DeviceId
+    envelope_id: EnvelopeId
+    envelope: bytes = field(repr=False)
+
+
+def add_text(store: Store, contact: ContactRow, text: str) -> MessageId:
+    """Put a text into history and outbox, in one transaction.
+
+    Raises:
+        Misuse: Empty, more than 16,384 bytes of UTF-8, or the contact may not be written to.
+    """
+    body = text.encode("utf-8", "surrogatepass")
+    if not 1 <= len(body) <= MAX_TEXT_SIZE:
+        raise Misuse(f"a message has 1 to {MAX_TEXT_SIZE} bytes, this one {len(body)}: send a longer one in parts")
+    if contact.state != "accepted":
+        raise Misuse(f"{contact.name} is blocked: unblock before you write")
+    message_id, now = MessageId(secrets.token_bytes(MESSAGE_ID_SIZE)), now_ms()
+    with store.transaction():
+        store.execute(
+            "INSERT INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
+            " VALUES (?, 1, ?, ?, ?, ?, 'waiting')",
+            contact.id,
+            message_id,
+            text,
+            now,
+            now,
+        )
+        add(store, (contact.id, None), Kind.TEXT, body, message_id)
+    return message_id
+
+
+def add(
+    store: Store, to: tuple[int, DeviceId | None], kind: Kind, body: bytes, message_id: MessageId | None = None
+) -> int:
+    """Append a row, inside the caller's transaction; return its position.
+
+    Args:
+        to: Contact, and the device or None for every device of their record.
+    """
+    return store.insert(
+        "INSERT INTO outbox (contact, device, kind, message_id, body, sent) VALUES (?, ?, ?, ?, ?, ?)",
+        *to,
+        kind,
+        message_id or secrets.token_bytes(MESSAGE_ID_SIZE),
+        body,
+        now_ms(),
+    )
+
+
+def state_of(store: Store, message_id: MessageId) -> Sent:
+    """Return how far a message of ours has come."""
+    state: MessageState = store.value("SELECT state FROM messages WHERE is_outgoing = 1 AND message_id = ?", message_id)
+    reason = store.value(
+        "SELECT reason FROM deliveries JOIN outbox USING (position) WHERE message_id = ? AND state = 'sealed'"
+        " ORDER BY deliveries.id LIMIT 1",
+        message_id,
+    )
+    return Sent(message_id, state, reason if state == "waiting" else None)
+
+
+def contacts_with_work(store: Store, now: Millis) -> list[int]:
+    """Return the contacts for whom something waits that could go out now."""
+    rows = store.all(
+        "SELECT id FROM contacts WHERE state = 'accepted' AND frozen IS NULL AND ("
+        " EXISTS (SELECT 1 FROM outbox LEFT JOIN deliveries USING (position)"
+        "  WHERE outbox.contact = contacts.id AND (is_expanded = 0 OR deliveries.state IN ('sealed', 'resend')))"
+        " OR EXISTS (SELECT 1 FROM receipts_due WHERE contact = contacts.id)"
+        " OR EXISTS (SELECT 1 FROM devices WHERE contact = contacts.id AND broken_session IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM gaps WHERE contact = contacts.id AND is_shown = 1 AND asked <= ?)"
+        " OR (named_version > record_version AND record IS NOT NULL AND named_since + named_tries * ? <= ?))"
+        " ORDER BY id",
+        now - ASK_AGAIN,
+        NAMED_PAUSE,
+        now,
+    )
+    return [row["id"] for row in rows]
+
+
+def collect(store: Store, contact: ContactRow, now: Millis) -> None:
+    """Make outbox rows of the receipts that are due and the gaps to ask for."""
+    with store.transaction():
+        due: dict[DeviceId, list[MessageId]] = {}
+        for row in store.all("SELECT device, message_id FROM receipts_due WHERE contact = ?", contact.id):
+            due.setdefault(DeviceId(row["device"]), []).append(MessageId(row["message_id"]))
+        for device, ids in due.items():
+            if contact.peer(device) is not None:
+                for at in range(0, len(ids), MAX_IDS):
+                    add(store, (contact.id, device), Kind.RECEIPT, encode_ids(tuple(ids[at : at + MAX_IDS])))
+        store.execute("DELETE FROM receipts_due WHERE contact = ?", contact.id)
+        for device, counters in counters_to_ask(store, contact.id, now).items():
+            if contact.peer(device) is not None:
+                add(store, (contact.id, device), Kind.RESEND, Resend(None, counters).encode())
+
+
+def expand(store: Store, account: Account, contact_id: int) -> None:
+    """Seal every row that is not sealed yet, in order, for each device that has a session; a transaction each."""
+    rows = store.all(
+        "SELECT DISTINCT outbox.position FROM outbox LEFT JOIN deliveries USING (position)"
+        " WHERE contact = ? AND (is_expanded = 0 OR deliveries.state = 'resend') ORDER BY position",
+        contact_id,
+    )
+    for row in rows:
+        with store.transaction():
+            if not _expand_row(store, account, contact_by_id(store, contact_id), row["position"]):
+                return  # the next ones must not overtake it
+
+
+def sealed_rows(store: Store, contact: ContactRow, limit: int) -> list[Sealed]:
+    """Return the envelopes to send next, in the order they were sealed."""
+    if contact.profile_key is None:
+        unanswered = store.value(
+            "SELECT count(*) FROM deliveries JOIN outbox USING (position)"
+            " WHERE contact = ? AND deliveries.state = 'accepted'",
+            contact.id,
+        )
+        limit = min(limit, max(0, MAX_REQUESTS - unanswered))
+    rows = store.all(
+        "SELECT deliveries.id, deliveries.device, envelope_id, envelope FROM deliveries JOIN outbox USING (position)"
+        " WHERE contact = ? AND deliveries.state = 'sealed' ORDER BY deliveries.id LIMIT ?",
+        contact.id,
+        limit,
+    )
+    return [Sealed(row["id"], DeviceId(row["device"]), EnvelopeId(row["envelope_id"]), row["envelope"]) for row in rows]
+
+
+def mark_accepted(store: Store, delivery: Sealed) -> None:
+    """The relay has it on disk. What needs no receipt is done with."""
+    with store.transaction():
+        row = store.one(
+            "SELECT position, kind, message_id, contact FROM deliveries JOIN outbox USING (position)"
+            " WHERE deliveries.id = ?",
+            delivery.id,
+        )
+        if row is None:
+            return  # the receipt was faster
+        if row["kind"] != Kind.TEXT:
+            store.execute("DELETE FROM deliveries WHERE id = ?", delivery.id)
+            left = store.value("SELECT count(*) FROM deliveries WHERE position = ?", row["position"])
+            if not left:
+                store.execute("DELETE FROM outbox WHERE position = ?", row["position"])
+            return
+        store.execute(
+            "UPDATE deliveries SET state = 'accepted', envelope = NULL, reason = NULL"
+            " WHERE id = ? AND state = 'sealed'",
+            delivery.id,
+        )
+        store.execute(
+            "UPDATE messages SET state = 'accepted' WHERE contact = ? AND is_outgoing = 1 AND message_id = ?"
+            " AND state = 'waiting'",
+            row["contact"],
+            row["message_id"],
+        )
+
+
+def mark_refused(store: Store, delivery: Sealed, reason: str) -> None:
+    """Note why it still waits."""
+    with store.transaction():
+        store.execute("UPDATE deliveries SET reason = ? WHERE id = ?", reason, delivery.id)
+
+
+def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[MessageId, ...], now: Millis) -> None:
+    """Take in a receipt, inside the caller's transaction: the plaintext kept for resending goes."""
+    for message_id in ids:
+        row = store.one(
+            "SELECT deliveries.id, position, has_profile_key FROM deliveries JOIN outbox USING (position)"
+            " WHERE contact = ? AND message_id = ? AND deliveries.device = ?",
+            contact,
+            message_id,
+            device,
+        )
+        if row is not None:
+            store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", row["id"])
+            if row["has_profile_key"]:
+                store.execute("UPDATE contacts SET has_our_profile_key = 1 WHERE id = ?", contact)
+            left = store.value(
+                "SELECT count(*) FROM deliveries WHERE position = ? AND state != 'delivered'", row["position"]
+            )
+            if not left:
+                store.execute("DELETE FROM outbox WHERE position = ?", row["position"])
+        changed = store.execute(
+            "UPDATE messages SET state = 'delivered' WHERE contact = ? AND is_outgoing = 1 AND message_id = ?"
+            " AND state != 'delivered'",
+            contact,
+            message_id,
+        )
+        if changed:
+            add_notice(store, "delivered", contact, now, id=message_id.hex())
+
+
+def resend(store: Store, contact: int, device: DeviceId, counters: tuple[int, ...]) -> None:
+    """Queue again what a device asked for, inside the caller's transaction.
+
+    Args:
+        counters: Empty for everything without a receipt.
+    """
+    rows = store.all(
+        "SELECT deliveries.id, counter FROM deliveries JOIN outbox USING (position) WHERE contact = ?"
+        " AND deliveries.device = ? AND kind = ? AND deliveries.state IN ('sealed', 'accepted') AND resends < ?",
+        contact,
+        device,
+        Kind.TEXT,
+        MAX_RESENDS,
+    )
+    for row in rows:
+        if not counters or row["counter"] in counters:
+            store.execute(
+                "UPDATE deliveries SET state = 'resend', envelope = NULL, resends = resends + 1 WHERE id = ?", row["id"]
+            )
+
+
+def expire(store: Store, now: Millis) -> None:
+    """Give up on what is fourteen days old: its text stays in the history, marked."""
+    old = now - KEPT
+    if store.one("SELECT 1 FROM outbox WHERE sent <= ? LIMIT 1", old) is None:
+        return
+    with store.transaction():
+        waiting = store.all(
+            "SELECT messages.contact, messages.message_id FROM outbox JOIN messages USING (message_id)"
+            " WHERE outbox.sent <= ? AND is_outgoing = 1 AND state = 'waiting'",
+            old,
+        )
+        for row in waiting:
+            store.execute(
+                "UPDATE messages SET state = 'failed' WHERE is_outgoing = 1 AND message_id = ?", row["message_id"]
+            )
+            add_notice(store, "failed", row["contact"], now, id=bytes(row["message_id"]).hex())
+        store.execute("DELETE FROM outbox WHERE sent <= ?", old)
+
+
+def seal_for(store: Store, account: Account, contact: ContactRow, peer: Peer, position: int) -> bool:
+    """Seal one row for one device, inside the caller's transaction; False without a session or prekey for it."""
+    device = device_row(store, contact.id, peer.device.id)
+    session, prekey = device.sessions.sending, device.envelope_prekey
+    if session is None or prekey is None or prekey.expiry <= now_ms():
+        return False
+    row = store.one("SELECT * FROM outbox WHERE position = ?", position)
+    former = store.one("SELECT * FROM deliveries WHERE position = ? AND device = ?", position, peer.device.id)
+    if row is None:
+        return True
+    counter = former["counter"] if former else _next_counter(store, device, Kind(row["kind"]))
+    content = _content(account, contact, row, counter)
+    after, message = seal(session, content.encode(), secrets.token_bytes(SALT_SIZE))
+    save_sessions(store, device, replace_sending(device.sessions, after))
+    envelope = _envelope(account, session, EnvelopePrekey.of(prekey), peer, message)
+    store.execute("DELETE FROM deliveries WHERE position = ? AND device = ?", position, peer.device.id)
+    store.execute(
+        "INSERT INTO deliveries (position, device, counter, envelope_id, envelope, state, resends, has_profile_key)"
+        " VALUES (?, ?, ?, ?, ?, 'sealed', ?, ?)",
+        position,
+        peer.device.id,
+        counter,
+        secrets.token_bytes(MESSAGE_ID_SIZE),
+        envelope,
+        former["resends"] if former else 0,
+        int(Extension.PROFILE_KEY in content.extensions),
+    )
+    return True
+
+
+def _expand_row(store: Store, account: Account, contact: ContactRow, position: int) -> bool:
+    row = store.one("SELECT * FROM outbox WHERE position = ?", position)
+    if row is None or contact.record is None:
+        return row is None
+    for device in contact.record.devices:
+        if row["device"] not in (None, device.id):
+            continue
+        state = store.value("SELECT state FROM deliveries WHERE position = ? AND device = ?", position, device.id)
+        if state not in (None, "resend"):
+            continue
+        if not seal_for(store, account, contact, Peer(contact.address, device), position):
+            return False
+    store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
+    return True
+
+
+def _content(account: Account, contact: ContactRow, row: Row, counter: int) -> Content:
+    extensions = {} if contact.has_our_profile_key else {Extension.PROFILE_KEY: account.profile_key}
+    return Content(
+        kind=Kind(row["kind"]),
+        message_id=MessageId(row["message_id"]),
+        counter=counter,
+        sent=Millis(row["sent"]),
+        conversation=contact.conversation_with(account.address),
+        sender_record=RecordName(account.record.version, account.record.hash),
+        recipient_record=contact.record_name,
+        body=row["body"],
+        extensions=extensions,
+    )
+
+
+def _envelope(account: Account, session: Session, prekey: EnvelopePrekey, peer: Peer, message: bytes) -> bytes:
+    """Seal for the relay; until they answered, with our record inside and ML-KEM around it."""
+    is_first = isinstance(session, Initiated)
+    record = account.record.encoded if is_first else None
+    payload = Payload(account.address, account.own.device.id, record, message)
+    kem = prekey.mlkem768.encapsulate() if is_first else None
+    return seal_envelope(prekey, (peer.address, peer.fingerprint), payload, KeyPair.generate(), kem)
+
+
+def _next_counter(store: Store, device: DeviceRow, kind: Kind) -> int:
+    """Count what must not go missing unseen; receipts and requests repeat by themselves."""
+    if kind is not Kind.TEXT:
+        return 0
+    counter = device.sent_counter + 1
+    store.execute(
+        "UPDATE devices SET sent_counter = ? WHERE contact = ? AND device = ?", counter, device.contact, device.device
+    )
+    return counter

@@ -1,0 +1,175 @@
+"""Our own prekeys: made, stored, published, renewed, deleted.
+
+Source: spec/handshake.md, "Prekeys".
+"""
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+from halonyx.client.store import Store
+from halonyx.core.directory import Slot, seal_object
+from halonyx.core.envelope import EnvelopeKeys
+from halonyx.core.errors import UnknownPrekey
+from halonyx.core.handshake import Handshake, PrekeyPrivates
+from halonyx.core.identity import OwnDevice
+from halonyx.core.prekeys import (
+    ONE_TIME_COUNT,
+    PRIVATE_KEPT_AFTER_EXPIRY,
+    RENEWED_AFTER,
+    Prekey,
+    PrekeyUse,
+    lifetime,
+    sign_prekey,
+)
+from halonyx.core.primitives import NONCE_SIZE, KemKeyPair, KeyPair
+from halonyx.core.types import Millis, PrekeyId, Usid
+from halonyx.wire import rest
+
+_ROTATING: Final = (PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT)
+_PRIVATE_X25519: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrekey:
+    """A prekey with its private half: 32 bytes, 64, or 96 for an envelope prekey."""
+
+    public: Prekey
+    private: bytes = field(repr=False)
+    made: Millis
+
+
+def full_set(own: OwnDevice, last_id: int, now: Millis) -> list[NewPrekey]:
+    """Make all that a new device publishes; ids follow `last_id`."""
+    uses = [*_ROTATING, *[PrekeyUse.ONE_TIME] * ONE_TIME_COUNT, *[PrekeyUse.ONE_TIME_KEM] * ONE_TIME_COUNT]
+    return _make(own, uses, last_id, now)
+
+
+def due_prekeys(store: Store, own: OwnDevice, left: tuple[int, int] | None, now: Millis) -> None:
+    """Make the prekeys that are due: rotating ones after a week, one-time ones up to a hundred. They are unpublished.
+
+    Args:
+        left: How many one-time X25519 and KEM prekeys the relay has, when that is known and below the refill mark.
+    """
+    uses = [use for use in _ROTATING if not _is_fresh(store, use, now)]
+    if left is not None:
+        for use, count in zip((PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM), left, strict=True):
+            waiting = store.value("SELECT count(*) FROM prekeys WHERE use = ? AND is_published = 0", use)
+            uses += [use] * max(0, ONE_TIME_COUNT - count - waiting)
+    if not uses:
+        return
+    with store.transaction():
+        last_id = store.value("SELECT last_prekey FROM account")
+        store_prekeys(store, _make(own, uses, last_id, now), is_published=False)
+        store.execute("UPDATE account SET last_prekey = ?", last_id + len(uses))
+
+
+def store_prekeys(store: Store, prekeys: list[NewPrekey], *, is_published: bool) -> None:
+    """Insert prekeys, inside the caller's transaction."""
+    for new in prekeys:
+        public = new.public
+        store.execute(
+            "INSERT INTO prekeys VALUES (?, ?, ?, ?, ?, ?, ?)",
+            public.id,
+            public.use,
+            new.private,
+            public.encode(),
+            new.made,
+            public.expiry,
+            int(is_published),
+        )
+
+
+def unpublished(store: Store) -> list[Prekey]:
+    """Return what the relay was not told of yet."""
+    return [Prekey.parse(row["public"]) for row in store.all("SELECT public FROM prekeys WHERE is_published = 0")]
+
+
+def mark_published(store: Store, prekeys: list[Prekey]) -> None:
+    """Note that the relay has them."""
+    with store.transaction():
+        for prekey in prekeys:
+            store.execute("UPDATE prekeys SET is_published = 1 WHERE id = ?", prekey.id)
+
+
+def published_forms(usid: Usid, own: OwnDevice, prekeys: list[NewPrekey]) -> list[rest.Prekey]:
+    """Seal prekeys as the relay stores them."""
+    return [sealed(usid, own, new.public) for new in prekeys]
+
+
+def sealed(usid: Usid, own: OwnDevice, prekey: Prekey) -> rest.Prekey:
+    """Seal one prekey as the relay stores it."""
+    slot = Slot(own.address, prekey.use, own.device.id, prekey.id)
+    blob = seal_object(usid, slot, prekey.encode(), secrets.token_bytes(NONCE_SIZE))
+    return rest.Prekey(use=int(prekey.use), id=prekey.id, blob=blob)
+
+
+def envelope_keys(store: Store, prekey_id: PrekeyId) -> EnvelopeKeys:
+    """Return the private halves of one envelope prekey.
+
+    Raises:
+        UnknownPrekey: Not ours, or deleted.
+    """
+    private = _private(store, PrekeyUse.ENVELOPE, prekey_id)
+    x25519 = KeyPair.from_private(private[:_PRIVATE_X25519])
+    return EnvelopeKeys(prekey_id, x25519, KemKeyPair.from_seed_768(private[_PRIVATE_X25519:]))
+
+
+def handshake_privates(store: Store, handshake: Handshake) -> PrekeyPrivates:
+    """Return the private halves of the prekeys that a handshake names.
+
+    Raises:
+        UnknownPrekey: One of them is not ours, or used and deleted.
+    """
+    kem_use = PrekeyUse.LAST_RESORT if handshake.uses_last_resort else PrekeyUse.ONE_TIME_KEM
+    one_time = handshake.one_time and KeyPair.from_private(_private(store, PrekeyUse.ONE_TIME, handshake.one_time))
+    return PrekeyPrivates(
+        signed=KeyPair.from_private(_private(store, PrekeyUse.SIGNED, handshake.signed)),
+        one_time=one_time or None,
+        kem=KemKeyPair.from_seed_1024(_private(store, kem_use, handshake.kem)),
+    )
+
+
+def delete_used(store: Store, handshake: Handshake) -> None:
+    """Delete the one-time keys of an accepted handshake, inside the transaction that stores its first message."""
+    if handshake.one_time is not None:
+        store.execute("DELETE FROM prekeys WHERE id = ?", handshake.one_time)
+    if not handshake.uses_last_resort:
+        store.execute("DELETE FROM prekeys WHERE id = ?", handshake.kem)
+
+
+def delete_expired(store: Store, now: Millis) -> None:
+    """Delete private keys 45 days after their prekey expired."""
+    store.execute("DELETE FROM prekeys WHERE expiry + ? <= ?", PRIVATE_KEPT_AFTER_EXPIRY, now)
+
+
+def _private(store: Store, use: PrekeyUse, prekey_id: PrekeyId) -> bytes:
+    private = store.value("SELECT private FROM prekeys WHERE id = ? AND use = ?", prekey_id, use)
+    if private is None:
+        raise UnknownPrekey("the prekey is not ours, or was used")
+    return bytes(private)
+
+
+def _is_fresh(store: Store, use: PrekeyUse, now: Millis) -> bool:
+    made = store.value("SELECT max(made) FROM prekeys WHERE use = ?", use)
+    return made is not None and made + RENEWED_AFTER > now
+
+
+def _make(own: OwnDevice, uses: list[PrekeyUse], last_id: int, now: Millis) -> list[NewPrekey]:
+    made = []
+    for number, use in enumerate(uses, start=last_id + 1):
+        public, private = _key(use)
+        prekey = sign_prekey(own, use, PrekeyId(number), Millis(now + lifetime(use)), public)
+        made.append(NewPrekey(prekey, private, now))
+    return made
+
+
+def _key(use: PrekeyUse) -> tuple[bytes, bytes]:
+    if use in (PrekeyUse.SIGNED, PrekeyUse.ONE_TIME):
+        pair = KeyPair.generate()
+        return pair.public.raw, pair.private_raw()
+    if use is PrekeyUse.ENVELOPE:
+        pair, kem = KeyPair.generate(), KemKeyPair.generate_768()
+        return pair.public.raw + kem.public.raw, pair.private_raw() + kem.seed()
+    kem = KemKeyPair.generate_1024()
+    return kem.public.raw, kem.seed()

@@ -1,0 +1,92 @@
+"""Reading our mailbox: log in, take in, acknowledge, and again after every loss of connection.
+
+Source: spec/delivery.md, "Inbox".
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from halonyx.client import inbox
+from halonyx.client.account import load_account
+from halonyx.client.store import Store
+from halonyx.client.transport import Refused, Relay, Socket, log_in, receive_reply
+from halonyx.core.errors import BadSignature, HalonyxError, RemoteError, TransportError
+from halonyx.wire.frames import RECEIVE_PATH, Ack, CaughtUp, Deliver, Hello
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 30.0
+
+
+@dataclass(slots=True)
+class Receiver:
+    """One run of receiving; changes as the connection does.
+
+    Attributes:
+        changed: Set when something may be there to show or to send.
+        is_caught_up: The backlog was delivered.
+        left: One-time prekeys left at the relay, as it said at the last login.
+        problem: Why there is no connection now, or None.
+    """
+
+    store: Store
+    changed: Callable[[], None]
+    is_caught_up: bool = False
+    left: tuple[int, int] | None = None
+    problem: HalonyxError | None = field(default=None)
+
+    async def run(self) -> None:
+        """Receive until cancelled, or until the relay refuses this device.
+
+        Raises:
+            Refused, BadSignature: Trying again would not help.
+            StoreError: Nothing can be stored.
+        """
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._connected()
+            except TransportError as error:
+                pause = FIRST_PAUSE_SECONDS if self.problem is None else min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self.problem = error
+                self.changed()
+            # Spread, so that a relay that restarts is not hit by everyone at once.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+
+    async def _connected(self) -> None:
+        account = load_account(self.store)
+        async with Relay(account.origin) as relay:
+            socket = await relay.socket(RECEIVE_PATH)
+            try:
+                who = (account.address, account.own.device.id)
+                hello = Hello(account.epoch, account.cursor)
+                welcome = await log_in(socket, account.relay_key, account.login, who, hello)
+                self.problem, self.left = None, (welcome.one_time_left, welcome.one_time_kem_left)
+                if welcome.epoch != account.epoch:
+                    with self.store.transaction():
+                        self.store.execute("UPDATE account SET epoch = ?, cursor = 0", welcome.epoch)
+                self.changed()
+                await self._read(socket, welcome.epoch)
+            except (Refused, BadSignature):
+                raise
+            except RemoteError as error:
+                raise TransportError(f"the relay does not keep to the protocol: {error.code}") from None
+            finally:
+                await socket.close()
+
+    async def _read(self, socket: Socket, epoch: bytes) -> None:
+        account = load_account(self.store)
+        while True:
+            match await receive_reply(socket, None):
+                case Deliver() as deliver:
+                    # Committed before it is acknowledged: the relay deletes on acknowledgement.
+                    inbox.take_in(self.store, account, deliver)
+                    await socket.send(Ack(epoch, deliver.seq).encode())
+                    self.changed()
+                case CaughtUp():
+                    self.is_caught_up = True
+                    self.changed()
+                case _:
+                    raise TransportError("the relay sent a frame that does not belong here")

@@ -1,0 +1,176 @@
+"""Tables of the local store, one entry of MIGRATIONS for each version.
+
+Source: spec/conventions.md, "At rest". Everything in the file is encrypted by SQLCipher.
+"""
+
+from typing import Final
+
+_VERSION_1: Final = """
+CREATE TABLE account (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    usid BLOB NOT NULL,
+    origin TEXT NOT NULL,
+    relay_key BLOB NOT NULL,           -- pinned at sign-up
+    device INTEGER NOT NULL,
+    identity_private BLOB NOT NULL,
+    signing_seed BLOB NOT NULL,
+    login_seed BLOB NOT NULL,
+    record BLOB NOT NULL,
+    profile_key BLOB NOT NULL,
+    is_access_published INTEGER NOT NULL,
+    is_registered INTEGER NOT NULL,
+    last_prekey INTEGER NOT NULL,      -- ids are never reused, whatever their use
+    epoch BLOB NOT NULL,
+    cursor INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE prekeys (
+    id INTEGER PRIMARY KEY,
+    use INTEGER NOT NULL,
+    private BLOB NOT NULL,
+    public BLOB NOT NULL,              -- the signed encoding
+    made INTEGER NOT NULL,
+    expiry INTEGER NOT NULL,
+    is_published INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+CREATE TABLE replays (                 -- handshakes without one-time keys, so that none is accepted twice
+    key BLOB PRIMARY KEY,
+    seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE contacts (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    usid BLOB NOT NULL UNIQUE,
+    address BLOB NOT NULL UNIQUE,
+    origin TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('accepted', 'request', 'blocked', 'removed')),
+    is_verified INTEGER NOT NULL DEFAULT 0,
+    record BLOB,
+    record_version INTEGER NOT NULL DEFAULT 0,
+    record_checked INTEGER NOT NULL DEFAULT 0,
+    named_version INTEGER NOT NULL,    -- highest version the card or the contact has named
+    named_tries INTEGER NOT NULL DEFAULT 0,
+    named_since INTEGER NOT NULL DEFAULT 0,
+    frozen TEXT,
+    evidence BLOB,                     -- the record that did not fit
+    profile_key BLOB,                  -- theirs
+    has_our_profile_key INTEGER NOT NULL DEFAULT 0,
+    added INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE devices (
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    device INTEGER NOT NULL,
+    is_present INTEGER NOT NULL DEFAULT 1,   -- in the newest record
+    sessions BLOB NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0,
+    sent_counter INTEGER NOT NULL DEFAULT 0,
+    next_counter INTEGER NOT NULL DEFAULT 1,
+    envelope_prekey BLOB,
+    envelope_fetched INTEGER NOT NULL DEFAULT 0,
+    broken_session BLOB,               -- its messages could not be read: ask for a reset
+    reset_sent INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (contact, device)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE messages (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    is_outgoing INTEGER NOT NULL,
+    message_id BLOB NOT NULL,
+    device INTEGER NOT NULL DEFAULT 0,
+    counter INTEGER NOT NULL DEFAULT 0,
+    text TEXT NOT NULL,
+    sent INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'accepted', 'delivered', 'failed', 'received')),
+    UNIQUE (contact, is_outgoing, message_id)
+) STRICT;
+
+CREATE VIRTUAL TABLE messages_text USING fts5 (
+    text, content = 'messages', content_rowid = 'position', tokenize = 'trigram'
+);
+CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
+    INSERT INTO messages_text (rowid, text) VALUES (new.position, new.text);
+END;
+CREATE TRIGGER messages_removed AFTER DELETE ON messages BEGIN
+    INSERT INTO messages_text (messages_text, rowid, text) VALUES ('delete', old.position, old.text);
+END;
+
+CREATE TABLE held (                    -- arrived before an earlier one of the same device
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    device INTEGER NOT NULL,
+    counter INTEGER NOT NULL,
+    message_id BLOB NOT NULL,
+    text TEXT NOT NULL,
+    sent INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    PRIMARY KEY (contact, device, counter)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE gaps (
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    device INTEGER NOT NULL,
+    counter INTEGER NOT NULL,
+    noticed INTEGER NOT NULL,
+    is_shown INTEGER NOT NULL DEFAULT 0,
+    asked INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (contact, device, counter)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outbox (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    device INTEGER,                    -- NULL: every device of the record
+    kind INTEGER NOT NULL,
+    message_id BLOB NOT NULL,
+    body BLOB NOT NULL,
+    sent INTEGER NOT NULL,
+    is_expanded INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX outbox_by_contact ON outbox (contact, position);
+CREATE INDEX outbox_by_message ON outbox (message_id);
+
+CREATE TABLE deliveries (              -- one outbox row for one device
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of sealing, and so of sending
+    position INTEGER NOT NULL REFERENCES outbox ON DELETE CASCADE,
+    device INTEGER NOT NULL,
+    counter INTEGER NOT NULL,
+    envelope_id BLOB NOT NULL UNIQUE,
+    envelope BLOB,                     -- sealed once; repeated byte for byte until accepted
+    state TEXT NOT NULL CHECK (state IN ('sealed', 'accepted', 'delivered', 'resend')),
+    resends INTEGER NOT NULL DEFAULT 0,
+    has_profile_key INTEGER NOT NULL DEFAULT 0,  -- its receipt shows that they have our current one
+    reason TEXT,
+    UNIQUE (position, device)
+) STRICT;
+
+CREATE TABLE receipts_due (
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    device INTEGER NOT NULL,
+    message_id BLOB NOT NULL,
+    PRIMARY KEY (contact, device, message_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE seen (                    -- relay's envelope ids, for a mailbox restored from a backup
+    envelope_id BLOB PRIMARY KEY,
+    time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    contact INTEGER REFERENCES contacts ON DELETE CASCADE,
+    message INTEGER REFERENCES messages ON DELETE CASCADE,
+    time INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    is_shown INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX events_to_show ON events (id) WHERE is_shown = 0;
+
+CREATE TABLE resets (time INTEGER NOT NULL) STRICT;  -- when we asked anyone for one: ten an hour
+"""
+
+MIGRATIONS: Final = (_VERSION_1,)

@@ -1,0 +1,250 @@
+"""Carrying the outbox to the relays: prekeys and sessions where they are missing, then envelope after envelope.
+
+Source: spec/delivery.md, "Outbox"; spec/ratchet.md, "Repair".
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from halonyx.client import directory, outbox, prekeys
+from halonyx.client.account import load_account, now_ms
+from halonyx.client.events import add_notice
+from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
+from halonyx.client.store import Store
+from halonyx.client.transport import Refused, Relay, Socket, submit
+from halonyx.core import handshake, session
+from halonyx.core.content import Kind, Resend
+from halonyx.core.errors import HalonyxError, RemoteError, TransportError
+from halonyx.core.handshake import Peer
+from halonyx.core.prekeys import REFILL_BELOW
+from halonyx.core.primitives import KeyPair
+from halonyx.core.types import HOUR, DeviceId, Millis, SessionId
+from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
+from halonyx.wire.rest import MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
+
+BATCH: Final = 32
+IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
+MAX_ROUNDS: Final = 3
+RESET_EVERY: Final = HOUR
+RESETS_AN_HOUR: Final = 10
+CONTACTS_AT_ONCE: Final = 8
+
+_REASONS: Final = {
+    Status.MAILBOX_FULL: "mailbox-full",
+    Status.BUSY: "busy",
+    Status.REQUESTS_FULL: "requests-full",
+    Status.MALFORMED: "malformed",
+    Status.BAD_ACCESS_KEY: "bad-access-key",
+}
+
+
+@dataclass(slots=True)
+class _Line:
+    """Our anonymous connection to one contact's relay; changes as the network does."""
+
+    relay: Relay
+    socket: Socket | None
+    used: float
+
+
+class Sender:
+    """Sends what waits; keeps one connection for each contact written to lately."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lines: dict[int, _Line] = {}
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._drop(list(self._lines))
+
+    async def flush(self, left: tuple[int, int] | None = None) -> list[HalonyxError]:
+        """Send everything that can go out now; the caller holds the outbox lock.
+
+        Args:
+            left: One-time prekeys left at the relay, when it just told.
+
+        Returns:
+            What went wrong, one entry a contact at most.
+        """
+        problems: list[HalonyxError] = []
+        outbox.expire(self._store, now_ms())
+        try:
+            await self.maintain(left)
+        except (TransportError, RemoteError) as error:
+            problems.append(error)
+        limit = asyncio.Semaphore(CONTACTS_AT_ONCE)
+
+        async def one(contact_id: int) -> None:
+            async with limit:
+                try:
+                    await self._flush_contact(contact_id)
+                except (TransportError, RemoteError) as error:
+                    problems.append(error)
+                    await self._drop([contact_id])
+                    self._note_reason(contact_id, error)
+
+        await asyncio.gather(*(one(contact) for contact in outbox.contacts_with_work(self._store, now_ms())))
+        await self._drop(
+            [contact for contact, line in self._lines.items() if line.used + IDLE_SECONDS < time.monotonic()]
+        )
+        return problems
+
+    async def maintain(self, left: tuple[int, int] | None = None) -> None:
+        """Renew prekeys that are due, and tell our relay what it has not heard yet.
+
+        Raises:
+            TransportError: It can't be reached.
+            Refused: It no longer knows this device.
+        """
+        account = load_account(self._store)
+        is_low = left is not None and min(left) < REFILL_BELOW
+        prekeys.due_prekeys(self._store, account.own, left if is_low else None, now_ms())
+        waiting = prekeys.unpublished(self._store)
+        if account.is_access_published and not waiting:
+            return
+        address, device = account.address, account.own.device.id
+        async with Relay(account.origin) as relay:
+            if not account.is_access_published:
+                request = AccessKeyRequest(address=address, access_hash=account.access_hash)
+                await relay.call("PUT", "/v1/access-key", request, Done, account.signer)
+                with self._store.transaction():
+                    self._store.execute(
+                        "UPDATE account SET is_access_published = 1 WHERE profile_key = ?", account.profile_key
+                    )
+            for at in range(0, len(waiting), MAX_PREKEYS_IN_CALL):
+                part = waiting[at : at + MAX_PREKEYS_IN_CALL]
+                forms = [prekeys.sealed(account.usid, account.own, prekey) for prekey in part]
+                publish = PublishRequest(address=address, device=device, prekeys=forms)
+                await relay.call("PUT", "/v1/prekeys", publish, PrekeyCounts, account.signer)
+                prekeys.mark_published(self._store, part)
+
+    async def refresh(self, contact: ContactRow) -> None:
+        """Fetch a contact's record now (raises as `directory.refresh`)."""
+        line = await self._line(contact)
+        await directory.refresh(self._store, line.relay, contact, now_ms())
+
+    async def _flush_contact(self, contact_id: int) -> None:
+        contact = self._contact(contact_id)
+        outbox.collect(self._store, contact, now_ms())
+        for _ in range(MAX_ROUNDS):
+            contact = self._contact(contact_id)
+            if directory.needs_refresh(self._store, contact, now_ms()):
+                await self.refresh(contact)
+                contact = self._contact(contact_id)
+            if contact.frozen is not None or contact.record is None:
+                return
+            await self._begin_sessions(contact)
+            outbox.expand(self._store, load_account(self._store), contact_id)
+            if not await self._submit(contact_id):
+                return
+            # A device is gone: its record says what took its place.
+            await self.refresh(self._contact(contact_id))
+
+    async def _begin_sessions(self, contact: ContactRow) -> None:
+        """Start a session with each device that has none, or whose session broke."""
+        for device in contact.record.devices if contact.record else ():
+            row = device_row(self._store, contact.id, device.id)
+            is_broken = row.broken_session is not None and self._may_reset(row.reset_sent)
+            if row.sessions.sending is not None and not is_broken:
+                continue
+            peer = Peer(contact.address, device)
+            line = await self._line(contact)
+            bundle = await directory.fetch_bundle(line.relay, contact, peer, now_ms())
+            fresh = (KeyPair.generate(), KeyPair.generate())
+            account = load_account(self._store)
+            begun = handshake.initiate(account.own, peer, bundle, fresh, handshake.encapsulate(bundle))
+            now = now_ms()
+            with self._store.transaction():
+                current = device_row(self._store, contact.id, device.id)
+                if current.revision != row.revision:
+                    continue  # a message of theirs was faster, and brought a session
+                hello, ratchet = begun
+                sessions = session.begin(current.sessions, session.Initiated(ratchet, hello), now)
+                save_sessions(self._store, current, sessions)
+                directory.store_envelope_prekey(self._store, contact, device.id, bundle.envelope, now)
+                if is_broken and row.broken_session is not None:
+                    self._ask_reset(contact, peer, row.broken_session, now)
+
+    def _ask_reset(self, contact: ContactRow, peer: Peer, broken: SessionId, now: Millis) -> None:
+        """Seal the reset request as the first message of the new session, so that it names what it replaces."""
+        to = (contact.id, DeviceId(peer.device.id))
+        position = outbox.add(self._store, to, Kind.RESEND, Resend(broken or None, ()).encode())
+        outbox.seal_for(self._store, load_account(self._store), contact, peer, position)
+        self._store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
+        self._store.execute(
+            "UPDATE devices SET broken_session = NULL, reset_sent = ? WHERE contact = ? AND device = ?", now, *to
+        )
+        self._store.execute("INSERT INTO resets VALUES (?)", now)
+        add_notice(self._store, "refreshed", contact.id, now)
+
+    def _may_reset(self, last: Millis) -> bool:
+        now = now_ms()
+        recent = self._store.value("SELECT count(*) FROM resets WHERE time > ?", now - HOUR)
+        return last + RESET_EVERY <= now and recent < RESETS_AN_HOUR
+
+    async def _submit(self, contact_id: int) -> bool:
+        """Send sealed envelopes in order; True when a device is gone and the record must be fetched again."""
+        while True:
+            contact = self._contact(contact_id)
+            # One by one by request key: a refusal in the middle would let later ones overtake.
+            batch = outbox.sealed_rows(self._store, contact, BATCH if contact.profile_key else 1)
+            if not batch:
+                return False
+            line = await self._line(contact)
+            if line.socket is None:
+                line.socket = await line.relay.socket(SEND_PATH)
+            frames = [
+                Submit(sealed.envelope_id, contact.address, sealed.device, contact.access, sealed.envelope)
+                for sealed in batch
+            ]
+            answers = await submit(line.socket, frames)
+            line.used = time.monotonic()
+            outcome = self._note_answers(contact, zip(batch, answers, strict=True))
+            if outcome is not None:
+                return outcome
+
+    def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool | None:
+        """Store what the relay said; None to go on, else as `_submit`."""
+        outcome: bool | None = None
+        for sealed, answer in answered:
+            if answer.status is Status.ACCEPTED:
+                outbox.mark_accepted(self._store, sealed)
+            elif answer.status is Status.GONE:
+                outcome = True
+            elif answer.status is Status.BAD_ACCESS_KEY and contact.profile_key is not None:
+                directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
+            else:
+                outbox.mark_refused(self._store, sealed, _REASONS[answer.status])
+                outcome = outcome or False
+        return outcome
+
+    def _note_reason(self, contact_id: int, error: HalonyxError) -> None:
+        contact = self._contact(contact_id)
+        for sealed in outbox.sealed_rows(self._store, contact, 1):
+            outbox.mark_refused(self._store, sealed, error.code)
+
+    def _contact(self, contact_id: int) -> ContactRow:
+        return contact_by_id(self._store, contact_id)
+
+    async def _line(self, contact: ContactRow) -> _Line:
+        """Return the connection to the first of their relays, made anew when they moved."""
+        line = self._lines.get(contact.id)
+        if line is not None and line.relay.origin != contact.origins[0]:
+            await self._drop([contact.id])
+            line = None
+        if line is None:
+            relay = await Relay(contact.origins[0]).__aenter__()
+            line = self._lines[contact.id] = _Line(relay, None, time.monotonic())
+        return line
+
+    async def _drop(self, contacts: list[int]) -> None:
+        for contact in contacts:
+            line = self._lines.pop(contact, None)
+            if line is not None:
+                if line.socket is not None:
+                    await line.socket.close()
+                await line.relay.__aexit__(None, None, None)
