@@ -41,7 +41,6 @@ from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
 from halonyx.wire.rest import (
     AccountRequest,
     AccountStatus,
-    Done,
     LookupRequest,
     LookupResponse,
     NewDevice,
@@ -285,7 +284,7 @@ async def _replace(store: Store, relay: Relay, plan: _Plan, replaces: str) -> Ac
         request_hash=sha256(kdf.request_key(usid)),
     )
     signer = Signer(KeyId(address, MANAGEMENT), plan.keys.management)
-    await relay.call("PUT", "/v1/account", request, Done, signer)
+    await relay.call("PUT", "/v1/account", request, AccountStatus, signer)
     return _registered(store)
 
 

@@ -257,7 +257,12 @@ def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Co
         "SELECT count(*) FROM messages WHERE contact = ? AND state = 'received'", contact.id
     ):
         add_notice(store, "request", contact.id, now)
-    store.execute("INSERT OR IGNORE INTO receipts_due VALUES (?, ?, ?)", contact.id, device, content.message_id)
+    store.execute(
+        "INSERT OR IGNORE INTO receipts_due (contact, device, message_id) VALUES (?, ?, ?)",
+        contact.id,
+        device,
+        content.message_id,
+    )
     if is_known(store, contact.id, content.message_id):
         return
     place(

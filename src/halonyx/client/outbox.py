@@ -119,7 +119,7 @@ def collect(store: Store, contact: ContactRow, now: Millis) -> None:
     """Make outbox rows of the receipts that are due and the gaps to ask for."""
     with store.transaction():
         due: dict[DeviceId, list[MessageId]] = {}
-        for row in store.all("SELECT device, message_id FROM receipts_due WHERE contact = ?", contact.id):
+        for row in store.all("SELECT device, message_id FROM receipts_due WHERE contact = ? ORDER BY id", contact.id):
             due.setdefault(DeviceId(row["device"]), []).append(MessageId(row["message_id"]))
         for device, ids in due.items():
             if contact.peer(device) is not None:

@@ -148,11 +148,12 @@ CREATE TABLE deliveries (              -- one outbox row for one device
 ) STRICT;
 
 CREATE TABLE receipts_due (
+    id INTEGER PRIMARY KEY,
     contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
     device INTEGER NOT NULL,
     message_id BLOB NOT NULL,
-    PRIMARY KEY (contact, device, message_id)
-) STRICT, WITHOUT ROWID;
+    UNIQUE (contact, device, message_id)
+) STRICT;
 
 CREATE TABLE seen (                    -- relay's envelope ids, for a mailbox restored from a backup
     envelope_id BLOB PRIMARY KEY,
