@@ -17,8 +17,6 @@ from halonyx.relay.events import Event, log
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.settings import origin_for_host
 
-BODY_SECONDS: Final = 20.0
-
 
 class Access(Enum):
     """Who may call a route from a page."""
@@ -164,7 +162,7 @@ class Guard:
         if announced.isdecimal() and int(announced[:12]) > cap:
             raise Refused("too-large")
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(self._context.settings.body_seconds):
                 return await _read(receive, cap)
         except TimeoutError:
             raise Refused("too-slow") from None

@@ -105,6 +105,9 @@ class Limiter:
         reset = self._strategy.get_window_stats(item, route, who).reset_time
         return max(1, math.ceil(reset - self._clock()))
 
+    def __len__(self) -> int:
+        return len(self._windows)
+
     def client(self, host: str) -> str:
         """Return today's pseudonym of a client's IPv4 address or IPv6 /64."""
         today = int(self._clock() // DAY_SECONDS)

@@ -1,0 +1,101 @@
+"""Logs name nobody: a whole life of an account at debug level, then a search for everything that could identify."""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import structlog
+
+from halonyx.core.errors import Misuse
+from halonyx.relay.events import Event, configure, log
+from halonyx.relay.settings import load_settings
+from halonyx.wire.rest import encode_base64url
+from relay.rest_kit import Person, Relay, prekeys
+from relay.rest_kit import running_relay as running_here
+from relay_process import RelayProcess, running_relay
+
+
+@pytest.fixture(autouse=True)
+def _quiet_afterwards() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+async def live(process: RelayProcess, alice: Person) -> list[bytes]:
+    """Make every call once, rightly and wrongly; return everything secret or identifying that went over the wire."""
+    async with aiohttp.ClientSession() as session:
+        relay = Relay(load_settings(port=process.port, data=process.data), session)
+        fetch, key, record = os.urandom(16), os.urandom(16), os.urandom(300)
+        await alice.sign_up(relay)
+        await alice.sign_up(relay)
+        await Person(address=alice.address).sign_up(relay)
+        await alice.lookup(relay)
+        await alice.lookup(relay, os.urandom(16))
+        await alice.bundle(relay, fetch)
+        await alice.bundle(relay, device=7)
+        await alice.publish(relay, prekeys(5, 10))
+        await alice.status(relay)
+        await Person(address=alice.address).status(relay)
+        await alice.set_access_key(relay, key)
+        await alice.replace(relay, alice.replacement(record, [alice.new_device(2)], key))
+        await relay.call("POST", "/v1/lookup", alice.address.hex().encode())
+        await relay.call("GET", f"/{alice.address.hex()}", headers={"X-Forwarded-For": "192.0.2.77"})
+        await relay.call("GET", f"/?{alice.address.hex()}", headers={"User-Agent": alice.address.hex()})
+        await alice.delete(relay)
+    keys = [alice.management.public.raw, alice.login.public.raw, alice.management.seed(), alice.login.seed()]
+    return [alice.address, alice.access_key, alice.request_key, key, fetch, *keys, record[:40], alice.record[:40]]
+
+
+async def test_a_whole_life_at_debug_level_leaves_no_trace(tmp_path: Path) -> None:
+    alice = Person()
+    with running_relay(tmp_path, HALONYX_LOG_LEVEL="debug") as process:
+        identifying = await live(process, alice)
+        process.kill()
+        process.start()
+        process.stop()
+        text = process.log()
+
+    events = [json.loads(line) for line in text.splitlines()]
+    assert {"relay-started", "request", "relay-stopped"} <= {event["event"] for event in events}
+    assert all(event["event"] in set(Event) for event in events)
+    assert sum(event["event"] == "request" for event in events) > 15
+    for value in identifying:
+        for form in (value.hex(), encode_base64url(value), base64.b64encode(value).decode(), repr(value)[2:-1]):
+            assert form not in text
+    for address in ("127.0.0.1", "::1", "localhost", "192.0.2.77"):
+        assert address not in text
+
+
+def test_only_listed_fields_can_be_logged() -> None:
+    with pytest.raises(Misuse):
+        log(Event.STARTED, address="ab" * 32)
+    with pytest.raises(Misuse):
+        log(Event.STARTED, port="127.0.0.1")
+
+
+def test_levels_are_respected(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info")
+    log(Event.REQUEST, status=200)
+    log(Event.STARTED, port=3000)
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [("relay-started", "info")]
+
+
+async def test_a_bug_is_logged_by_its_class_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info")
+    async with running_here(tmp_path) as relay:
+        database = relay.here.identity.database
+        await database.write(lambda connection: connection.execute("drop table device").fetchall())
+        alice = Person()
+        answer = await alice.publish(relay, [])
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    failed = [line for line in lines if line["event"] == "request-failed"]
+    assert (answer.status, answer.code) == (500, "internal")
+    assert [(line["route"], line["error"]) for line in failed] == [("/v1/prekeys", "SQLError")]
+    assert alice.address.hex() not in str(lines)
