@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -92,9 +92,7 @@ class Served:
         await context.mailboxes.create_mailbox(device.address, device.device)
         await context.mailboxes.set_keys(device.address, sha256(device.access_key), sha256(device.request_key))
         management = SigningKey.generate().public
-        await context.identity.register(
-            device.address, management, bytes(32), (device.device, device.login.public)
-        )
+        await context.identity.register(device.address, management, bytes(32), (device.device, device.login.public))
         return device
 
     async def socket(self, path: str, **headers: str) -> aiohttp.ClientWebSocketResponse:
@@ -255,8 +253,8 @@ async def served(folder: Path, limits: Limits = FAST, **settings: object) -> Asy
         await task
 
 
-async def until(condition: "object") -> None:
+async def until(condition: Callable[[], object]) -> None:
     """Wait until a function returns something true."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # type: ignore[operator]
+        while not condition():  # noqa: ASYNC110 (what is waited for has no event of its own)
             await asyncio.sleep(0.005)

@@ -120,8 +120,8 @@ class Database:
             _truncate_log(self._connection)
             self._reader = _open(path)
             self._reader.execute("pragma query_only=on")
-        except apsw.Error as error:
-            raise StoreError(f"{path.name} can't be opened: {type(error).__name__}") from None
+        except (OSError, apsw.Error) as error:
+            raise StoreError(f"{path} can't be opened: {type(error).__name__}") from None
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._lane: Lane | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -137,7 +137,12 @@ class Database:
         self._loop = asyncio.get_running_loop()
 
     def post(self, items: list[object]) -> None:
-        """Hand items to the lane; `Lane.committed` hears of them once the group is on disk."""
+        """Hand items to the lane; `Lane.committed` hears of them once the group is on disk.
+
+        Raises:
+            Misuse: No lane is attached.
+        """
+        self._attached()
         self._queue.put(items)
 
     async def write(self, job: Job[T]) -> T:
@@ -205,10 +210,13 @@ class Database:
     def _commit(self, group: list[_Entry]) -> None:
         outcomes = self._attempt(group, may_grow=True)
         if outcomes is None:
+            # One by one: on a full disk SQLite undoes the whole transaction, and what only deletes gets through.
             self._on_full()
-            outcomes = self._attempt(group, may_grow=False)
-        if outcomes is None:
-            outcomes = [self._refuse(entry) for entry in group]
+            outcomes = [
+                outcome
+                for entry in group
+                for outcome in self._attempt([entry], may_grow=False) or [self._refuse(entry)]
+            ]
         self._dirty = True
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._finish, outcomes)
@@ -231,22 +239,23 @@ class Database:
 
     def _apply(self, entry: _Entry, *, may_grow: bool) -> object:
         if isinstance(entry, list):
-            if self._lane is None:
-                raise Misuse("nothing is attached")
-            return self._lane.apply(self._connection, entry, may_grow=may_grow)
+            return self._attached().apply(self._connection, entry, may_grow=may_grow)
         entry.result, entry.error = None, None
         self._connection.execute("savepoint job")
         try:
             entry.result = entry.job(self._connection)
-        except (apsw.FullError, apsw.IOError) as error:
-            if may_grow or not self._connection.in_transaction:
-                raise
-            self._undo(entry, Busy("the disk is full or failing").with_traceback(error.__traceback__))
+        except (apsw.FullError, apsw.IOError):
+            raise
         except Exception as error:  # noqa: BLE001 (raised again where the job was asked for)
             self._undo(entry, error)
         else:
             self._connection.execute("release job")
         return entry
+
+    def _attached(self) -> Lane:
+        if self._lane is None:
+            raise Misuse(f"{self.path.name} has no lane")
+        return self._lane
 
     def _undo(self, entry: _Waiting[object], error: Exception) -> None:
         self._connection.execute("rollback to job")
@@ -257,15 +266,14 @@ class Database:
 
     def _refuse(self, entry: _Entry) -> object:
         if isinstance(entry, list):
-            return self._lane.refused(entry) if self._lane is not None else None
+            return self._attached().refused(entry)
         entry.error = Busy("the disk is full or failing")
         return entry
 
     def _finish(self, outcomes: list[object]) -> None:
         for outcome in outcomes:
             if not isinstance(outcome, _Waiting):
-                if self._lane is not None:
-                    self._lane.committed(outcome)
+                self._attached().committed(outcome)
             elif outcome.future.done():  # the caller was cancelled; the commit stands
                 continue
             elif outcome.error is not None:
