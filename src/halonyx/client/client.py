@@ -23,12 +23,13 @@ from halonyx.client.store import STORE_FILE, Store
 from halonyx.core.card import Card
 from halonyx.core.errors import HalonyxError, Misuse, StaleDirectory, TransportError
 from halonyx.core.safety_number import Party, encode_qr, matches_qr, safety_number
+from halonyx.core.types import MessageId
 
 LOCK_POLL_SECONDS: Final = 0.05
 TICK_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 BURST_SECONDS: Final = 0.01  # receipts of one burst go out together
-LONGEST_PAUSE_SECONDS: Final = 30.0
+FLUSH_SECONDS: Final = 30.0
 
 
 class Client:
@@ -98,14 +99,14 @@ class Client:
             )
         message_id = outbox.add_text(self._store, contact, text)
         deadline = time.monotonic() + wait_seconds
-        while (sent := outbox.state_of(self._store, message_id)).state == "waiting":
+        while outbox.state_of(self._store, message_id).state == "waiting":
             problems = await self._try_flush(deadline)
             left = deadline - time.monotonic()
-            if left <= 0 or (problems and not any(_is_busy(problem) for problem in problems)):
+            # Waiting helps while another process sends, or the relay is busy; else the reason stays.
+            if left <= 0 or not (problems is None or any(problem.code == "busy" for problem in problems)):
                 break
-            if outbox.state_of(self._store, message_id).state == "waiting":
-                await asyncio.sleep(min(left, LOCK_POLL_SECONDS if problems is None else RETRY_SECONDS))
-        return outbox.state_of(self._store, sent.id)
+            await asyncio.sleep(min(left, LOCK_POLL_SECONDS if problems is None else RETRY_SECONDS))
+        return outbox.state_of(self._store, message_id)
 
     async def flush(self, wait_seconds: float = 10) -> None:
         """Send what waits.
@@ -141,17 +142,10 @@ class Client:
             if not held:
                 pid = holder(self._home / RECEIVER_LOCK)
                 raise ReceiverBusy(f"process {pid} receives for {self._home}: end it first, or wait for it")
-            changed, wanted = asyncio.Event(), asyncio.Event()
-
-            def poke() -> None:
-                changed.set()
-                wanted.set()
-
-            receiver = Receiver(self._store, poke)
-            sending = self._send_along(receiver, changed, wanted)
-            tasks = [asyncio.create_task(receiver.run()), asyncio.create_task(sending)]
+            run = _Run(self._store)
+            tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run))]
             try:
-                async for event in self._shown(receiver, changed, tasks, None if follow else timeout, follow=follow):
+                async for event in self._shown(run, tasks, None if follow else timeout, follow=follow):
                     yield event
             finally:
                 for task in tasks:
@@ -203,8 +197,12 @@ class Client:
             self._store.execute("UPDATE contacts SET is_verified = 1 WHERE name = ?", name)
         return self.contacts.get(name)
 
-    def history(self, name: str, limit: int = 50, before: int | None = None) -> list[HistoryEntry]:
-        """Return the newest messages with a contact, oldest first (raises Misuse)."""
+    def history(self, name: str, limit: int = 50, before: int | MessageId | None = None) -> list[HistoryEntry]:
+        """Return the newest messages with a contact, oldest first (raises Misuse).
+
+        Args:
+            before: A position or a message's id; only what came before it.
+        """
         return history.history(self._store, name, limit, before)
 
     def search(self, text: str, limit: int = 50) -> list[HistoryEntry]:
@@ -221,10 +219,9 @@ class Client:
 
     async def _shown(
         self,
-        receiver: Receiver,
-        changed: asyncio.Event,
+        run: "_Run",
         tasks: list[asyncio.Task[None]],
-        timeout: float | None,  # noqa: ASYNC109
+        timeout: float | None,  # noqa: ASYNC109 (ends the iteration, raises nothing)
         *,
         follow: bool,
     ) -> AsyncIterator[Event]:
@@ -242,35 +239,34 @@ class Client:
             for task in tasks:
                 if task.done():
                     await task  # raises what ended it
-            if not follow and self._is_over(receiver, timeout, last):
-                if receiver.problem is not None and not receiver.is_caught_up:
-                    raise receiver.problem
+            is_late = timeout is not None and time.monotonic() - last >= timeout
+            if not follow and (is_late if timeout is not None else self._is_drained(run)):
+                if run.receiver.problem is not None and not run.receiver.is_caught_up:
+                    raise run.receiver.problem
                 return
-            changed.clear()
-            if next_event(self._store) is None:
-                await _wait(changed, TICK_SECONDS if timeout is None else min(TICK_SECONDS, max(timeout, 0.01)))
+            await _wait(run.to_show, TICK_SECONDS if timeout is None else min(TICK_SECONDS, max(timeout, 0.01)))
+            run.to_show.clear()
 
-    def _is_over(self, receiver: Receiver, timeout: float | None, last: float) -> bool:
-        if timeout is not None:
-            return time.monotonic() - last >= timeout
-        if receiver.problem is not None:
+    def _is_drained(self, run: "_Run") -> bool:
+        """Tell whether all that the mailbox held is shown, and what it called for was sent or tried."""
+        if run.receiver.problem is not None:
             return True
-        is_idle = not order.holds_anything(self._store) and not outbox.contacts_with_work(self._store, now_ms())
-        return receiver.is_caught_up and is_idle
+        is_sent = run.sent_for == run.receiver.news
+        return run.receiver.is_caught_up and is_sent and not order.holds_anything(self._store)
 
-    async def _send_along(self, receiver: Receiver, changed: asyncio.Event, wanted: asyncio.Event) -> None:
-        """Send receipts, repairs and whatever waits while we receive; after a failure, less and less often."""
-        pause = 0.0
+    async def _send_along(self, run: "_Run") -> None:
+        """Send receipts, repairs and whatever waits while we receive."""
         while True:
-            left, receiver.left = receiver.left, None
+            news, left = run.receiver.news, run.receiver.left
+            run.receiver.left = None
             if left is not None or outbox.contacts_with_work(self._store, now_ms()):
-                problems = await self._try_flush(time.monotonic() + LONGEST_PAUSE_SECONDS, left)
-                pause = min(max(2 * pause, RETRY_SECONDS), LONGEST_PAUSE_SECONDS) if problems else 0.0
-                changed.set()
-            # Whatever another process queued is seen at the next tick.
-            await _wait(wanted, TICK_SECONDS)
-            wanted.clear()
-            await asyncio.sleep(max(pause, BURST_SECONDS))
+                await self._try_flush(time.monotonic() + FLUSH_SECONDS, left)
+            run.sent_for = news
+            run.to_show.set()
+            # What another process queued is seen at the next tick.
+            await _wait(run.to_send, TICK_SECONDS)
+            run.to_send.clear()
+            await asyncio.sleep(BURST_SECONDS)
 
     async def _try_flush(self, deadline: float, left: tuple[int, int] | None = None) -> list[HalonyxError] | None:
         """Flush if no other process does; None if one does."""
@@ -306,8 +302,21 @@ class Client:
         return contact_by_name(self._store, contact.name)
 
 
-def _is_busy(problem: HalonyxError) -> bool:
-    return problem.code == "busy"
+class _Run:
+    """One run of `Client.events`: what the receiver tells the two loops beside it.
+
+    Attributes:
+        sent_for: The receiver's count of news when sending last began.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.to_show, self.to_send = asyncio.Event(), asyncio.Event()
+        self.receiver = Receiver(store, self._wake)
+        self.sent_for = -1
+
+    def _wake(self) -> None:
+        self.to_show.set()
+        self.to_send.set()
 
 
 async def _wait(changed: asyncio.Event, seconds: float) -> None:

@@ -3,7 +3,6 @@
 Source: spec/identity.md, "Checking a record"; spec/handshake.md, "Prekeys".
 """
 
-import secrets
 from typing import Final, TypeVar
 
 from halonyx.client.events import add_notice
@@ -25,7 +24,6 @@ NAMED_TRIES: Final = 3
 NAMED_PAUSE: Final = 20 * SECOND  # three tries within a minute
 
 Answer = TypeVar("Answer", bound=Body)
-FETCH_ID_SIZE: Final = 16
 
 
 def needs_refresh(store: Store, contact: ContactRow, now: Millis) -> bool:
@@ -124,8 +122,11 @@ def freeze(store: Store, contact: ContactRow, code: str, evidence: bytes, now: M
         add_notice(store, "stale", contact.id, now, code=code)
 
 
-async def fetch_bundle(relay: Relay, contact: ContactRow, peer: Peer, now: Millis) -> PrekeyBundle:
+async def fetch_bundle(relay: Relay, contact: ContactRow, peer: Peer, fetch_id: bytes, now: Millis) -> PrekeyBundle:
     """Fetch one of each prekey of a device and verify all of them.
+
+    Args:
+        fetch_id: 16 random bytes; the same in a repetition, so that a lost answer costs no second prekey.
 
     Raises:
         BadSignature: One of them does not verify, has expired, or stands in the wrong place.
@@ -137,7 +138,7 @@ async def fetch_bundle(relay: Relay, contact: ContactRow, peer: Peer, now: Milli
         address=contact.address,
         key=contact.access,
         device=peer.device.id,
-        fetch_id=secrets.token_bytes(FETCH_ID_SIZE),
+        fetch_id=fetch_id,
     )
     answer = await relay.call("POST", "/v1/bundle", request, rest.Bundle)
 
@@ -230,6 +231,4 @@ def _forget_device(store: Store, contact_id: int, device: DeviceId) -> None:
     )
     store.execute("DELETE FROM outbox WHERE contact = ? AND device = ?", contact_id, device)
     store.execute("DELETE FROM gaps WHERE contact = ? AND device = ?", contact_id, device)
-    store.execute(
-        "UPDATE devices SET is_present = 0, broken_session = NULL WHERE contact = ? AND device = ?", contact_id, device
-    )
+    store.execute("UPDATE devices SET broken_session = NULL WHERE contact = ? AND device = ?", contact_id, device)

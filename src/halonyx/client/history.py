@@ -19,17 +19,19 @@ _COLUMNS: Final = (
 )
 
 
-def history(store: Store, name: str, limit: int, before: int | None) -> list[HistoryEntry]:
+def history(store: Store, name: str, limit: int, before: int | MessageId | None) -> list[HistoryEntry]:
     """Return the newest messages of a conversation, oldest first.
 
     Args:
         limit: 1 to 10,000.
-        before: Only messages with a smaller position.
+        before: Only messages before this position, or before the message with this id.
 
     Raises:
-        Misuse: No contact of this name, or a limit out of range.
+        Misuse: No contact of this name, no message with this id, or a limit out of range.
     """
     contact = contact_by_name(store, name)
+    if isinstance(before, bytes):
+        before = _position(store, contact.id, before)
     rows = store.all(
         f"{_COLUMNS} WHERE contact = ? AND position < ? ORDER BY position DESC LIMIT ?",
         contact.id,
@@ -62,6 +64,15 @@ def search(store: Store, text: str, limit: int) -> list[HistoryEntry]:
         _checked(limit),
     )
     return [_entry(row) for row in reversed(rows)]
+
+
+def _position(store: Store, contact: int, message_id: bytes) -> int:
+    position = store.value(
+        "SELECT max(position) FROM messages WHERE contact = ? AND message_id = ?", contact, message_id
+    )
+    if position is None:
+        raise Misuse("this conversation has no message with that id")
+    return int(position)
 
 
 def _checked(limit: int) -> int:

@@ -47,7 +47,8 @@ from halonyx.wire.frames import Deliver
 
 SEEN_KEPT: Final = 31 * DAY  # the relay keeps mail for at most 30
 REPLAYS_KEPT: Final = 75 * DAY  # as long as a last-resort key can be in use
-UNPUBLISHED_DRAIN: Final = 20
+GAPS_KEPT: Final = 14 * DAY  # as long as the sender keeps what to send again
+DRAIN_SUSPECTED: Final = 20
 # What tells that the session is out of step, and not that somebody sent rubbish.
 _NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
 
@@ -99,6 +100,8 @@ def forget_old(store: Store, now: Millis) -> None:
     with store.transaction():
         store.execute("DELETE FROM seen WHERE time <= ?", now - SEEN_KEPT)
         store.execute("DELETE FROM replays WHERE seen <= ?", now - REPLAYS_KEPT)
+        store.execute("DELETE FROM gaps WHERE is_shown = 1 AND noticed <= ?", now - GAPS_KEPT)
+        store.execute("DELETE FROM resets WHERE time <= ?", now - DAY)
         prekeys.delete_expired(store, now)
 
 
@@ -218,7 +221,7 @@ def _note_drained(store: Store, contact: int, hello: handshake.Handshake, now: M
     if hello.one_time is not None and not hello.uses_last_resort:
         return
     left = store.value("SELECT min(n) FROM (SELECT count(*) AS n FROM prekeys WHERE use IN (4, 5) GROUP BY use)")
-    if (left or 0) > UNPUBLISHED_DRAIN:
+    if (left or 0) > DRAIN_SUSPECTED:
         add_notice(store, "drained", contact, now)
 
 
@@ -291,7 +294,10 @@ def _check_own_record(store: Store, account: Account, contact: ContactRow, conte
     """Compare what they were served as our record with what we published; older is mail in flight."""
     named, own = content.recipient_record, account.record
     if named.version > own.version or (named.version == own.version and named.hash != own.hash):
-        add_notice(store, "own-record", contact.id, now, version=named.version)
+        named_before = store.value("SELECT own_version_named FROM contacts WHERE id = ?", contact.id)
+        if named.version != named_before:  # once, not with every message
+            store.execute("UPDATE contacts SET own_version_named = ? WHERE id = ?", named.version, contact.id)
+            add_notice(store, "own-record", contact.id, now, version=named.version)
 
 
 def _note_failure(store: Store, failed: _Failed, now: Millis) -> None:

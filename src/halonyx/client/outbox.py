@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Outbox".
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import NAMED_PAUSE
@@ -48,7 +48,10 @@ def add_text(store: Store, contact: ContactRow, text: str) -> MessageId:
     Raises:
         Misuse: Empty, more than 16,384 bytes of UTF-8, or the contact may not be written to.
     """
-    body = text.encode("utf-8", "surrogatepass")
+    try:
+        body = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Misuse("the text has half a character in it (a lone surrogate)") from None
     if not 1 <= len(body) <= MAX_TEXT_SIZE:
         raise Misuse(f"a message has 1 to {MAX_TEXT_SIZE} bytes, this one {len(body)}: send a longer one in parts")
     if contact.state != "accepted":
@@ -87,14 +90,16 @@ def add(
 
 
 def state_of(store: Store, message_id: MessageId) -> Sent:
-    """Return how far a message of ours has come."""
-    state: MessageState = store.value("SELECT state FROM messages WHERE is_outgoing = 1 AND message_id = ?", message_id)
-    reason = store.value(
-        "SELECT reason FROM deliveries JOIN outbox USING (position) WHERE message_id = ? AND state = 'sealed'"
-        " ORDER BY deliveries.id LIMIT 1",
+    """Return how far a message of ours has come (Misuse if it is none)."""
+    row = store.one(
+        "SELECT messages.state AS state, waits_for FROM messages JOIN contacts ON contacts.id = contact"
+        " WHERE is_outgoing = 1 AND message_id = ?",
         message_id,
     )
-    return Sent(message_id, state, reason if state == "waiting" else None)
+    if row is None:
+        raise Misuse("no such message of ours")
+    state = cast("MessageState", row["state"])
+    return Sent(message_id, state, row["waits_for"] if state == "waiting" else None)
 
 
 def contacts_with_work(store: Store, now: Millis) -> list[int]:
@@ -131,8 +136,12 @@ def collect(store: Store, contact: ContactRow, now: Millis) -> None:
                 add(store, (contact.id, device), Kind.RESEND, Resend(None, counters).encode())
 
 
-def expand(store: Store, account: Account, contact_id: int) -> None:
-    """Seal every row that is not sealed yet, in order, for each device that has a session; a transaction each."""
+def expand(store: Store, account: Account, contact_id: int) -> bool:
+    """Seal every row that is not sealed yet, in order, for each device of the record; a transaction each.
+
+    Returns:
+        False if a device has no session or no valid envelope prekey, so that rows are left.
+    """
     rows = store.all(
         "SELECT DISTINCT outbox.position FROM outbox LEFT JOIN deliveries USING (position)"
         " WHERE contact = ? AND (is_expanded = 0 OR deliveries.state = 'resend') ORDER BY position",
@@ -141,7 +150,8 @@ def expand(store: Store, account: Account, contact_id: int) -> None:
     for row in rows:
         with store.transaction():
             if not _expand_row(store, account, contact_by_id(store, contact_id), row["position"]):
-                return  # the next ones must not overtake it
+                return False  # the next ones must not overtake it
+    return True
 
 
 def sealed_rows(store: Store, contact: ContactRow, limit: int) -> list[Sealed]:
@@ -173,15 +183,11 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
         if row is None:
             return  # the receipt was faster
         if row["kind"] != Kind.TEXT:
-            store.execute("DELETE FROM deliveries WHERE id = ?", delivery.id)
-            left = store.value("SELECT count(*) FROM deliveries WHERE position = ?", row["position"])
-            if not left:
-                store.execute("DELETE FROM outbox WHERE position = ?", row["position"])
+            store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", delivery.id)
+            _finish(store, row["position"])
             return
         store.execute(
-            "UPDATE deliveries SET state = 'accepted', envelope = NULL, reason = NULL"
-            " WHERE id = ? AND state = 'sealed'",
-            delivery.id,
+            "UPDATE deliveries SET state = 'accepted', envelope = NULL WHERE id = ? AND state = 'sealed'", delivery.id
         )
         store.execute(
             "UPDATE messages SET state = 'accepted' WHERE contact = ? AND is_outgoing = 1 AND message_id = ?"
@@ -191,10 +197,10 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
         )
 
 
-def mark_refused(store: Store, delivery: Sealed, reason: str) -> None:
-    """Note why it still waits."""
+def note_reason(store: Store, contact: int, code: str | None) -> None:
+    """Note why what is written to a contact still waits; None when it does not."""
     with store.transaction():
-        store.execute("UPDATE deliveries SET reason = ? WHERE id = ?", reason, delivery.id)
+        store.execute("UPDATE contacts SET waits_for = ? WHERE id = ?", code, contact)
 
 
 def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[MessageId, ...], now: Millis) -> None:
@@ -211,11 +217,7 @@ def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[Mess
             store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", row["id"])
             if row["has_profile_key"]:
                 store.execute("UPDATE contacts SET has_our_profile_key = 1 WHERE id = ?", contact)
-            left = store.value(
-                "SELECT count(*) FROM deliveries WHERE position = ? AND state != 'delivered'", row["position"]
-            )
-            if not left:
-                store.execute("DELETE FROM outbox WHERE position = ?", row["position"])
+            _finish(store, row["position"])
         changed = store.execute(
             "UPDATE messages SET state = 'delivered' WHERE contact = ? AND is_outgoing = 1 AND message_id = ?"
             " AND state != 'delivered'",
@@ -309,7 +311,17 @@ def _expand_row(store: Store, account: Account, contact: ContactRow, position: i
         if not seal_for(store, account, contact, Peer(contact.address, device), position):
             return False
     store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
+    _finish(store, position)
     return True
+
+
+def _finish(store: Store, position: int) -> None:
+    """Delete a row, and with it the plaintext, once every device of the record has it."""
+    store.execute(
+        "DELETE FROM outbox WHERE position = ? AND is_expanded = 1"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE position = outbox.position AND state != 'delivered')",
+        position,
+    )
 
 
 def _content(account: Account, contact: ContactRow, row: Row, counter: int) -> Content:

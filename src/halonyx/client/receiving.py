@@ -25,15 +25,17 @@ class Receiver:
     """One run of receiving; changes as the connection does.
 
     Attributes:
-        changed: Set when something may be there to show or to send.
+        wake: Called when something may be there to show or to send.
         is_caught_up: The backlog was delivered.
+        news: Counts the calls of `wake`.
         left: One-time prekeys left at the relay, as it said at the last login.
         problem: Why there is no connection now, or None.
     """
 
     store: Store
-    changed: Callable[[], None]
+    wake: Callable[[], None]
     is_caught_up: bool = False
+    news: int = 0
     left: tuple[int, int] | None = None
     problem: HalonyxError | None = field(default=None)
 
@@ -51,9 +53,13 @@ class Receiver:
             except TransportError as error:
                 pause = FIRST_PAUSE_SECONDS if self.problem is None else min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self.problem = error
-                self.changed()
+                self._tell()
             # Spread, so that a relay that restarts is not hit by everyone at once.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+
+    def _tell(self) -> None:
+        self.news += 1
+        self.wake()
 
     async def _connected(self) -> None:
         account = load_account(self.store)
@@ -67,7 +73,7 @@ class Receiver:
                 if welcome.epoch != account.epoch:
                     with self.store.transaction():
                         self.store.execute("UPDATE account SET epoch = ?, cursor = 0", welcome.epoch)
-                self.changed()
+                self._tell()
                 await self._read(socket, welcome.epoch)
             except (Refused, BadSignature):
                 raise
@@ -84,9 +90,9 @@ class Receiver:
                     # Committed before it is acknowledged: the relay deletes on acknowledgement.
                     inbox.take_in(self.store, account, deliver)
                     await socket.send(Ack(epoch, deliver.seq).encode())
-                    self.changed()
+                    self._tell()
                 case CaughtUp():
                     self.is_caught_up = True
-                    self.changed()
+                    self._tell()
                 case _:
                     raise TransportError("the relay sent a frame that does not belong here")

@@ -57,13 +57,14 @@ CREATE TABLE contacts (
     evidence BLOB,                     -- the record that did not fit
     profile_key BLOB,                  -- theirs
     has_our_profile_key INTEGER NOT NULL DEFAULT 0,
+    waits_for TEXT,                    -- code of why the last try to write to them failed
+    own_version_named INTEGER NOT NULL DEFAULT 0,  -- which record of ours they named that is not ours
     added INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE devices (
     contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
     device INTEGER NOT NULL,
-    is_present INTEGER NOT NULL DEFAULT 1,   -- in the newest record
     sessions BLOB NOT NULL,
     revision INTEGER NOT NULL DEFAULT 0,
     sent_counter INTEGER NOT NULL DEFAULT 0,
@@ -143,7 +144,6 @@ CREATE TABLE deliveries (              -- one outbox row for one device
     state TEXT NOT NULL CHECK (state IN ('sealed', 'accepted', 'delivered', 'resend')),
     resends INTEGER NOT NULL DEFAULT 0,
     has_profile_key INTEGER NOT NULL DEFAULT 0,  -- its receipt shows that they have our current one
-    reason TEXT,
     UNIQUE (position, device)
 ) STRICT;
 

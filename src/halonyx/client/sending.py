@@ -4,8 +4,9 @@ Source: spec/delivery.md, "Outbox"; spec/ratchet.md, "Repair".
 """
 
 import asyncio
+import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,10 +24,13 @@ from halonyx.core.prekeys import REFILL_BELOW
 from halonyx.core.primitives import KeyPair
 from halonyx.core.types import HOUR, DeviceId, Millis, SessionId
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
-from halonyx.wire.rest import MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
+from halonyx.wire.rest import FETCH_ID_SIZE, MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
 
 BATCH: Final = 32
 IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
+OWN_RELAY: Final = 0  # key of `_retries` that is no contact
+FIRST_PAUSE_SECONDS: Final = 0.5
+LONGEST_PAUSE_SECONDS: Final = 60.0
 MAX_ROUNDS: Final = 3
 RESET_EVERY: Final = HOUR
 RESETS_AN_HOUR: Final = 10
@@ -50,12 +54,20 @@ class _Line:
     used: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    at: float
+    pause: float
+
+
 class Sender:
     """Sends what waits; keeps one connection for each contact written to lately."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lines: dict[int, _Line] = {}
+        self._retries: dict[int, _Retry] = {}
+        self._fetch_ids: dict[tuple[int, DeviceId], bytes] = {}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -72,26 +84,40 @@ class Sender:
         """
         problems: list[HalonyxError] = []
         outbox.expire(self._store, now_ms())
-        try:
-            await self.maintain(left)
-        except (TransportError, RemoteError) as error:
-            problems.append(error)
         limit = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
         async def one(contact_id: int) -> None:
             async with limit:
-                try:
-                    await self._flush_contact(contact_id)
-                except (TransportError, RemoteError) as error:
-                    problems.append(error)
-                    await self._drop([contact_id])
-                    self._note_reason(contact_id, error)
+                problem = await self._tried(contact_id, self._flush_contact(contact_id))
+            outbox.note_reason(self._store, contact_id, problem.code if problem else None)
+            if problem is not None:
+                problems.append(problem)
+                await self._drop([contact_id])
 
-        await asyncio.gather(*(one(contact) for contact in outbox.contacts_with_work(self._store, now_ms())))
-        await self._drop(
-            [contact for contact, line in self._lines.items() if line.used + IDLE_SECONDS < time.monotonic()]
-        )
+        if self._is_due(OWN_RELAY):
+            problem = await self._tried(OWN_RELAY, self.maintain(left))
+            problems += [problem] if problem else []
+        waiting = outbox.contacts_with_work(self._store, now_ms())
+        await asyncio.gather(*(one(contact) for contact in waiting if self._is_due(contact)))
+        idle = [contact for contact, line in self._lines.items() if line.used + IDLE_SECONDS < time.monotonic()]
+        await self._drop(idle)
         return problems
+
+    def _is_due(self, contact: int) -> bool:
+        """Tell whether enough time has passed since the last failure; one contact's does not hold up another."""
+        retry = self._retries.get(contact)
+        return retry is None or retry.at <= time.monotonic()
+
+    async def _tried(self, contact: int, work: Awaitable[None]) -> HalonyxError | None:
+        try:
+            await work
+        except (TransportError, RemoteError) as error:
+            former = self._retries.get(contact)
+            pause = min(2 * former.pause, LONGEST_PAUSE_SECONDS) if former else FIRST_PAUSE_SECONDS
+            self._retries[contact] = _Retry(time.monotonic() + pause, pause)
+            return error
+        self._retries.pop(contact, None)
+        return None
 
     async def maintain(self, left: tuple[int, int] | None = None) -> None:
         """Renew prekeys that are due, and tell our relay what it has not heard yet.
@@ -138,11 +164,14 @@ class Sender:
             if contact.frozen is not None or contact.record is None:
                 return
             await self._begin_sessions(contact)
-            outbox.expand(self._store, load_account(self._store), contact_id)
+            is_complete = outbox.expand(self._store, load_account(self._store), contact_id)
             if not await self._submit(contact_id):
+                if not is_complete:
+                    raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
                 return
             # A device is gone: its record says what took its place.
             await self.refresh(self._contact(contact_id))
+        raise Refused("gone", "their relay no longer has a mailbox for the device that their record names")
 
     async def _begin_sessions(self, contact: ContactRow) -> None:
         """Start a session with each device that has none, or whose session broke."""
@@ -153,7 +182,9 @@ class Sender:
                 continue
             peer = Peer(contact.address, device)
             line = await self._line(contact)
-            bundle = await directory.fetch_bundle(line.relay, contact, peer, now_ms())
+            fetch_id = self._fetch_ids.setdefault((contact.id, device.id), secrets.token_bytes(FETCH_ID_SIZE))
+            bundle = await directory.fetch_bundle(line.relay, contact, peer, fetch_id, now_ms())
+            del self._fetch_ids[contact.id, device.id]
             fresh = (KeyPair.generate(), KeyPair.generate())
             account = load_account(self._store)
             begun = handshake.initiate(account.own, peer, bundle, fresh, handshake.encapsulate(bundle))
@@ -187,7 +218,12 @@ class Sender:
         return last + RESET_EVERY <= now and recent < RESETS_AN_HOUR
 
     async def _submit(self, contact_id: int) -> bool:
-        """Send sealed envelopes in order; True when a device is gone and the record must be fetched again."""
+        """Send sealed envelopes in order; True when a device is gone and the record must be fetched again.
+
+        Raises:
+            Refused: The relay does not take them now.
+            TransportError: It can't be reached.
+        """
         while True:
             contact = self._contact(contact_id)
             # One by one by request key: a refusal in the middle would let later ones overtake.
@@ -203,29 +239,28 @@ class Sender:
             ]
             answers = await submit(line.socket, frames)
             line.used = time.monotonic()
-            outcome = self._note_answers(contact, zip(batch, answers, strict=True))
-            if outcome is not None:
-                return outcome
+            if self._note_answers(contact, zip(batch, answers, strict=True)):
+                return True
 
-    def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool | None:
-        """Store what the relay said; None to go on, else as `_submit`."""
-        outcome: bool | None = None
+    def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool:
+        """Store what the relay said; True when a device is gone.
+
+        Raises:
+            Refused: An envelope was not taken, and trying at once would not help.
+        """
+        is_gone, refused = False, None
         for sealed, answer in answered:
             if answer.status is Status.ACCEPTED:
                 outbox.mark_accepted(self._store, sealed)
             elif answer.status is Status.GONE:
-                outcome = True
+                is_gone = True
             elif answer.status is Status.BAD_ACCESS_KEY and contact.profile_key is not None:
                 directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
             else:
-                outbox.mark_refused(self._store, sealed, _REASONS[answer.status])
-                outcome = outcome or False
-        return outcome
-
-    def _note_reason(self, contact_id: int, error: HalonyxError) -> None:
-        contact = self._contact(contact_id)
-        for sealed in outbox.sealed_rows(self._store, contact, 1):
-            outbox.mark_refused(self._store, sealed, error.code)
+                refused = _REASONS[answer.status]
+        if refused is not None:
+            raise Refused(refused, f"the relay does not take mail for {contact.name} now: {refused}")
+        return is_gone
 
     def _contact(self, contact_id: int) -> ContactRow:
         return contact_by_id(self._store, contact_id)

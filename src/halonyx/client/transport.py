@@ -210,9 +210,12 @@ async def log_in(
     challenge = frames.parse_receive_reply(await socket.receive(ANSWER_SECONDS))
     if not isinstance(challenge, Challenge):
         raise BadSignature("the relay did not begin with a challenge")
-    relay_key.verify(
-        RELAY_CHALLENGE, challenge_body(challenge.nonce, challenge.time, socket.origin), challenge.signature
-    )
+    signed = challenge_body(challenge.nonce, challenge.time, socket.origin)
+    try:
+        relay_key.verify(RELAY_CHALLENGE, signed, challenge.signature)
+    except BadSignature:
+        text = f"{socket.origin} does not hold the key it had at sign-up: it is another relay, or was set up anew"
+        raise BadSignature(text) from None
     proof = login.sign(DEVICE_LOGIN, login_body(challenge.nonce, socket.origin, address, device))
     await socket.send(Auth(address, device, proof).encode())
     await socket.send(hello.encode())
