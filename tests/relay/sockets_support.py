@@ -258,3 +258,8 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 (what is waited for has no event of its own)
             await asyncio.sleep(0.005)
+
+
+def folder_bytes(folder: Path) -> bytes:
+    """Return the content of every file in a folder, one after the other."""
+    return b"".join(entry.read_bytes() for entry in sorted(folder.rglob("*")) if entry.is_file())
