@@ -1,15 +1,19 @@
 """Accounts over a real port: sign-up, replacement, deletion, and what a crash in the middle leaves."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
 
+from halonyx.core.errors import StoreError
 from halonyx.core.primitives import SigningKey, sha256
-from halonyx.core.types import DeviceId
+from halonyx.core.types import Address, DeviceId
 from halonyx.relay.accounts import Accounts
+from halonyx.relay.authentication import NonceMemory
+from halonyx.relay.store.identity import IdentityStore
 from halonyx.wire.http_signature import KeyId, Signer, Target, sign
-from halonyx.wire.rest import AccessKeyRequest, AccountRequest, NewDevice, encode_base64url
+from halonyx.wire.rest import AccessKeyRequest, AccountRequest, NewDevice, SignUpRequest, encode_base64url
 from relay.rest_kit import Person, Relay, prekeys, running_relay
 
 
@@ -204,6 +208,94 @@ async def test_too_many_prekeys_undo_the_whole_sign_up(tmp_path: Path) -> None:
 
         assert (refused.status, refused.code) == (409, "prekeys-full")
         assert all(count == 0 for tables in rows(relay).values() for count in tables.values())
+
+
+async def test_keys_of_small_order_are_refused(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        call = alice.sign_up_request().model_dump()
+        call["device"]["login_key"] = bytes(32)
+        await alice.sign_up(relay)
+        device = NewDevice(id=2, login_key=b"\x01" + bytes(31), prekeys=alice.prekeys)
+
+        made = await relay.call("POST", "/v1/accounts", SignUpRequest(**call), alice.manager)
+        replaced = await alice.replace(relay, alice.replacement(os.urandom(99), [device], alice.access_key))
+        call["management_key"] = bytes(32)
+        managed = await relay.call("POST", "/v1/accounts", SignUpRequest(**call), alice.manager)
+
+        assert {made.code, replaced.code, managed.code} == {"bad-key"}
+
+
+async def test_a_device_is_listed_once(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        twice = [alice.new_device(2), alice.new_device(2)]
+
+        assert (
+            await alice.replace(relay, alice.replacement(os.urandom(99), twice, os.urandom(16)))
+        ).code == "malformed"
+
+
+async def test_a_refused_replacement_changes_nothing(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, one_time_prekeys=3) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        before = rows(relay)
+        alice.prekeys = prekeys(4)
+
+        refused = await alice.replace(relay, alice.replacement(os.urandom(99), [alice.new_device(2)], os.urandom(16)))
+
+        assert refused.code == "prekeys-full"
+        assert rows(relay) == before
+        assert (await alice.lookup(relay)).json["record"] == encode_base64url(alice.record)
+
+
+async def test_deleting_and_publishing_at_once_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+
+        answers = await asyncio.gather(
+            *(alice.publish(relay, prekeys(2, 10 + number)) for number in range(5)),
+            alice.delete(relay),
+            *(alice.publish(relay, prekeys(2, 20 + number)) for number in range(5)),
+            *(alice.set_access_key(relay, os.urandom(16)) for _ in range(5)),
+        )
+
+        assert {answer.status for answer in answers} <= {200, 401}
+        assert rows(relay)["keys"] == {"record": 0, "prekey": 0, "high_water": 0, "fetch": 0}
+        assert rows(relay)["mailboxes"] == {"account": 0, "mailbox": 0, "envelope": 0}
+
+
+async def test_racing_sign_ups_make_one_account(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        thieves = [Person(address=alice.address) for _ in range(5)]
+
+        answers = await asyncio.gather(*(person.sign_up(relay) for person in (alice, *thieves, alice)))
+
+        assert sorted(answer.status for answer in answers if answer.status < 300) in ([201], [200, 201])
+        assert {answer.code for answer in answers if answer.status >= 300} == {"address-taken"}
+        assert rows(relay)["keys"]["record"] == 1
+        assert rows(relay)["identity"] == {"account": 1, "device": 1, "intent": 0}
+
+
+async def test_a_relay_with_other_secrets_does_not_guess(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        await relay.here.identity.announce(Address(bytes(32)))
+        strange = IdentityStore(relay.here.identity.database, bytes(32))
+
+        with pytest.raises(StoreError, match="another secrets file"):
+            strange.announced()
+
+
+def test_nonces_are_remembered_for_a_bounded_number_of_keys() -> None:
+    memory = NonceMemory(per_key=4, keys=2)
+
+    seen = [memory.remember(key, "n", 0) for key in ("a", "b", "a", "c", "c", "a")]
+
+    assert seen == [True, True, False, True, False, True]
 
 
 async def test_the_access_key_is_replaced_at_once(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Source: spec/delivery.md, "REST".
 """
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -52,11 +53,12 @@ def create_app(context: RelayContext) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.state.services = Services(context, Accounts(context), Authenticator(NonceMemory()))
-    app.state.openapi_document = openapi_document()
+    app.state.openapi_document = openapi_document
     app.add_middleware(Guard, context=context)
     return app
 
 
+@functools.cache
 def openapi_document() -> bytes:
     """Return the OpenAPI 3.1 description of every route, as JSON that does not change unless the API does."""
     routes = [

@@ -58,7 +58,7 @@ async def static(name: str) -> Response:
 @router.get("/openapi.json", include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """Return the description of the API; the same file as docs/reference/openapi.json."""
-    text: bytes = request.app.state.openapi_document
+    text: bytes = request.app.state.openapi_document()  # made at the first request: the start has no time for it
     return Response(text, media_type="application/json")
 
 
