@@ -74,6 +74,7 @@ class Served:
     relay: Relay
     port: int
     session: aiohttp.ClientSession
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
@@ -97,9 +98,11 @@ class Served:
 
     async def socket(self, path: str, **headers: str) -> aiohttp.ClientWebSocketResponse:
         """Open a WebSocket."""
-        return await self.session.ws_connect(
-            self.origin + path, protocols=[SUBPROTOCOL], headers=headers, max_msg_size=0, autoping=True
+        opened = await self.session.ws_connect(
+            self.origin + path, protocols=[SUBPROTOCOL], headers=headers, max_msg_size=0
         )
+        self.sockets.append(opened)
+        return opened
 
     @contextlib.asynccontextmanager
     async def receiver(self, device: Device, epoch: bytes = NO_EPOCH, cursor: int = 0) -> AsyncIterator["Receiver"]:
@@ -247,7 +250,10 @@ async def served(folder: Path, limits: Limits = FAST, **settings: object) -> Asy
         await task
     try:
         async with aiohttp.ClientSession() as session:
-            yield Served(relay, port, session)
+            made = Served(relay, port, session)
+            yield made
+            for opened in made.sockets:
+                await opened.close()
     finally:
         relay.stop()
         await task
