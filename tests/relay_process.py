@@ -136,6 +136,7 @@ class RelayProcess:
 @contextlib.contextmanager
 def running_relay(folder: Path, **settings: str) -> Iterator[RelayProcess]:
     """Run a relay on a free port with its files in `folder`; `settings` are HALONYX_… variables."""
+    folder.mkdir(parents=True, exist_ok=True)
     relay = RelayProcess(free_port(), folder / "relay", dict(settings))
     relay.start()
     try:

@@ -1,6 +1,5 @@
 """What is said before an account is touched: help pages, wrong use, exit status."""
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -146,17 +145,17 @@ def test_exit_status_tells_who_refused(
 
 
 def test_a_fault_is_none_of_these(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halonyx.cli.command.passphrase_to_open", lambda _: {}["nothing"])
+    nothing: dict[str, str] = {}
+    monkeypatch.setattr("halonyx.cli.command.passphrase_to_open", lambda _: nothing["there"])
     assert run(["card"]) == 70
     assert "KeyError" in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_quietly(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def interrupted() -> None:
-        await asyncio.sleep(0)
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("halonyx.cli.command.passphrase_to_open", lambda _: asyncio.run(interrupted()))
+    monkeypatch.setattr("halonyx.cli.command.passphrase_to_open", interrupt)
     assert run(["card"]) == 130
     assert capsys.readouterr().err == ""
 

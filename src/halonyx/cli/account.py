@@ -8,7 +8,7 @@ import typer
 
 from halonyx.cli import text
 from halonyx.cli.command import Run, command
-from halonyx.cli.output import Output, Plain, fill
+from halonyx.cli.output import JsonValue, Output, Plain, fill
 from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, recovery_code
 
 DEFAULT_RELAY: Final = "http://localhost:3000"
@@ -61,7 +61,7 @@ async def show(run: Run) -> None:
     """Show what identifies the account; none of it is secret from contacts."""
     async with run.client() as me:
         account = me.account
-    values = {
+    values: dict[str, JsonValue] = {
         "usid": account.usid.hex(),
         "address": account.address.hex(),
         "relay": account.origin,
