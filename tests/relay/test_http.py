@@ -165,8 +165,8 @@ async def test_large_bodies_are_refused_before_they_are_read(tmp_path: Path) -> 
         announced = await raw(relay, post(relay, "/v1/lookup", "Content-Length: 999999999999", body=b""))
         chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
         streamed = await raw(relay, post(relay, "/v1/lookup", "Transfer-Encoding: chunked", body=chunk * 2))
-        large = await relay.call("PUT", "/v1/prekeys", b"x" * 1_000_000)
-        too_large = await raw(relay, post(relay, "/v1/accounts", "Content-Length: 2097153", body=b""))
+        large = await relay.call("PUT", "/v1/prekeys", b"x" * 1_048_576)
+        too_large = await raw(relay, post(relay, "/v1/accounts", "Content-Length: 1048577", body=b""))
 
         assert b"413" in announced.split(b"\r\n")[0]
         assert b"413" in streamed.split(b"\r\n")[0]

@@ -95,3 +95,25 @@ def test_an_unsolved_seed_is_refused() -> None:
 
     assert expires == NOW + 600_000
     assert not proof.is_solved(KEY, address, 40, Work(seed=seed, nonce=0), NOW)
+
+
+async def test_work_comes_before_rates_and_before_any_word_about_the_address(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, signup="pow", pow_bits=4, rate_sign_up_total="2/hour") as relay:
+        alice, thief = Person(), Person()
+        thief.address = alice.address
+        junk = [await Person().sign_up(relay) for _ in range(5)]
+        asked = await challenge(relay, alice.address)
+        assert asked.seed is not None
+        nonce = solve(asked.seed, alice.address, asked.bits)
+        assert nonce is not None
+        work = Work(seed=asked.seed, nonce=nonce)
+
+        made = await alice.sign_up(relay, work)
+        probe = await thief.sign_up(relay)
+        told = await thief.sign_up(relay, work)
+        too_often = await thief.sign_up(relay, work)
+
+        assert {answer.code for answer in junk} == {"bad-work"}
+        assert made.status == 201
+        assert (probe.code, told.code, too_often.code) == ("bad-work", "address-taken", "too-many-requests")
+        assert (await alice.sign_up(relay)).status == 200

@@ -9,7 +9,7 @@ Source: spec/delivery.md, "Accounts at the relay".
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
 from weakref import WeakValueDictionary
@@ -72,30 +72,38 @@ class Accounts:
         seed, expires = proof.issue(context.secrets.work_key, address, bits, context.clock())
         return WorkChallenge(mode="pow", seed=seed, bits=bits, expires=expires)
 
-    async def sign_up(self, call: SignUpRequest) -> tuple[bytes, bool]:
+    async def sign_up(self, call: SignUpRequest, admit: Callable[[], None]) -> tuple[bytes, bool]:
         """Make an account with one device.
+
+        Args:
+            admit: Counts the sign-up against its rates, or raises Refused. Asked only after the work was checked:
+                else junk without work could use up everybody's sign-ups. Whether an address is taken is told only
+                after both, because it tells a stranger that the account exists.
 
         Returns:
             The mailbox epoch, and whether the account is new (False: the same call came before).
 
         Raises:
-            Refused: address-taken, storage-conflict, bad-work, bad-key, malformed or prekeys-full.
+            Refused: address-taken, storage-conflict, bad-work, bad-key, malformed, prekeys-full, or what `admit` says.
         """
         address, device = Address(call.address), DeviceId(call.device.id)
         keys = verify_key(call.management_key), verify_key(call.device.login_key)
         _check_complete(call.device)
         async with self._lock(address):
             account = self._context.identity.account(address)
-            if account is not None and account.management_key != keys[0]:
-                raise Refused("address-taken")
-            if account is None or account.record_hash is None:
+            is_owner = account is not None and account.management_key == keys[0]
+            is_new = account is None or not is_owner or account.record_hash is None
+            if is_new:
                 self._check_work(call)
-                is_new = True
+                admit()
+                if account is not None and not is_owner:
+                    raise Refused("address-taken")
                 await self._add(address, call, keys)
-            else:
-                is_new = False
-                if account.record_hash != sha256(call.record) or dict(account.devices) != {device: keys[1]}:
-                    raise Refused("storage-conflict")
+            elif account is None or (account.record_hash, dict(account.devices)) != (
+                sha256(call.record),
+                {device: keys[1]},
+            ):
+                raise Refused("storage-conflict")
             epoch = await self._context.mailboxes.create_mailbox(address, device)
         return epoch, is_new
 

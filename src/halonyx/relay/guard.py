@@ -46,7 +46,7 @@ RULES: Final = {
     "/v1/signup/challenge": Rule(Access.ANONYMOUS, "rate_challenge"),
     "/v1/lookup": Rule(Access.ANONYMOUS, "rate_lookup"),
     "/v1/bundle": Rule(Access.ANONYMOUS, "rate_bundle"),
-    "/v1/accounts": Rule(Access.SIGNED, "rate_sign_up", has_keys=True),
+    "/v1/accounts": Rule(Access.SIGNED, "rate_signed", has_keys=True),
     "/v1/account": Rule(Access.SIGNED, "rate_signed", has_keys=True),
     "/v1/account/status": Rule(Access.SIGNED, "rate_signed"),
     "/v1/account/delete": Rule(Access.SIGNED, "rate_signed"),
@@ -137,8 +137,6 @@ class Guard:
         limiter, settings = self._context.limiter, self._context.settings
         client = limiter.client(self._client_host(scope))
         wait = limiter.hit(getattr(settings, rule.rate), path if path in RULES else rule.rate, client)
-        if wait == 0 and rule.rate == "rate_sign_up":
-            wait = limiter.hit(settings.rate_sign_up_total, "rate_sign_up_total")
         if wait:
             self._context.metrics.limited.labels(route_name(path)).inc()
             raise Refused("too-many-requests", wait)

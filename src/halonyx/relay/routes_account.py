@@ -8,6 +8,9 @@ from halonyx.core.primitives import VerifyKey
 from halonyx.core.types import Address, DeviceId
 from halonyx.relay.accounts import verify_key
 from halonyx.relay.authentication import FindKey
+from halonyx.relay.context import RelayContext
+from halonyx.relay.guard import client_host
+from halonyx.relay.refusals import Refused
 from halonyx.relay.services import Here, Services, refusals, reply
 from halonyx.wire.http_signature import MANAGEMENT
 from halonyx.wire.rest import (
@@ -51,6 +54,16 @@ async def _demand(request: Request, here: Services, address: Address, find_key: 
     await here.authenticator.check(request, address, find_key, here.context.clock())
 
 
+def _admit(context: RelayContext, host: str) -> None:
+    """Count a sign-up: per client, then of all clients together."""
+    limiter, settings = context.limiter, context.settings
+    wait = limiter.hit(settings.rate_sign_up, "rate_sign_up", limiter.client(host))
+    wait = wait or limiter.hit(settings.rate_sign_up_total, "rate_sign_up_total")
+    if wait:
+        context.metrics.limited.labels("/v1/accounts").inc()
+        raise Refused("too-many-requests", wait)
+
+
 @router.post(
     "/accounts",
     status_code=201,
@@ -64,7 +77,8 @@ async def sign_up(call: SignUpRequest, request: Request, here: Here) -> Response
     """Make an account with its first device; signed by the management key in the body."""
     key = verify_key(call.management_key)
     await _demand(request, here, Address(call.address), lambda device: key if device == MANAGEMENT else None)
-    epoch, is_new = await here.accounts.sign_up(call)
+    host = client_host(request.scope, behind_proxy=here.context.settings.behind_proxy)
+    epoch, is_new = await here.accounts.sign_up(call, lambda: _admit(here.context, host))
     return reply(SignUpResponse(epoch=epoch), 201 if is_new else 200)
 
 

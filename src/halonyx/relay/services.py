@@ -11,6 +11,7 @@ from halonyx.relay.authentication import Authenticator
 from halonyx.relay.context import RelayContext
 from halonyx.wire.rest import ERRORS, Body, ErrorBody, ErrorCode
 
+_COMMON: Final[tuple[ErrorCode, ...]] = ("malformed", "wrong-host", "too-many-requests", "busy", "internal")
 VERSION: Final = version("halonyx")
 
 
@@ -38,9 +39,8 @@ def reply(body: Body, status: int = 200) -> Response:
 
 def refusals(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of the errors a route may answer with, besides those every route may."""
-    common: tuple[ErrorCode, ...] = ("malformed", "wrong-host", "too-many-requests", "busy", "internal")
     texts: dict[int, list[str]] = {}
-    for code in (*codes, *common):
+    for code in (*codes, *_COMMON):
         status, message = ERRORS[code]
         texts.setdefault(int(status), []).append(f"{code}: {message}")
     return {

@@ -129,7 +129,7 @@ class RelaySettings(BaseSettings):
 
     # Bounds of accounts and prekeys.
     max_body_bytes: Positive = Field(32 * KIB, description="largest body of a small call")
-    max_keys_body_bytes: Positive = Field(2 * MIB, description="largest body of a call that carries prekeys")
+    max_keys_body_bytes: Positive = Field(MIB, description="largest body of a call that carries prekeys")
     body_seconds: Positive = Field(20, description="seconds a body may take to arrive")
     one_time_prekeys: int = Field(200, ge=1, le=1000, description="one-time prekeys a device stores per use")
     bundle_cache_seconds: Positive = Field(600, description="seconds in which a repeated fetch gets the same bundle")

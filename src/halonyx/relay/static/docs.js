@@ -108,7 +108,9 @@ function show(description) {
   const list = element("ul");
   const calls = document.getElementById("calls");
   calls.append(element("h2", "Calls"));
-  for (const [path, operations] of Object.entries(description.paths)) {
+  const isPage = ([path]) => !path.startsWith("/v1/");
+  const paths = Object.entries(description.paths);
+  for (const [path, operations] of [...paths.filter((entry) => !isPage(entry)), ...paths.filter(isPage)]) {
     for (const method of METHODS.filter((name) => operations[name])) {
       const operation = operations[method];
       const item = element("li");
