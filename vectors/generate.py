@@ -10,10 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from vectors.making import conventions, envelope, handshake, identity, ratchet, safety_number, schema  # noqa: E402
+from vectors.making import conventions, delivery, envelope, handshake, identity, ratchet, safety_number, schema  # noqa: E402
 from vectors.making.reference import DRAWN, Drawn  # noqa: E402
 
-MAKERS = (conventions, identity, handshake, ratchet, envelope, safety_number)
+MAKERS = (conventions, identity, handshake, ratchet, envelope, delivery, safety_number)
 
 
 def files(drawn: Drawn) -> dict[Path, str]:

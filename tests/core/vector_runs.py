@@ -5,15 +5,7 @@ from halonyx.core import labels
 from halonyx.core.card import Card
 from halonyx.core.content import Content, Extension, Resend
 from halonyx.core.directory import Slot, open_object, seal_object
-from halonyx.core.envelope import (
-    Envelope,
-    EnvelopeKeys,
-    Payload,
-    _context,
-    _encode_payload,
-    open_envelope,
-    seal_envelope,
-)
+from halonyx.core.envelope import Envelope, EnvelopeKeys, Payload, open_envelope, seal_envelope
 from halonyx.core.identity import (
     AccountRecord,
     address_of,
@@ -39,7 +31,6 @@ from halonyx.core.recovery import account_keys, encode_recovery_code, parse_reco
 from halonyx.core.safety_number import (
     ITERATIONS,
     Party,
-    _half,
     encode_qr,
     matches_qr,
     safety_number,
@@ -216,13 +207,15 @@ def envelope_seal(given: Fields) -> Output:
     ciphertext, secret = given.hex_or_none("kem_ciphertext"), given.hex_or_none("kem_secret")
     kem = None if ciphertext is None or secret is None else (ciphertext, secret)
     sealed = seal_envelope(prekey, recipient, payload, ephemeral, kem)
-    ikm, context = (
-        ephemeral.exchange(prekey.x25519) + (secret or b""),
-        _context(Envelope.parse(sealed).header, prekey, recipient),
-    )
+    envelope, ikm = Envelope.parse(sealed), ephemeral.exchange(prekey.x25519) + (secret or b"")
+    both = prekey.mlkem768.raw + ciphertext if ciphertext else b""
+    context = envelope.header[1:38] + prekey.x25519.raw + both + recipient[0] + recipient[1]
     key, nonce = kdf_envelope(ikm, context)
+    padded = aead_open(key, nonce, envelope.ciphertext, envelope.header)
+    size = 40 + len(payload.message) + (2 + len(payload.record) if payload.record else 0)
+    assert not any(padded[size:])
     values = {"ikm": ikm, "context": context, "key": key, "nonce": nonce}
-    return {**values, "payload": _encode_payload(payload), "envelope": sealed}
+    return {**values, "payload": padded[:size], "envelope": sealed}
 
 
 def envelope_open(given: Fields) -> Output:
@@ -276,8 +269,12 @@ def number_of(given: Fields) -> Output:
     first = digest = sha512(labels.SAFETY_NUMBER + b"\x00\x01" + ours.fingerprint + ours.address)
     for _ in range(ITERATIONS - 1):
         digest = sha512(digest + ours.fingerprint)
-    halves = {"our_half": _half(ours), "their_half": _half(theirs)}
-    return {"our_h0": first, "our_digest": digest, **halves, "safety_number": safety_number(ours, theirs)}
+    our_half = " ".join(f"{int.from_bytes(digest[at : at + 5], 'big') % 100_000:05d}" for at in range(0, 30, 5))
+    number = safety_number(ours, theirs)
+    halves = [number[:35], number[36:]]
+    halves.remove(our_half)
+    values = {"our_h0": first, "our_digest": digest, "our_half": our_half, "their_half": halves[0]}
+    return {**values, "safety_number": number}
 
 
 def qr_encode(given: Fields) -> Output:

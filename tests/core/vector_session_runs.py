@@ -16,17 +16,16 @@ from halonyx.core.handshake import (
     Handshake,
     Peer,
     PrekeyPrivates,
-    _transcript,
     accept,
     initiate,
     x3dh_accept,
     x3dh_initiate,
 )
 from halonyx.core.identity import OwnDevice
-from halonyx.core.kdf import ZERO_SALT, expand, kdf_chain, kdf_message, kdf_pqxdh
+from halonyx.core.kdf import ZERO_SALT, MessageKey, expand, kdf_chain, kdf_message, kdf_pqxdh
 from halonyx.core.prekeys import Prekey
 from halonyx.core.primitives import KemKeyPair, KeyPair, PublicKey, VerifyKey
-from halonyx.core.ratchet import HEADER_SIZE, Message, Ratchet, _take_message_key, decrypt, encrypt
+from halonyx.core.ratchet import HEADER_SIZE, Message, Ratchet, decrypt, dh_ratchet_step, encrypt
 from halonyx.core.session import SessionMessage, adopt, receive, seal
 from halonyx.core.types import Fingerprint, Millis, SessionId
 from vectors import Fields, Runner
@@ -124,6 +123,26 @@ def _peer(ours: OwnDevice) -> Peer:
     return Peer(ours.address, ours.device)
 
 
+def _transcript(
+    initiator: Peer, responder: Peer, handshake: Handshake, keys: tuple[PublicKey, PublicKey | None, bytes]
+) -> bytes:
+    """Return th from the formula; that our code uses the same shows in the root key."""
+    parties = [(side.address, bytes([side.device.id]), side.fingerprint) for side in (initiator, responder)]
+    signed, one_time, kem = keys
+    named = b"\x01" + (handshake.one_time or 0).to_bytes(4, "big") + one_time.raw if one_time else b""
+    return labels.hash_of(
+        labels.HANDSHAKE_TRANSCRIPT,
+        b"\x02",
+        *parties[0],
+        *parties[1],
+        handshake.ephemeral.raw,
+        handshake.signed.to_bytes(4, "big") + signed.raw,
+        named,
+        (b"\x03" if handshake.uses_last_resort else b"\x05") + handshake.kem.to_bytes(4, "big") + kem,
+        handshake.ciphertext,
+    )
+
+
 def initiates(given: Fields) -> Output:
     ours, theirs = read_own(given.inside("ours")), read_peer(given.inside("theirs"))
     bundle = read_bundle(given.inside("bundle"))
@@ -193,8 +212,7 @@ def decrypts(given: Fields) -> Output:
         after, plaintext = decrypt(state, message, fresh, now)
     finally:
         assert write_state(state) == before
-    kept = state.skipped.get((message.ratchet_key, message.index))
-    message_key = kept.message_key if kept else _take_message_key(state, message, fresh, now)[1]
+    message_key = _message_key(state, message, fresh)
     key, nonce = kdf_message(message_key, message.salt)
     return {
         "message_key": message_key,
@@ -204,6 +222,19 @@ def decrypts(given: Fields) -> Output:
         "plaintext": plaintext,
         "after": write_state(after),
     }
+
+
+def _message_key(state: Ratchet, message: Message, fresh: KeyPair) -> MessageKey:
+    kept = state.skipped.get((message.ratchet_key, message.index))
+    if kept is not None:
+        return kept.message_key
+    theirs = PublicKey(message.ratchet_key)
+    chain = (state if theirs == state.theirs else dh_ratchet_step(state, theirs, fresh)).receiving
+    assert chain is not None
+    key, message_key = kdf_chain(chain.key)
+    for _ in range(chain.index, message.index):
+        key, message_key = kdf_chain(key)
+    return message_key
 
 
 def decrypts_in_turn(given: Fields) -> Output:

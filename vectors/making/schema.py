@@ -77,7 +77,7 @@ SHARED: dict[str, Json] = {
     "session": fields("handshake?", state=ref("state")),
     "archived": fields(session=ref("session"), since=COUNT),
     "sessions": fields(sending=or_null(ref("session")), archived=many("archived")),
-    "header": {"type": "object", "additionalProperties": TEXT},
+    "frame": {"type": "object", "additionalProperties": {"anyOf": [HEX, COUNT]}},
 }
 
 PQXDH = "dh1 dh2 dh3 dh4 kem_secret ikm transcript_hash okm root_key session_id"
@@ -85,6 +85,8 @@ X3DH = "dh1 dh2 dh3 dh4 ikm shared_secret associated_data"
 SLOT: dict[str, Json] = {"use": COUNT, "device": COUNT, "id": COUNT}
 SUMMARY: dict[str, Json] = {"sending": or_null(HEX), "is_answered": FLAG, "archived": HEXES}
 DEVICE_LIST: Json = many("device")
+CALL: dict[str, Json] = {"method": TEXT, "authority": TEXT, "path": TEXT}
+SIGNATURE_HEADERS: dict[str, Json] = {"content_digest": TEXT, "signature_input": TEXT, "signature": TEXT}
 PARTIES: dict[str, Json] = {"ours": ref("party"), "theirs": ref("party")}
 
 OPERATIONS: dict[str, tuple[Json, Json]] = {
@@ -221,6 +223,22 @@ OPERATIONS: dict[str, tuple[Json, Json]] = {
     ),
     "qr_encode": (fields(**PARTIES), fields("payload")),
     "qr_match": (fields("payload", **PARTIES), fields(is_match=FLAG)),
+    "frame_parse": (fields("frame", path=TEXT, sender=TEXT), fields(type=TEXT, fields=ref("frame"))),
+    "challenge_sign": (fields("seed nonce", time=COUNT, origin=TEXT), fields("body signature")),
+    "challenge_verify": (fields("key nonce signature", time=COUNT, origin=TEXT), fields()),
+    "login_sign": (fields("seed nonce address", origin=TEXT, device=COUNT), fields("body signature")),
+    "login_verify": (fields("key nonce address signature", origin=TEXT, device=COUNT), fields()),
+    "http_sign": (
+        fields("body seed address nonce", **CALL, device=COUNT, created=COUNT),
+        fields("base", **SIGNATURE_HEADERS),
+    ),
+    "http_verify": (
+        fields("body key", **CALL, **SIGNATURE_HEADERS, now=COUNT),
+        fields("address", device=COUNT, created=COUNT, nonce=TEXT),
+    ),
+    "work_solve": (fields("seed address", bits=COUNT), fields("digest", nonce=COUNT)),
+    "work_check": (fields("seed address", bits=COUNT, nonce=COUNT), fields(is_solved=FLAG)),
+    "base64url_decode": (fields(text=TEXT), fields("data")),
 }
 
 
