@@ -188,3 +188,14 @@ def test_refusals_do_not_repeat_values() -> None:
 )
 def test_the_host_header_names_one_of_our_origins(host: str, origin: str | None) -> None:
     assert origin_for_host(("https://relay.example", "http://127.0.0.1:3000"), host) == origin
+
+
+def test_the_reference_names_every_setting_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "relay.md").read_text()
+    rows = []
+    for name, field in RelaySettings.model_fields.items():
+        default = f"`{field.default}`" if field.default not in (None, []) else ""
+        rows.append(f"| `{name}` | {default} | {field.description} |")
+
+    missing = [row for row in rows if row not in text.splitlines()]
+    assert not missing, "\n".join(missing)

@@ -1,7 +1,7 @@
 """What the relay logs: a closed list of events with a closed list of fields.
 
-No id, address, key, IP address or content has a field to go into, so it can't get into a log. Source:
-docs/reference/logs.md.
+No id, address, key, IP address or content has a field to go into, so it can't get into a log.
+Source: docs/reference/relay.md, "Log".
 """
 
 import logging

@@ -3,7 +3,7 @@
 A client is its IPv4 address or IPv6 /64, hashed under a key that is renewed daily and never stored. The library's own
 memory store keeps every key it ever saw and starts a thread for each hit, so its windows are kept here, bounded.
 
-Source: docs/reference/limits.md; https://limits.readthedocs.io, "Moving window".
+Source: docs/reference/relay.md, "Rates"; https://limits.readthedocs.io, "Moving window".
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Numbers about the relay as a whole; no label names an account, a device or a client.
 
-Source: docs/reference/metrics.md.
+Source: docs/reference/relay.md, "Numbers".
 """
 
 from typing import Final

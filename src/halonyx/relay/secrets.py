@@ -1,7 +1,7 @@
 """The relay's secrets: peppers of the three databases and its own keys, in one file outside the data folder.
 
 A thief of the data folder alone can't join the databases or recompute a pseudonym.
-Source: docs/reference/secrets.md.
+Source: docs/reference/relay.md, "Secrets file".
 """
 
 import base64

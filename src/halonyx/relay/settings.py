@@ -1,6 +1,6 @@
 """Everything an operator can set: flags, then `HALONYX_…` variables, then one TOML file, then these defaults.
 
-Source: docs/reference/settings.md; bounds from spec/delivery.md, "Bounds".
+Source: docs/reference/relay.md, "Settings"; bounds from spec/delivery.md, "Bounds".
 """
 
 import ipaddress
