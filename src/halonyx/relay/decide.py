@@ -38,6 +38,8 @@ class Limits:
     send_buffer_bytes: int = 256 * KIB
     progress_s: float = 60
     idle_send_s: float = 60
+    head_s: float = 5
+    body_s: float = 30
     auth_s: float = 5
     session_s: float = 86_400
     ping_s: float = 25

@@ -10,8 +10,6 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD: Final = 16 * 1024
-HEAD_S: Final = 5.0
-BODY_S: Final = 30.0
 
 
 class Crowd:
@@ -20,11 +18,13 @@ class Crowd:
     Args:
         capacity: How many there may be; one more is dropped before anything is allocated for it.
         head_s: Seconds to send request line and headers.
+        body_s: Seconds to send the body after that.
     """
 
-    def __init__(self, capacity: int, head_s: float = HEAD_S) -> None:
+    def __init__(self, capacity: int, head_s: float, body_s: float) -> None:
         self.capacity = capacity
         self.head_s = head_s
+        self.body_s = body_s
         self.waiting = 0
 
 
@@ -78,7 +78,7 @@ class GuardedHttp(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if size > MAX_HEAD or hosts != 1:
             raise ValueError("head is too large or has no single Host")  # the parser makes a 400 of it
-        self._timer = self.loop.call_later(BODY_S, self.transport.abort)
+        self._timer = self.loop.call_later(self._crowd.body_s, self.transport.abort)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

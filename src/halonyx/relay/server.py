@@ -139,7 +139,7 @@ class Relay:
             await asyncio.sleep(self.settings.checkpoint_seconds)
 
     def _config(self) -> uvicorn.Config:
-        crowd = Crowd(self.limits.unauthenticated_connections)
+        crowd = Crowd(self.limits.unauthenticated_connections, self.limits.head_s, self.limits.body_s)
         protocols: dict[str, Any] = {  # uvicorn calls them like classes, which is all it asks of one
             "http": functools.partial(GuardedHttp, crowd),
             "ws": functools.partial(Bridge, self.hub),
