@@ -42,7 +42,7 @@ def test_beyond_the_request_cap_messages_wait_and_go_out_in_order(relay: RelayPr
     eve.run("contact", "add", bob.card(), "--name", "bob")
     states = [eve.one("send", "bob", f"part {number}")["state"] for number in range(7)]
     assert states == ["accepted"] * 5 + ["waiting"] * 2
-    assert "waits because" in eve.run("send", "bob", "part 7").err
+    assert "have not answered" in eve.run("send", "bob", "part 7").err
 
     bob.run("receive")
     bob.run("contact", "add", eve.card(), "--name", "eve")

@@ -62,7 +62,7 @@ async def receive(
     async with run.client() as me:
         async for event in me.events(follow=follow, timeout=quiet_seconds):
             is_quiet = False
-            _show_event(run.output, event)
+            show_event(run.output, event)
     if is_quiet:
         run.output.remark(text.NOTHING_NEW)
 
@@ -97,6 +97,19 @@ async def search(
     _show_entries(run.output, entries)
     if not entries:
         run.output.remark(text.NOTHING_FOUND)
+
+
+def show_event(output: Output, event: "Event") -> None:
+    """Print one event, as a line of JSON or in words."""
+    from halonyx.client import Message, Notice  # noqa: PLC0415 (slow import; not for --help)
+
+    match event:
+        case Message():
+            _show_message(output, event)
+        case Notice():
+            _show_notice(output, event)
+        case _:
+            assert_never(event)
 
 
 def _read_message(output: Output) -> str:
@@ -140,18 +153,6 @@ def _message_id(typed: str) -> MessageId:
     return MessageId(raw)
 
 
-def _show_event(output: Output, event: "Event") -> None:
-    from halonyx.client import Message, Notice  # noqa: PLC0415 (slow import; not for --help)
-
-    match event:
-        case Message():
-            _show_message(output, event)
-        case Notice():
-            _show_notice(output, event)
-        case _:
-            assert_never(event)
-
-
 def _show_message(output: Output, message: "Message") -> None:
     values: dict[str, JsonValue] = {
         "id": message.id.hex(),
@@ -169,8 +170,8 @@ def _show_notice(output: Output, notice: "Notice") -> None:
     name = notice.contact or text.SOMEONE
     named = {} if notice.contact is None else {"from": notice.contact}
     values = {"kind": notice.kind, **named, "time": utc(notice.time), **notice.data}
-    words = text.NOTICE[notice.kind]
-    output.answer(values, words, time=local(notice.time), name=escape_name(name), argument=shlex.quote(name))
+    parts = {**notice.data, "time": local(notice.time), "name": escape_name(name), "argument": shlex.quote(name)}
+    output.answer(values, text.NOTICE[notice.kind], **parts)
 
 
 def _show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:

@@ -255,18 +255,19 @@ SAFETY_MALFORMED: Final = "A safety number is twelve groups of five digits. Type
 # Messages.
 
 SENT: Final = {
-    "waiting": "Kept for {name}: it goes out by itself with your next command once the relay answers.",
+    "waiting": "Kept for {name}: it goes out by itself, with one of your next commands.",
     "accepted": "Sent to {name}: the relay has it.",
     "delivered": "Sent to {name}: their device has it.",
 }
 SENT_REASON: Final = {
     "transport-error": "It waits because the relay can't be reached.",
     "mailbox-full": "It waits because their mailbox is full.",
-    "requests-full": "It waits because they have not answered your first messages yet.",
+    "unanswered": "It waits because they have not answered your first messages yet.",
+    "requests-full": "It waits because too many strangers have written to them; they have to decide first.",
     "busy": "It waits because the relay is busy.",
-    "gone": "It waits because their device changed; their new keys are being fetched.",
-    "bad-access-key": "It waits because their relay refused it.",
-    "unknown-prekey": "It waits because their keys have expired; they renew them when they are online.",
+    "gone": "It waits because their device is no longer at their relay; they have to come online with the new one.",
+    "bad-access-key": "It waits because their relay refused it: they may have blocked you, or left that relay.",
+    "no-valid-prekey": "It waits because their keys have expired; they renew them when they come online.",
 }
 SENT_REASON_OTHER: Final = "It waits because of: {reason}."
 MESSAGE_STATE: Final = {
@@ -287,7 +288,7 @@ NOTICE: Final = {
     "request": "{time} Someone you don't know wrote to you. To decide: halonyx contact requests",
     "delivered": "{time} {name} has your message.",
     "device": "{time} {name} uses a new device from now on.",
-    "gap": "{time} A message from {name} is missing. It was asked for again.",
+    "gap": "{time} Missing from {name}: {missing} message(s). They were asked for again.",
     "refreshed": "{time} The session with {name} was refreshed.",
     "stale": (
         "{time} Warning: the relay serves an old or a second set of keys for {name}. Sending to {name} is stopped. "
@@ -298,7 +299,10 @@ NOTICE: Final = {
         "The relay may be lying: compare safety numbers."
     ),
     "unsupported": "{time} A message from {name} needs a newer Halonyx.",
-    "drained": "{time} The one-time keys of {name} are used up or withheld; messages are still encrypted.",
+    "drained": (
+        "{time} {name} got none of your one-time keys: somebody uses them up, or the relay withholds them. "
+        "What you write is encrypted all the same."
+    ),
     "failed": "{time} A message to {name} was not accepted within 14 days and was given up.",
 }
 SOMEONE: Final = "someone"

@@ -97,7 +97,7 @@ NoticeKind = Literal[
     "stale",  # the relay serves an old or a second record; sending is stopped
     "own-record",  # a contact was served another record of ours than the one we published
     "unsupported",  # a message of a newer program
-    "drained",  # their one-time keys are used up or withheld
+    "drained",  # a contact got none of our one-time keys: they are used up or withheld
     "failed",  # a message was not accepted within 14 days
 ]
 

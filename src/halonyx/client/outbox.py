@@ -92,14 +92,17 @@ def add(
 def state_of(store: Store, message_id: MessageId) -> Sent:
     """Return how far a message of ours has come (Misuse if it is none)."""
     row = store.one(
-        "SELECT messages.state AS state, waits_for FROM messages JOIN contacts ON contacts.id = contact"
+        "SELECT messages.state AS state, waits_for, profile_key FROM messages JOIN contacts ON contacts.id = contact"
         " WHERE is_outgoing = 1 AND message_id = ?",
         message_id,
     )
     if row is None:
         raise Misuse("no such message of ours")
     state = cast("MessageState", row["state"])
-    return Sent(message_id, state, row["waits_for"] if state == "waiting" else None)
+    if state != "waiting":
+        return Sent(message_id, state)
+    # Before their first answer brought a profile key, only MAX_REQUESTS messages go out.
+    return Sent(message_id, state, row["waits_for"] or ("unanswered" if row["profile_key"] is None else None))
 
 
 def contacts_with_work(store: Store, now: Millis) -> list[int]:
