@@ -31,6 +31,7 @@ from halonyx.core.primitives import (
     equal,
     hkdf,
     hmac_sha256,
+    hmac_sha256_pair,
     sha256,
     sha512,
 )
@@ -66,7 +67,9 @@ SMALL_ORDER_ED = [
 def test_hashes_are_the_standard_librarys(data: bytes, key: bytes) -> None:
     assert sha256(data) == hashlib.sha256(data).digest()
     assert sha512(data) == hashlib.sha512(data).digest()
-    assert hmac_sha256(key, data) == hmac.new(key, data, hashlib.sha256).digest()
+    expected = hmac.new(key, data, hashlib.sha256).digest()
+    assert hmac_sha256(key, data) == expected
+    assert hmac_sha256_pair(key, data, b"") == (expected, hmac.new(key, b"", hashlib.sha256).digest())
 
 
 def test_equal_compares_all() -> None:

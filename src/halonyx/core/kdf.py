@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NewType
 
 from halonyx.core import labels
-from halonyx.core.primitives import NONCE_SIZE, hkdf, hmac_sha256
+from halonyx.core.primitives import NONCE_SIZE, hkdf, hmac_sha256_pair
 from halonyx.core.types import ACCESS_KEY_SIZE, KEY_SIZE, SESSION_ID_SIZE, SessionId, Usid
 
 RootKey = NewType("RootKey", bytes)
@@ -41,7 +41,8 @@ def kdf_chain(chain_key: ChainKey) -> tuple[ChainKey, MessageKey]:
 
     Source: spec/ratchet.md, "KDF_CK".
     """
-    return ChainKey(hmac_sha256(chain_key, b"\x02")), MessageKey(hmac_sha256(chain_key, b"\x01"))
+    message_key, next_key = hmac_sha256_pair(chain_key, b"\x01", b"\x02")
+    return ChainKey(next_key), MessageKey(message_key)
 
 
 def kdf_message(message_key: MessageKey, salt: bytes) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from halonyx.core.types import DAY, Millis, SessionId
 VERSION: Final = 1
 TYPE: Final = 0x10
 SALT_SIZE: Final = 16
-MAX_JUMP: Final = 1000  # keys derived for one unauthenticated message: about 1.3 ms of hashing
+MAX_JUMP: Final = 1000  # keys derived for one unauthenticated message: about 2 ms of hashing
 MAX_SKIPPED: Final = 2000
 SKIPPED_LIFETIME: Final = 30 * DAY  # as long as the relay keeps mail
 MAX_INDEX: Final = 2**32 - 1
