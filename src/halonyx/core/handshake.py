@@ -27,6 +27,9 @@ HEADER_SIZE: Final = 4 + 32 + 12 + MLKEM1024_CIPHERTEXT_SIZE
 _HAS_ONE_TIME: Final = 0x01
 _LAST_RESORT: Final = 0x02
 
+_Identity = tuple[bytes, bytes, bytes]
+"""Address, device id and device fingerprint: hashed once, named in the transcript and both associated data."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -156,9 +159,9 @@ def initiate(
         ephemeral.exchange(one_time) if one_time else b"",
         secret,
     ]
-    us = Peer(ours.address, ours.device)
-    secrets = kdf_pqxdh(b"".join(ikm), _transcript(us, theirs, handshake, (signed, one_time, bundle.kem.key)))
-    sending, receiving = associated_data(us, theirs), associated_data(theirs, us)
+    us, them = _identity(Peer(ours.address, ours.device)), _identity(theirs)
+    secrets = kdf_pqxdh(b"".join(ikm), _transcript(us, them, handshake, (signed, one_time, bundle.kem.key)))
+    sending, receiving = _associated_data(us, them), _associated_data(them, us)
     return handshake, ratchet.initiator(secrets, sending, receiving, signed, ratchet_pair)
 
 
@@ -187,11 +190,11 @@ def accept(ours: OwnDevice, theirs: Peer, handshake: Handshake, privates: Prekey
         privates.one_time.exchange(handshake.ephemeral) if privates.one_time else b"",
         privates.kem.decapsulate(handshake.ciphertext),
     ]
-    us = Peer(ours.address, ours.device)
+    us, them = _identity(Peer(ours.address, ours.device)), _identity(theirs)
     one_time = privates.one_time.public if privates.one_time else None
     keys = (privates.signed.public, one_time, privates.kem.public.raw)
-    secrets = kdf_pqxdh(b"".join(ikm), _transcript(theirs, us, handshake, keys))
-    sending, receiving = associated_data(us, theirs), associated_data(theirs, us)
+    secrets = kdf_pqxdh(b"".join(ikm), _transcript(them, us, handshake, keys))
+    sending, receiving = _associated_data(us, them), _associated_data(them, us)
     return ratchet.responder(secrets, sending, receiving, privates.signed)
 
 
@@ -209,7 +212,7 @@ def associated_data(sender: Peer, recipient: Peer) -> bytes:
 
     Source: spec/ratchet.md, "Associated data".
     """
-    return hash_of(labels.ASSOCIATED_DATA, bytes([SUITE_PQXDH]), *_identities(sender), *_identities(recipient))
+    return _associated_data(_identity(sender), _identity(recipient))
 
 
 def x3dh_initiate(
@@ -242,12 +245,19 @@ def x3dh_accept(
     return expand(b"".join(ikm), labels.X3DH_SECRET, 32, b"", ZERO_SALT), theirs.raw + ours.public.raw
 
 
-def _identities(peer: Peer) -> tuple[bytes, bytes, bytes]:
+def _identity(peer: Peer) -> _Identity:
     return peer.address, bytes([peer.device.id]), peer.fingerprint
 
 
+def _associated_data(sender: _Identity, recipient: _Identity) -> bytes:
+    return hash_of(labels.ASSOCIATED_DATA, bytes([SUITE_PQXDH]), *sender, *recipient)
+
+
 def _transcript(
-    initiator: Peer, responder: Peer, handshake: Handshake, keys: tuple[PublicKey, PublicKey | None, bytes]
+    initiator: _Identity,
+    responder: _Identity,
+    handshake: Handshake,
+    keys: tuple[PublicKey, PublicKey | None, bytes],
 ) -> bytes:
     """Return the hash of all that was agreed on, so that nothing can be swapped or replayed under another name."""
     signed, one_time, kem = keys
@@ -255,8 +265,8 @@ def _transcript(
     return hash_of(
         labels.HANDSHAKE_TRANSCRIPT,
         bytes([SUITE_PQXDH]),
-        *_identities(initiator),
-        *_identities(responder),
+        *initiator,
+        *responder,
         handshake.ephemeral.raw,
         handshake.signed.to_bytes(4, "big") + signed.raw,
         b"\x01" + (handshake.one_time or 0).to_bytes(4, "big") + one_time.raw if one_time else b"",
