@@ -78,55 +78,54 @@ async def test_with_https_browsers_are_told_to_stay_with_it(tmp_path: Path) -> N
         assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [
-        ("GET", "/nothing", 404, "not-found"),
-        ("GET", "/v1/", 404, "not-found"),
-        ("GET", "/v1/relay/", 404, "not-found"),
-        ("GET", "/static/../settings.py", 404, "not-found"),
-        ("GET", "/static/..%2fsettings.py", 404, "not-found"),
-        ("GET", "/static/none.js", 404, "not-found"),
-        ("GET", "/v1/lookup", 405, "method-not-allowed"),
-        ("DELETE", "/v1/relay", 415, "unsupported-content"),
-        ("GET", "/v1/relay?x=1", 400, "malformed"),
-    ],
-)
-async def test_errors_look_alike(tmp_path: Path, method: str, path: str, status: int, code: str) -> None:
+REFUSED = [
+    ("GET", "/nothing", 404, "not-found"),
+    ("GET", "/v1/", 404, "not-found"),
+    ("GET", "/v1/relay/", 404, "not-found"),
+    ("GET", "/static/../settings.py", 404, "not-found"),
+    ("GET", "/static/..%2fsettings.py", 404, "not-found"),
+    ("GET", "/static/none.js", 404, "not-found"),
+    ("GET", "/v1/lookup", 405, "method-not-allowed"),
+    ("DELETE", "/v1/relay", 415, "unsupported-content"),
+    ("GET", "/v1/relay?x=1", 400, "malformed"),
+]
+
+
+async def test_errors_look_alike(tmp_path: Path) -> None:
     async with running_relay(tmp_path) as relay:
-        answer = await relay.call(method, path)
+        for method, path, status, code in REFUSED:
+            answer = await relay.call(method, path)
 
-        assert (answer.status, answer.code) == (status, code)
-        assert set(answer.json) == {"error"}
-        assert set(answer.json["error"]) == {"code", "message"}
+            assert (path, answer.status, answer.code) == (path, status, code)
+            assert set(answer.json) == {"error"}
+            assert set(answer.json["error"]) == {"code", "message"}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b"5",
-        b'"text"',
-        b"{}",
-        b"\xff\xfe",
-        b'{"address": "A", "key": "A"}',
-        b'{"address": "\\ud800", "key": "A"}',
-        b'{"address": NaN, "key": 1e999}',
-        b'{"address": ' + b"9" * 5000 + b', "key": 1}',
-        b"[" * 10_000,
-        b'{"a":' * 3000 + b"1" + b"}" * 3000,
-    ],
-)
+MALFORMED = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"5",
+    b'"text"',
+    b"{}",
+    b"\xff\xfe",
+    b'{"address": "A", "key": "A"}',
+    b'{"address": "\\ud800", "key": "A"}',
+    b'{"address": NaN, "key": 1e999}',
+    b'{"address": ' + b"9" * 5000 + b', "key": 1}',
+    b"[" * 10_000,
+    b'{"a":' * 3000 + b"1" + b"}" * 3000,
+]
+
+
 @pytest.mark.parametrize("path", ["/v1/lookup", "/v1/account/status"])
-async def test_every_malformed_body_gets_one_answer(tmp_path: Path, path: str, body: bytes) -> None:
+async def test_every_malformed_body_gets_one_answer(tmp_path: Path, path: str) -> None:
     async with running_relay(tmp_path) as relay:
-        answer = await relay.call("POST", path, body)
+        answers = [await relay.call("POST", path, body) for body in MALFORMED]
 
-        assert (answer.status, answer.code) == (400, "malformed")
-        assert answer.json["error"]["message"] == "the request is not what this call takes"
+        assert {(answer.status, answer.code) for answer in answers} == {(400, "malformed")}
+        assert len({answer.body for answer in answers}) == 1
 
 
 async def test_unknown_fields_are_refused(tmp_path: Path) -> None:
@@ -147,17 +146,14 @@ async def test_compressed_bodies_are_not_opened(tmp_path: Path) -> None:
             assert (answer.status, answer.code) == (415, "unsupported-content")
 
 
-@pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""]
-)
-async def test_bodies_are_json(tmp_path: Path, content_type: str) -> None:
+async def test_bodies_are_json(tmp_path: Path) -> None:
     async with running_relay(tmp_path) as relay:
-        body = WorkRequest(address=bytes(32))
-        answer = await relay.call("POST", "/v1/signup/challenge", body, headers={"Content-Type": content_type})
+        body, path = WorkRequest(address=bytes(32)), "/v1/signup/challenge"
         spelled = {"Content-Type": "Application/JSON; charset=UTF-8"}
 
-        assert answer.status == 415
-        assert (await relay.call("POST", "/v1/signup/challenge", body, headers=spelled)).status == 200
+        for other in ("text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-16", ""):
+            assert (await relay.call("POST", path, body, headers={"Content-Type": other})).status == 415
+        assert (await relay.call("POST", path, body, headers=spelled)).status == 200
 
 
 async def test_large_bodies_are_refused_before_they_are_read(tmp_path: Path) -> None:
@@ -191,14 +187,14 @@ async def test_two_lengths_are_refused(tmp_path: Path) -> None:
             assert answer.count(b"HTTP/1.1") == 1
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "localhost", "127.0.0.1:1", ""])
-async def test_other_hosts_are_not_served(tmp_path: Path, host: str) -> None:
+async def test_other_hosts_are_not_served(tmp_path: Path) -> None:
     async with running_relay(tmp_path) as relay:
-        answer = await relay.call("GET", "/v1/relay", headers={"Host": host})
-        health = await relay.call("GET", "/healthz", headers={"Host": host})
+        for host in ("evil.example", "127.0.0.1", "localhost", "127.0.0.1:1", ""):
+            answer = await relay.call("GET", "/v1/relay", headers={"Host": host})
+            health = await relay.call("GET", "/healthz", headers={"Host": host})
 
-        assert (answer.status, answer.code) == (421, "wrong-host")
-        assert health.status == 200
+            assert (answer.status, answer.code) == (421, "wrong-host")
+            assert health.status == 200
 
 
 async def test_localhost_is_the_same_relay(tmp_path: Path) -> None:

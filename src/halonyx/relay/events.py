@@ -20,15 +20,13 @@ class Event(StrEnum):
     STARTED = "relay-started"
     STOPPING = "relay-stopping"
     STOPPED = "relay-stopped"
-    SECRETS_CREATED = "secrets-created"
     CHANGES_TIDIED = "interrupted-changes-tidied"
     REQUEST = "request"
     REQUEST_FAILED = "request-failed"
     UPKEEP_FAILED = "upkeep-failed"
     DISK_FULL = "disk-full"
-    SWEPT = "expired-envelopes-deleted"
-    SOCKET_OPENED = "socket-opened"
-    SOCKET_CLOSED = "socket-closed"
+    SOCKET_FAILED = "socket-failed"
+    WRITE_FAILED = "write-failed"
 
 
 FIELDS: Final[dict[str, type]] = {
@@ -47,11 +45,11 @@ FIELDS: Final[dict[str, type]] = {
 
 LEVELS: Final = {
     Event.REQUEST: logging.DEBUG,
-    Event.SOCKET_OPENED: logging.DEBUG,
-    Event.SOCKET_CLOSED: logging.DEBUG,
     Event.REQUEST_FAILED: logging.ERROR,
     Event.UPKEEP_FAILED: logging.ERROR,
     Event.DISK_FULL: logging.ERROR,
+    Event.SOCKET_FAILED: logging.ERROR,
+    Event.WRITE_FAILED: logging.ERROR,
 }
 """Levels other than info."""
 
