@@ -98,6 +98,7 @@ class Client:
                 f" Compare safety numbers another way, then 'halonyx contact trust {name}'"
             )
         message_id = outbox.add_text(self._store, contact, text)
+        self._sender.hurry(contact.id)
         deadline = time.monotonic() + wait_seconds
         while outbox.state_of(self._store, message_id).state == "waiting":
             problems = await self._try_flush(deadline)
@@ -114,6 +115,7 @@ class Client:
         Raises:
             TransportError: Something waits and its relay can't be reached.
         """
+        self._sender.hurry()
         deadline = time.monotonic() + wait_seconds
         while time.monotonic() < deadline:
             problems = await self._try_flush(deadline)
@@ -142,6 +144,7 @@ class Client:
             if not held:
                 pid = holder(self._home / RECEIVER_LOCK)
                 raise ReceiverBusy(f"process {pid} receives for {self._home}: end it first, or wait for it")
+            self._sender.hurry()
             run = _Run(self._store)
             tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run))]
             try:

@@ -103,6 +103,13 @@ class Sender:
         await self._drop(idle)
         return problems
 
+    def hurry(self, contact: int | None = None) -> None:
+        """Try a contact, or all, at the next flush whatever failed before: a person asked for it."""
+        if contact is None:
+            self._retries.clear()
+        else:
+            self._retries.pop(contact, None)
+
     def _is_due(self, contact: int) -> bool:
         """Tell whether enough time has passed since the last failure; one contact's does not hold up another."""
         retry = self._retries.get(contact)
@@ -230,17 +237,30 @@ class Sender:
             batch = outbox.sealed_rows(self._store, contact, BATCH if contact.profile_key else 1)
             if not batch:
                 return False
-            line = await self._line(contact)
-            if line.socket is None:
-                line.socket = await line.relay.socket(SEND_PATH)
             frames = [
                 Submit(sealed.envelope_id, contact.address, sealed.device, contact.access, sealed.envelope)
                 for sealed in batch
             ]
-            answers = await submit(line.socket, frames)
-            line.used = time.monotonic()
+            answers = await self._answers(contact, frames)
             if self._note_answers(contact, zip(batch, answers, strict=True)):
                 return True
+
+    async def _answers(self, contact: ContactRow, frames: list[Submit]) -> list[Accepted]:
+        """Send on the connection that is open; if it died since it was used, once more on a fresh one."""
+        line = await self._line(contact)
+        if line.socket is not None:
+            try:
+                answers = await submit(line.socket, frames)
+            except TransportError:
+                await self._drop([contact.id])
+                line = await self._line(contact)
+            else:
+                line.used = time.monotonic()
+                return answers
+        line.socket = await line.relay.socket(SEND_PATH)
+        answers = await submit(line.socket, frames)
+        line.used = time.monotonic()
+        return answers
 
     def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool:
         """Store what the relay said; True when a device is gone.
