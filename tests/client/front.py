@@ -1,0 +1,113 @@
+"""A web server in front of the real relay: it can be absent, and it can answer other than the relay did.
+
+It stands for a relay that lies, and for a network that fails. The relay counts its origin among its own.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import web
+
+from halonyx.wire import frames
+from relay_process import RelayProcess
+
+Answer = dict[str, Any]
+Alter = Callable[[Answer, Answer], Answer]
+"""From what was asked and what the relay answered to what is answered."""
+
+MAX_BODY: Final = 4 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Front:
+    """The server of one test.
+
+    Attributes:
+        alter: By path, what to make of the relay's answer to a REST call.
+        asked: Bodies of REST calls by path, in order.
+        eats: Told each submitted envelope's number, from 0; True swallows it and answers that it was accepted.
+    """
+
+    relay: RelayProcess
+    port: int
+    alter: dict[str, Alter] = field(default_factory=dict)
+    asked: dict[str, list[Answer]] = field(default_factory=dict)
+    _runner: web.AppRunner | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    async def start(self) -> None:
+        application = web.Application(client_max_size=MAX_BODY)
+        application.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "localhost", self.port, reuse_address=True).start()
+
+    async def stop(self) -> None:
+        """Refuse connections and cut those that are open."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        async with aiohttp.ClientSession(auto_decompress=False) as session:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await self._forward_socket(request, session)
+            return await self._forward_call(request, session)
+
+    async def _forward_call(self, request: web.Request, session: aiohttp.ClientSession) -> web.Response:
+        body, path = await request.read(), request.path
+        headers = {name: value for name, value in request.headers.items() if name != "Content-Length"}
+        async with session.request(
+            request.method, self.relay.origin + path, data=body or None, headers=headers
+        ) as answer:
+            text, status = await answer.read(), answer.status
+        if body:
+            self.asked.setdefault(path, []).append(json.loads(body))
+        if status == aiohttp.http.HTTPStatus.OK and path in self.alter:
+            text = json.dumps(self.alter[path](json.loads(body), json.loads(text))).encode()
+        return web.Response(body=text, status=status, content_type="application/json")
+
+    async def _forward_socket(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
+        theirs = web.WebSocketResponse(protocols=(frames.SUBPROTOCOL,), max_msg_size=frames.MAX_FRAME)
+        await theirs.prepare(request)
+        async with session.ws_connect(
+            self.relay.origin + request.path,
+            protocols=(frames.SUBPROTOCOL,),
+            headers={"Host": request.host},
+            max_msg_size=frames.MAX_FRAME,
+        ) as ours:
+
+            async def upwards() -> None:
+                async for message in theirs:
+                    await ours.send_bytes(message.data)
+                await ours.close()
+
+            up = asyncio.create_task(upwards())
+            try:
+                async for message in ours:
+                    await theirs.send_bytes(message.data)
+                await theirs.close(code=ours.close_code or aiohttp.WSCloseCode.OK)
+            finally:
+                up.cancel()
+                with contextlib.suppress(asyncio.CancelledError, aiohttp.ClientError, ConnectionError):
+                    await up
+        return theirs
+
+
+@asynccontextmanager
+async def running_front(relay: RelayProcess, port: int) -> AsyncIterator[Front]:
+    front = Front(relay, port)
+    await front.start()
+    try:
+        yield front
+    finally:
+        await front.stop()
