@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from halonyx.client.events import add_message_event, add_notice
-from halonyx.client.store import Store
+from halonyx.client.store import Row, Store
 from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
 
 HOLD: Final = 10 * SECOND
@@ -41,8 +41,7 @@ def place(store: Store, text: Text) -> None:
         return
     first = max(expected, text.counter - MAX_TRACKED)
     if first > expected:
-        add_notice(store, "gap", text.contact, text.received, missing=first - expected)
-        store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *where)
+        _jump(store, text, expected, first)
     for counter in range(first, text.counter):
         store.execute(
             "INSERT OR IGNORE INTO gaps (contact, device, counter, noticed) SELECT ?, ?, ?, ?"
@@ -96,14 +95,50 @@ def show_overdue(store: Store, now: Millis) -> None:
 
 def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, tuple[int, ...]]:
     """Return the missing counters that are due to be asked for, by device, and note that they were."""
-    due = "contact = ? AND is_shown = 1 AND asked <= ?"
     asked: dict[DeviceId, tuple[int, ...]] = {}
-    for row in store.all(f"SELECT device, counter FROM gaps WHERE {due}", contact, now - ASK_AGAIN):  # noqa: S608
+    due = store.all(
+        "SELECT device, counter FROM gaps WHERE contact = ? AND is_shown = 1 AND asked <= ? ORDER BY device, counter",
+        contact,
+        now - ASK_AGAIN,
+    )
+    for row in due:
         device = DeviceId(row["device"])
-        if len(asked.get(device, ())) < MAX_TRACKED:
+        if len(asked.get(device, ())) < MAX_TRACKED:  # the others in the next request
             asked[device] = (*asked.get(device, ()), row["counter"])
-    store.execute(f"UPDATE gaps SET asked = ? WHERE {due}", now, contact, now - ASK_AGAIN)  # noqa: S608
+            store.execute(
+                "UPDATE gaps SET asked = ? WHERE contact = ? AND device = ? AND counter = ?",
+                now,
+                contact,
+                device,
+                row["counter"],
+            )
     return asked
+
+
+def _jump(store: Store, text: Text, expected: int, first: int) -> None:
+    """Give up waiting for what lies further back than is tracked; what was held there is shown."""
+    here = "contact = ? AND device = ? AND counter < ?"
+    where = (text.contact, text.device, first)
+    held = store.all(f"SELECT * FROM held WHERE {here} ORDER BY counter", *where)  # noqa: S608
+    missing = first - expected - len(held)
+    store.execute(f"UPDATE gaps SET is_shown = 1 WHERE {here}", *where)  # noqa: S608
+    store.execute(f"DELETE FROM held WHERE {here}", *where)  # noqa: S608
+    store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *where[:2])
+    add_notice(store, "gap", text.contact, text.received, missing=missing)
+    for row in held:
+        _insert(store, _text(row))
+
+
+def _text(row: Row) -> Text:
+    return Text(
+        contact=row["contact"],
+        device=DeviceId(row["device"]),
+        counter=row["counter"],
+        message_id=MessageId(row["message_id"]),
+        text=row["text"],
+        sent=Millis(row["sent"]),
+        received=Millis(row["received"]),
+    )
 
 
 def _release(store: Store, contact: int, device: DeviceId) -> None:
@@ -114,7 +149,7 @@ def _release(store: Store, contact: int, device: DeviceId) -> None:
         row = store.one("SELECT * FROM held WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
         if row is not None:
             store.execute("DELETE FROM held WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
-            _insert(store, Text(*where, counter, row["message_id"], row["text"], row["sent"], row["received"]))
+            _insert(store, _text(row))
         elif not store.value(
             "SELECT is_shown FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, counter
         ):
