@@ -80,6 +80,8 @@ def test_every_wrong_character_is_noticed() -> None:
 
 def test_the_body_parser_is_strict() -> None:
     refuses_truncations_and_trailing_bytes(parse_body, BODY)
+    with pytest.raises(Malformed, match="trailing"):
+        parse_body(BODY + b"\x00")
 
 
 def test_a_newer_card_is_unsupported_and_another_type_malformed() -> None:

@@ -272,6 +272,12 @@ def test_a_payload_that_its_sender_made_wrong(change: Callable[[bytes], bytes], 
         opened(reseal(data, change))
 
 
+@pytest.mark.parametrize("flags", [0x02, 0x03, 0x81, 0xFF])
+def test_an_unknown_flag_is_refused_even_before_a_whole_record(flags: int) -> None:
+    with pytest.raises(Malformed, match="flag"):
+        opened(reseal(sealed(FIRST, KEM), overwrite(2, bytes([flags]))))
+
+
 @pytest.mark.parametrize("length", [b"\x00\x00", (MAX_RECORD_SIZE + 1).to_bytes(2, "big"), b"\xff\xff"])
 def test_a_record_out_of_its_bounds_is_malformed(length: bytes) -> None:
     with pytest.raises(Malformed, match="outside"):
