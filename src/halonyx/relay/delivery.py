@@ -6,16 +6,19 @@ Source: spec/delivery.md, "Connections" and "Bounds".
 """
 
 import asyncio
-import logging
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, cast
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import cast
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from halonyx.core.errors import StoreError
 from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Millis
 from halonyx.relay.decide import Limits, Pressure, pressure
+from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Upgrade
 from halonyx.relay.receiving import LoginKey, PrekeysLeft, Receiving
 from halonyx.relay.sending import Sending
@@ -23,8 +26,6 @@ from halonyx.relay.sockets import Connection
 from halonyx.relay.store.intake import Acknowledged, Submission, system_clock
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.wire.frames import RECEIVE_PATH, CloseCode, Status
-
-_log: Final = logging.getLogger("halonyx.relay")
 
 
 @dataclass(slots=True)
@@ -38,6 +39,11 @@ class Counts:
     acknowledged: int = 0
     replaced: int = 0
     swept: int = 0
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the counts for /metrics."""
+        for item in fields(self):
+            yield CounterMetricFamily(f"halonyx_{item.name}", f"How many were {item.name}", getattr(self, item.name))
 
 
 class Hub:
@@ -104,6 +110,13 @@ class Hub:
     def clock(self) -> Millis:
         """Return the time of day."""
         return Millis(self._clock())
+
+    def collect(self) -> Iterator[Metric]:
+        """Return what /metrics shows of the sockets; no number is about one account."""
+        yield from self.counts.collect()
+        yield GaugeMetricFamily("halonyx_connections", "Open WebSockets", len(self._connections))
+        yield GaugeMetricFamily("halonyx_receivers", "Devices logged in", len(self._receivers))
+        yield GaugeMetricFamily("halonyx_writer_queue", "Envelopes waiting for the writer", self._queued)
 
     # Connections
 
@@ -242,7 +255,10 @@ class Hub:
     async def _sweep_forever(self) -> None:
         while True:
             try:
-                self.counts.swept += await self.mailboxes.sweep()
-            except StoreError:
-                _log.warning("expired envelopes could not be deleted; trying again later")
+                swept = await self.mailboxes.sweep()
+                self.counts.swept += swept
+                if swept:
+                    log(Event.SWEPT, count=swept)
+            except StoreError as error:
+                log(Event.UPKEEP_FAILED, error=type(error).__name__)
             await asyncio.sleep(self.limits.sweep_s)

@@ -25,6 +25,7 @@ class Event(StrEnum):
     REQUEST_FAILED = "request-failed"
     UPKEEP_FAILED = "upkeep-failed"
     DISK_FULL = "disk-full"
+    SWEPT = "expired-envelopes-deleted"
     SOCKET_FAILED = "socket-failed"
     WRITE_FAILED = "write-failed"
 

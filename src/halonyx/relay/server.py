@@ -93,11 +93,12 @@ class Relay:
             reserve = Reserve(settings.data / "reserve", settings.reserve_bytes)
 
             def database(name: str, schema: Schema) -> Database:
+                def on_full() -> None:
+                    reserve.release()
+                    log(Event.DISK_FULL, database=name)
+
                 found = Database(
-                    settings.data / name,
-                    schema,
-                    checkpoint_interval_s=settings.checkpoint_seconds,
-                    on_full=reserve.release,
+                    settings.data / name, schema, checkpoint_interval_s=settings.checkpoint_seconds, on_full=on_full
                 )
                 opened.callback(found.close)
                 return found
@@ -126,6 +127,7 @@ class Relay:
                 limits=self.limits,
                 behind_proxy=settings.behind_proxy,
             )
+            self.context.metrics.registry.register(self.hub)
             self.hub.start()
             self.hub.keep(asyncio.create_task(self._review(reserve)))
             try:
@@ -206,6 +208,7 @@ def _lock(data: Path) -> Iterator[None]:
 
 
 def _listen(settings: RelaySettings) -> socket.socket:
+    listener: socket.socket | None = None
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
@@ -213,6 +216,8 @@ def _listen(settings: RelaySettings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         where = f"{settings.host}:{settings.port}"
         if error.errno == errno.EADDRINUSE:
             raise Misuse(f"port {settings.port} is in use: stop what uses it, or choose another with --port") from None

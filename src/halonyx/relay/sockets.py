@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Opening a connection" and "Frames".
 
 import asyncio
 import ipaddress
-import logging
+import sys
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
 
@@ -17,6 +17,7 @@ from picows import WSUpgradeResponseWithListener as Answer
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
 from halonyx.relay.decide import Action, Close, Limits, Nothing
+from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Refusal, Upgrade, judge
 from halonyx.wire.frames import MAX_FRAME, SUBPROTOCOL, CloseCode, Error, ErrorCode
 
@@ -24,8 +25,6 @@ READ_BUFFER: Final = 4096  # grows by itself for larger frames, and shrinks agai
 SHORT: Final = 126
 MEDIUM: Final = 65_536
 BINARY: Final = WSMsgType.BINARY
-
-_log: Final = logging.getLogger("halonyx.relay")
 
 
 class _Quiet:
@@ -40,7 +39,7 @@ class _Quiet:
     debug = info = warning = error = log
 
     def exception(self, *_: object, **__: object) -> None:
-        _log.exception("a connection failed unexpectedly")
+        log(Event.SOCKET_FAILED, error=getattr(sys.exc_info()[0], "__name__", "unknown"))
 
 
 _QUIET: Final = _Quiet()

@@ -8,7 +8,6 @@ Source: docs/decisions, "Relay store"; https://sqlite.org/wal.html, https://sqli
 """
 
 import asyncio
-import logging
 import os
 import queue
 import threading
@@ -21,13 +20,12 @@ from typing import Final, Generic, Protocol, TypeVar
 import apsw
 
 from halonyx.core.errors import Misuse, StoreError
+from halonyx.relay.events import Event, log
 
 GROUP_CAP: Final = 512  # 200 to 512 rows a transaction cost the same per row; more only adds latency
 CHECKPOINT_INTERVAL_S: Final = 30.0
 AUTOCHECKPOINT_PAGES: Final = 4000
 BUSY_TIMEOUT_MS: Final = 5000
-
-_log: Final = logging.getLogger("halonyx.relay")
 
 T = TypeVar("T")
 Job = Callable[[apsw.Connection], T]
@@ -229,7 +227,7 @@ class Database:
             connection.execute("commit")
         except Exception as error:  # noqa: BLE001 (outermost loop of the thread: one bad item must not end it)
             if not isinstance(error, apsw.Error):
-                _log.exception("a write failed unexpectedly")
+                log(Event.WRITE_FAILED, database=self.path.name, error=type(error).__name__)
             if connection.in_transaction:
                 connection.execute("rollback")
             if self._lane is not None:
