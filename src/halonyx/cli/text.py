@@ -192,9 +192,11 @@ Give this card to someone. They add it with:
 Whoever has it can write to you."""
 CONTACT_ADDED: Final = """\
 {name} is now your contact and may write to you.
-Next: 'halonyx send {argument} "hello"', and 'halonyx verify {argument}' when you can compare numbers."""
+Next:
+  halonyx send {argument} "hello"
+  halonyx verify {argument}    when you can compare numbers by phone or face to face"""
 NO_CONTACTS: Final = "You have no contacts yet. Add one: halonyx contact add CARD --name NAME"
-CONTACT_COLUMNS: Final = ("name", "", "USID")
+CONTACT_COLUMNS: Final = ("name", "state", "USID")
 CONTACT_SHOWN: Final = """\
 {name}
   state     {state}
