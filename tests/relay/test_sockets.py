@@ -1,4 +1,4 @@
-"""Both WebSocket paths over a real port: login, order, window, acknowledgement, handover, back-pressure, caps."""
+"""Both WebSocket paths over a real port: delivery, order, window, acknowledgement, handover, login."""
 
 import asyncio
 import os
@@ -11,12 +11,9 @@ import pytest
 
 from halonyx.core.labels import DEVICE_LOGIN
 from halonyx.core.primitives import SigningKey
-from halonyx.core.types import Address, DeviceId, EnvelopeId
-from halonyx.relay.decide import Pressure
+from halonyx.core.types import Address, DeviceId
 from halonyx.wire.frames import (
     RECEIVE_PATH,
-    SEND_PATH,
-    SUBPROTOCOL,
     Accepted,
     Ack,
     Auth,
@@ -27,7 +24,6 @@ from halonyx.wire.frames import (
     ErrorCode,
     Hello,
     Status,
-    Submit,
     Welcome,
 )
 from halonyx.wire.login import login_body
@@ -35,10 +31,8 @@ from relay.sockets_support import (
     FAST,
     Device,
     Receiver,
-    Sender,
     Served,
     envelope,
-    folder_bytes,
     next_bytes,
     served,
     until,
@@ -403,211 +397,3 @@ async def test_a_session_ends_so_that_the_device_proves_itself_again(tmp_path: P
     ):
         await receiver.caught_up()
         assert await receiver.next() == 1000
-
-
-# Sending connections
-
-
-async def test_a_sending_connection_serves_one_recipient(relay: Served) -> None:
-    alice, bob = await relay.enrol(), await relay.enrol()
-    async with relay.sender() as sender:
-        assert await sender.submit(alice, envelope()) is Status.ACCEPTED
-        await sender.post(bob, envelope())
-        assert await sender.next() == Error(ErrorCode.OTHER_RECIPIENT)
-        assert await sender.next() == 1002
-    assert relay.rows() == 1
-
-
-@pytest.mark.parametrize(
-    ("frame", "code"),
-    [
-        (b"\x02\x08" + bytes(100), ErrorCode.UNSUPPORTED_VERSION),
-        (b"\x01\x08" + bytes(64), ErrorCode.MALFORMED),
-        (Ack(bytes(8), 0).encode(), ErrorCode.MALFORMED),
-        (
-            Submit(EnvelopeId(bytes(16)), Address(bytes(32)), DeviceId(1), bytes(16), b"").encode()[:50],
-            ErrorCode.MALFORMED,
-        ),
-    ],
-)
-async def test_a_bad_frame_is_named_and_closes(relay: Served, frame: bytes, code: ErrorCode) -> None:
-    async with relay.sender() as sender:
-        await sender.socket.send_bytes(frame)
-        assert await sender.next() == Error(code)
-        assert await sender.next() == 1002
-
-
-async def test_an_idle_sender_is_closed(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, idle_send_s=0.1)) as relay:
-        alice = await relay.enrol()
-        async with relay.sender() as sender:
-            assert await sender.submit(alice, envelope()) is Status.ACCEPTED
-            assert await sender.next() == 1000
-
-
-async def test_reading_stops_at_the_cap_of_unaccepted_submits(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unaccepted_submits=4)) as relay:
-        alice = await relay.enrol()
-        hub, gate = relay.relay.hub, asyncio.Event()
-        loop = asyncio.get_running_loop()
-        blocked = asyncio.create_task(
-            hub.mailboxes.database.write(lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
-        )
-        async with relay.sender() as sender:
-            await sender.post(alice, envelope())
-            await until(lambda: hub.counts.submitted == 1)
-            for _ in range(200):
-                await sender.post(alice, envelope(16 * 1024))
-            await until(lambda: next(iter(hub._connections)).is_paused)
-            await asyncio.sleep(0.1)
-            held = hub.counts.submitted
-            gate.set()
-            await blocked
-            for _ in range(201):
-                answer = await sender.next()
-                assert isinstance(answer, Accepted)
-                assert answer.status is Status.ACCEPTED
-    assert held < 50
-
-
-async def test_a_full_writer_queue_pauses_then_says_busy_then_recovers(tmp_path: Path) -> None:
-    limits = replace(FAST, writer_queue_messages=8, writer_patience_s=0.2)
-    async with served(tmp_path, limits) as relay:
-        alice, bob = await relay.enrol(), await relay.enrol()
-        hub, gate = relay.relay.hub, asyncio.Event()
-        loop = asyncio.get_running_loop()
-        blocked = asyncio.create_task(
-            hub.mailboxes.database.write(lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
-        )
-        async with relay.sender() as sender, relay.sender() as other:
-            for _ in range(8):
-                await sender.post(alice, envelope())
-            await until(lambda: hub.pressure is Pressure.PAUSED)
-            await other.post(bob, envelope())
-            answer = await other.next()
-            assert isinstance(answer, Accepted)
-            assert (answer.status, answer.retry_after_s) == (Status.BUSY, limits.retry_after_s)
-            gate.set()
-            await blocked
-            assert {type(await sender.next()) for _ in range(8)} == {Accepted}
-            assert hub.pressure is Pressure.OPEN
-            assert await other.submit(bob, envelope()) is Status.ACCEPTED
-
-
-# Slow and silent peers
-
-
-async def test_a_receiver_that_never_acknowledges_is_closed_and_loses_nothing(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unacked_messages=2, progress_s=0.2)) as relay:
-        alice = await relay.enrol()
-        async with relay.sender() as sender, relay.receiver(alice) as receiver:
-            for number in range(3):
-                await sender.submit(alice, marked(number))
-            assert [number_of(await receiver.deliver()) for _ in range(2)] == [0, 1]
-            assert await receiver.next() == 4408
-        assert relay.rows() == 3
-
-
-async def test_a_receiver_that_never_reads_is_dropped_and_costs_one_window(tmp_path: Path) -> None:
-    limits = replace(FAST, unacked_messages=5000, unacked_bytes=2**30, progress_s=0.3, ping_s=60)
-    async with served(tmp_path, limits, mailbox_bytes=2**30) as relay:
-        alice = await relay.enrol()
-        receiver = Receiver(await relay.socket(RECEIVE_PATH), relay)
-        await receiver.login(alice)
-        await receiver.hello()
-        transport = receiver.socket._conn.transport  # type: ignore[union-attr]  # to stop reading
-        assert transport is not None
-        transport.pause_reading()
-        async with relay.sender() as sender:
-            for _ in range(300):
-                assert await sender.submit(alice, envelope(64 * 1024)) is Status.ACCEPTED
-        assert relay.relay.hub.counts.delivered < 300
-        await until(lambda: not relay.relay.hub._receivers)
-        assert relay.rows() == 300
-        transport.abort()
-
-
-async def test_a_silent_peer_is_pinged_and_then_dropped(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, ping_s=0.1, pong_s=0.2)) as relay:
-        alice = await relay.enrol()
-        async with relay.receiver(alice) as alive:
-            await alive.caught_up()
-            mute = await relay.session.ws_connect(relay.origin + RECEIVE_PATH, protocols=[SUBPROTOCOL], autoping=False)
-            waiting = asyncio.create_task(alive.next())
-            messages = [await mute.receive() for _ in range(3)]
-            assert [message.type for message in messages[:2]] == [
-                aiohttp.WSMsgType.BINARY,
-                aiohttp.WSMsgType.PING,
-            ]
-            assert messages[2].type in {aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR}
-            assert not waiting.done()
-            waiting.cancel()
-
-
-# Caps
-
-
-async def test_a_client_has_so_many_connections(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, connections_per_client=3)) as relay:
-        sockets = [await relay.socket(SEND_PATH) for _ in range(3)]
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await relay.socket(SEND_PATH)
-        assert refused.value.status == 429
-        await sockets[0].close()
-        await until(lambda: len(relay.relay.hub._connections) == 2)
-        await (await relay.socket(RECEIVE_PATH)).close()
-
-
-async def test_there_are_so_many_unproved_connections(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unauthenticated_connections=4)) as relay:
-        alice = await relay.enrol()
-        async with relay.receiver(alice):
-            unproved = [await relay.socket(RECEIVE_PATH) for _ in range(4)]
-            with pytest.raises(aiohttp.WSServerHandshakeError):
-                await relay.socket(RECEIVE_PATH)
-            async with relay.sender() as sender:
-                assert await sender.submit(alice, envelope()) is Status.ACCEPTED
-            await unproved[0].close()
-            await until(lambda: relay.relay.hub._unproved == 3)
-            await (await relay.socket(RECEIVE_PATH)).close()
-
-
-# Stopping
-
-
-async def test_stopping_answers_what_was_read_and_says_4503(tmp_path: Path) -> None:
-    async with served(tmp_path) as relay:
-        alice = await relay.enrol()
-        async with relay.receiver(alice) as receiver, relay.sender() as sender, relay.sender() as idle:
-            await receiver.caught_up()
-            for number in range(20):
-                await sender.post(alice, marked(number))
-            await until(lambda: relay.relay.hub.counts.submitted == 20)
-            relay.relay.stop()
-            assert await _until_closed(sender) == 4503
-            assert await idle.next() == 4503
-            assert await _until_closed(receiver) == 4503
-
-
-async def _until_closed(peer: Sender | Receiver) -> int:
-    answer: object = None
-    while not isinstance(answer, int):
-        answer = await peer.next()
-    return answer
-
-
-async def test_after_delivery_the_bytes_are_nowhere_in_the_data_folder(tmp_path: Path) -> None:
-    body = envelope(8192, mark=os.urandom(64))
-    async with served(tmp_path, checkpoint_seconds=1) as relay:
-        alice = await relay.enrol()
-        async with relay.receiver(alice) as receiver, relay.sender() as sender:
-            assert await sender.submit(alice, body) is Status.ACCEPTED
-            assert _pieces(body, folder_bytes(relay.data)) > len(body) // 32
-            await receiver.ack((await receiver.deliver()).seq)
-            await until(lambda: relay.rows() == 0)
-            await until(lambda: not _pieces(body, folder_bytes(relay.data)))
-    assert not _pieces(body, folder_bytes(tmp_path))
-
-
-def _pieces(body: bytes, content: bytes) -> int:
-    return sum(body[at : at + 16] in content for at in range(0, len(body), 16))
