@@ -1,7 +1,7 @@
 """The protocol core against vodozemac, the PyPI package DoubleRatchet and the primitives alone.
 
-Run: `python bench/core.py`. Every contestant takes a turn in every round, so that a slow second of the machine meets all
-of them; a ratio is the median of the rounds' ratios. Published in docs/reference/speed.md.
+Run: `python bench/core.py`. Every contestant takes a turn in every round, so that a slow second meets all of them; a
+ratio is the median of the rounds' ratios. CPU time, so that other programs' turns do not count.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ Contestant = Callable[[int], float]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A ratio that design.md asks for: at least so many times the speed of another, or at most so many times its time."""
+    """A ratio we ask for: at least so many times the speed of another, or at most so many times its time."""
 
     ours: str
     other: str
@@ -164,7 +164,7 @@ def alternate_floor(count: int) -> float:
 
 
 def exchange_floor(count: int) -> float:
-    """Return the X25519 part of the above: a pair made and two exchanges."""
+    """Do the X25519 part of the above: a pair made and two exchanges."""
     ours, theirs = KeyPair.generate(), KeyPair.generate().public
 
     def step() -> None:
@@ -370,7 +370,7 @@ def handshake_ours(count: int) -> float:
 
 
 def handshake_floor(count: int) -> float:
-    """The primitives of both sides: three pairs made, twelve exchanges, ML-KEM-1024 once each way."""
+    """The primitives of both sides: three pairs made, eleven exchanges, ML-KEM-1024 once each way."""
     ours, theirs, kem = KeyPair.generate(), KeyPair.generate().public, KemKeyPair.generate_1024()
 
     def step() -> None:
@@ -456,14 +456,14 @@ def processor() -> str:
 
 def verdict(goal: Goal, times: Mapping[str, list[float]]) -> str:
     """Return one line: the median of the rounds' ratios, and whether it is what the goal asks."""
-    ours, other = times[goal.ours], times[goal.other]
+    rounds = zip(times[goal.ours], times[goal.other], strict=True)
     if goal.is_floor:
-        ratio = statistics.median(mine / floor for mine, floor in zip(ours, other, strict=True))
-        return f"{ratio:.2f} x the time of {goal.other} (at most {goal.bound}): {'met' if ratio <= goal.bound else 'MISSED'}"
-    ratio = statistics.median(theirs / mine for mine, theirs in zip(ours, other, strict=True))
-    return (
-        f"{ratio:.2f} x the speed of {goal.other} (at least {goal.bound}): {'met' if ratio >= goal.bound else 'MISSED'}"
-    )
+        ratio = statistics.median(ours / floor for ours, floor in rounds)
+        is_met, asked = ratio <= goal.bound, f"the time of {goal.other} (at most {goal.bound})"
+    else:
+        ratio = statistics.median(theirs / ours for ours, theirs in rounds)
+        is_met, asked = ratio >= goal.bound, f"the speed of {goal.other} (at least {goal.bound})"
+    return f"{ratio:.2f} x {asked}: {'met' if is_met else 'MISSED'}"
 
 
 def main() -> None:
