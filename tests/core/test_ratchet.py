@@ -344,6 +344,19 @@ def test_a_second_delivery_is_a_duplicate(order: list[int]) -> None:
         refused(Duplicate, bob, messages[number])
 
 
+def test_a_second_delivery_from_a_former_chain_does_not_open_and_changes_nothing() -> None:
+    """Former ratchet keys are not remembered, so it is a forgery to the ratchet; the client knows the envelope."""
+    alice, bob = make_started_pair()
+    alice, former = send(alice, b"former chain")
+    bob, _ = receive(bob, former)
+    bob, reply = send(bob, b"turns the chain")
+    alice, _ = receive(alice, reply)
+    alice, newer = send(alice, b"newer chain")
+    bob, _ = receive(bob, newer)
+
+    refused(AuthenticationFailed, bob, former)
+
+
 def test_a_message_under_our_own_signed_prekey_is_refused() -> None:
     alice, bob = make_pair()
     bob, _ = receive(bob, send(alice, b"first")[1])
