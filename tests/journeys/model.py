@@ -1,0 +1,243 @@
+"""A history: seeded faults while people write to each other, then healing, then the count.
+
+Checked at the end, from the files alone: what one person's store holds as written to another is exactly what the
+other's history holds of them, in that order, once each; whatever a process was told is in its store; the relay's
+mailboxes and everybody's outboxes are empty; and nobody ever saw a hole in the counters.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import permutations
+from typing import Final
+
+from halonyx.client.store import Store
+from journeys.world import NAMES, Person, World, pair, text_command
+
+KILLS: Final = 15  # a history
+LONGEST_LIFE: Final = 0.25
+RESTORES_ONE_IN: Final = 4
+COPY_AFTER: Final = 3  # kills
+RESTORE_AFTER: Final = 9
+QUIET_SECONDS: Final = 45
+QUIET_AFTER_RESTORE_SECONDS: Final = 70  # a gap is asked for after ten, by every pair in its turn
+LOOK_SECONDS: Final = 0.2
+WAITING: Final = {"outbox": "1", "receipts_due": "1", "held": "1", "gaps": "1", "events": "is_shown = 0"}
+# Receipts that the older copy does not hold don't come again: what they confirmed stays for fourteen days.
+UNSENT: Final = (
+    "is_expanded = 0 OR EXISTS (SELECT 1 FROM deliveries"
+    " WHERE deliveries.position = outbox.position AND state IN ('sealed', 'resend'))"
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a history.
+
+    Attributes:
+        faults: How many of each kind.
+        wrong: What should not be; empty is good.
+        log: What was done, with seconds since the start.
+    """
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    messages: int = 0
+    is_restored: bool = False
+    seconds: float = 0
+    wrong: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        """SIGKILLs, of whatever."""
+        return sum(count for name, count in self.faults.items() if name.startswith("kill "))
+
+
+class History:
+    """One seeded run.
+
+    Args:
+        world: Fresh.
+        seed: Decides who writes, what breaks and when; the machine's own timing decides the rest.
+    """
+
+    def __init__(self, world: World, seed: int) -> None:
+        self._world = world
+        self._dice = random.Random(seed)  # noqa: S311 (to be repeated, not to be secret)
+        self._began = time.monotonic()
+        self._has_copy = False
+        self._restores = seed % RESTORES_ONE_IN == 0
+        self.outcome = Outcome(seed)
+
+    async def run(self) -> Outcome:
+        """Play it through."""
+        outcome = self.outcome
+        await self._world.relay_answers()
+        while outcome.kills < KILLS or (self._restores and not outcome.is_restored):
+            await self._step()
+        await self._heal()
+        await self._wait_until_quiet()
+        self._check()
+        outcome.seconds = time.monotonic() - self._began
+        return outcome
+
+    # Faults
+
+    async def _step(self) -> None:
+        """Let somebody write, and something break while they do."""
+        dice = self._dice
+        self._revive(0.4 if self._restores else 0.7)
+        for _ in range(dice.randint(0, 3)):
+            self._write(*pair(dice), dice.randint(1, 3))
+        fault = dice.choices(list(self._faults()), weights=[weight for weight, _ in self._faults().values()])[0]
+        await asyncio.sleep(dice.uniform(0, LONGEST_LIFE))
+        self._note(fault, happened=self._faults()[fault][1]())
+
+    def _faults(self) -> dict[str, tuple[int, Callable[[], bool]]]:
+        dice, proxy = self._dice, self._world.proxy
+        faults: dict[str, tuple[int, Callable[[], bool]]] = {
+            "kill sender": (6, lambda: self._somebody().kill_sender()),
+            "kill receiver": (6, lambda: self._somebody().kill_receiver()),
+            "kill relay": (4, self._world.kill_relay),
+            "cut": (2, lambda: proxy.cut_one(dice)),
+            "half-open": (3, lambda: proxy.freeze_one(dice)),
+            "thaw": (2, lambda: proxy.thaw_one(dice)),
+        }
+        # Between the two, mail is accepted that the copy does not hold.
+        if self._restores and not self._has_copy and self.outcome.kills >= COPY_AFTER:
+            faults["copy"] = (6, self._copy)
+        if self._has_copy and not self.outcome.is_restored and self.outcome.kills >= RESTORE_AFTER:
+            faults["restore"] = (6, self._restore)
+        return faults
+
+    def _somebody(self) -> Person:
+        return self._world.people[self._dice.choice(NAMES)]
+
+    def _copy(self) -> bool:
+        self._note("kill relay", happened=self._world.kill_relay())
+        self._world.copy_relay()
+        self._has_copy = True
+        return True
+
+    def _restore(self) -> bool:
+        self._note("kill relay", happened=self._world.kill_relay())
+        self._world.restore_relay()
+        self.outcome.is_restored = True
+        return True
+
+    def _revive(self, chance: float) -> None:
+        world, dice = self._world, self._dice
+        if dice.random() < chance:
+            world.start_relay()
+        for person in world.people.values():
+            if dice.random() < chance:
+                person.start_receiver()
+
+    def _write(self, name: str, to: str, count: int) -> None:
+        life = self._world.people[name].start_sender()
+        for _ in range(count):
+            self.outcome.messages += 1
+            life.tell(text_command(to, self.outcome.messages, self._dice))
+
+    def _note(self, what: str, *, happened: bool) -> None:
+        if happened:
+            self.outcome.faults[what] += 1
+            self.outcome.log.append(f"{time.monotonic() - self._began:7.3f} {what}")
+
+    # Healing
+
+    async def _heal(self) -> None:
+        """End the faults: everything runs, nothing is half-open. What lives and is connected stays so."""
+        world = self._world
+        world.proxy.heal()
+        self._revive(1)
+        for person in world.people.values():
+            person.start_sender()
+        self._note("heal", happened=True)
+        if self.outcome.is_restored:
+            # What the older backup did not hold is missed when something later arrives.
+            for name, to in permutations(NAMES, 2):
+                self._write(name, to, 1)
+
+    async def _wait_until_quiet(self) -> None:
+        limit = QUIET_AFTER_RESTORE_SECONDS if self.outcome.is_restored else QUIET_SECONDS
+        deadline = time.monotonic() + limit
+        with self._world.stores() as stores:
+            while time.monotonic() < deadline:
+                busy = list(self._busy(stores))
+                if not busy:
+                    return
+                await asyncio.sleep(LOOK_SECONDS)
+        self.outcome.wrong += [f"after {limit} s without faults: {what}" for what in busy]
+
+    def _busy(self, stores: dict[str, Store]) -> Iterator[str]:
+        """Say what is still on its way."""
+        for life in self._world.lives():
+            life.listen()
+            if life.has_ended:
+                yield f"{life.name}: ended by itself"
+            if not life.is_idle:
+                yield f"{life.name}: has not finished"
+        for name, store in stores.items():
+            for table, usual in WAITING.items():
+                condition = UNSENT if table == "outbox" and self.outcome.is_restored else usual
+                count = store.value(f"SELECT count(*) FROM {table} WHERE {condition}")  # noqa: S608 (constants)
+                if count:
+                    yield f"{name}: {count} in {table}"
+        retained = self._world.retained()
+        if retained:
+            yield f"relay: {retained} envelopes"
+
+    # The count
+
+    def _check(self) -> None:
+        wrong = self.outcome.wrong
+        with self._world.stores() as stores:
+            for name, to in permutations(NAMES, 2):
+                wrong += [f"{name} to {to}: {what}" for what in self._compare(stores[name], stores[to], (name, to))]
+            for name, store in stores.items():
+                holes = store.value("SELECT count(*) FROM holes")
+                if holes and not self.outcome.is_restored:
+                    wrong.append(f"{name}: saw {holes} holes in the counters")
+            for name, person in self._world.people.items():
+                wrong += [f"{name}: {what}" for what in self._compare_told(stores[name], person)]
+
+    def _compare(self, ours: Store, theirs: Store, names: tuple[str, str]) -> Iterator[str]:
+        """Compare what was written with what arrived."""
+        name, to = names
+        query = (
+            "SELECT hex(message_id) AS id, text, messages.state AS state FROM messages"
+            " JOIN contacts ON contacts.id = contact WHERE name = ? AND is_outgoing = ? ORDER BY position"
+        )
+        written, arrived = ours.all(query, to, 1), theirs.all(query, name, 0)
+        wanted, found = [row["id"] for row in written], [row["id"] for row in arrived]
+        numbers = [row["text"].split()[0] for row in arrived]
+        for state in ("waiting", "accepted", "delivered"):
+            lost = [row["text"].split()[0] for row in written if row["state"] == state and row["id"] not in found]
+            if lost:
+                yield f"{state} but lost: {lost}"
+        if len(set(numbers)) != len(numbers):
+            yield f"shown twice: {[number for number, count in Counter(numbers).items() if count > 1]}"
+        if set(found) - set(wanted):
+            yield f"never written: {len(set(found) - set(wanted))}"
+        if wanted != found and sorted(wanted) == sorted(found) and not self.outcome.is_restored:
+            yield f"out of order: {numbers}"
+
+    def _compare_told(self, store: Store, person: Person) -> Iterator[str]:
+        """Compare what the processes said with what the store holds."""
+        written = {row[0] for row in store.all("SELECT lower(hex(message_id)) FROM messages WHERE is_outgoing = 1")}
+        arrived = {row[0] for row in store.all("SELECT lower(hex(message_id)) FROM messages WHERE is_outgoing = 0")}
+        shown = set()
+        for said in person.said():
+            if said.kind == "sent" and said.values[0] not in written:
+                yield f"told that a message was {said.values[1]}, and it is gone"
+            elif said.kind == "shown":
+                shown.add(said.values[0])
+            elif said.kind == "failed":
+                yield f"a process failed: {said.values}"
+        if shown != arrived:
+            yield f"{len(arrived - shown)} messages in the history were never shown, {len(shown - arrived)} only shown"
