@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 
 import aiohttp
@@ -72,7 +73,7 @@ class Front:
             text, status = await answer.read(), answer.status
         if body:
             self.asked.setdefault(path, []).append(json.loads(body))
-        if status == aiohttp.http.HTTPStatus.OK and path in self.alter:
+        if status == HTTPStatus.OK and path in self.alter:
             text = json.dumps(self.alter[path](json.loads(body), json.loads(text))).encode()
         return web.Response(body=text, status=status, content_type="application/json")
 

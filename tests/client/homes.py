@@ -31,7 +31,7 @@ class MemoryKeyring(KeyringBackend):
     priority = 1
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.passwords: dict[tuple[str, str], str] = {}
 
     def get_password(self, service: str, username: str) -> str | None:
@@ -170,6 +170,12 @@ class Mailboxes:
         with contextlib.closing(self._open()) as database:
             count: int = database.execute(query, (self._name(address, device),)).fetchone()[0]
             return count
+
+    async def empty(self, address: Address, device: DeviceId = FIRST) -> None:
+        """Wait until nothing waits for a device: the relay deletes soon after an acknowledgement, not with it."""
+        async with asyncio.timeout(HANGING_SECONDS):
+            while self.count(address, device):
+                await asyncio.sleep(POLL_SECONDS)
 
     def lose(self, address: Address, index: int, device: DeviceId = FIRST) -> None:
         """Delete one waiting envelope, counted from the oldest."""

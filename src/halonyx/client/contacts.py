@@ -180,13 +180,14 @@ class Contacts:
 
     async def _add_known(self, contact: ContactRow, card: Card, name: str | None) -> Contact:
         """Take in a card of someone we have already."""
-        is_ours = contact.state in ("accepted", "blocked")
-        if is_ours and name not in (None, contact.name):
+        if contact.state == "accepted" and name not in (None, contact.name):
             raise Misuse(f"you have this contact as {contact.name!r}: rename it with 'halonyx contact rename'")
         with self._store.transaction():
-            if not is_ours:
-                chosen = check_name(name or f"contact-{contact.address.hex()[:REQUEST_ID_LENGTH]}")
-                self._check_free(chosen)
+            if contact.state != "accepted":
+                former = contact.name if contact.state == "blocked" else None
+                chosen = name or former or f"contact-{contact.address.hex()[:REQUEST_ID_LENGTH]}"
+                if chosen != former:
+                    self._check_free(check_name(chosen))
                 self._accept(contact, chosen)
             self._store.execute(
                 "UPDATE contacts SET origin = ?, named_version = max(named_version, ?) WHERE id = ?",
