@@ -26,13 +26,13 @@ from halonyx.core.identity import (
     Device,
     account_fingerprint,
     address_of,
-    check_origin,
     check_record,
     device_fingerprint,
     make_record,
     next_version,
     usid_of,
 )
+from halonyx.core.origin import check_origin
 from halonyx.core.primitives import FIELD_PRIME
 from halonyx.core.recovery import AccountKeys
 from halonyx.core.types import DeviceId, Millis, Usid

@@ -9,12 +9,12 @@ from halonyx.core.envelope import Envelope, EnvelopeKeys, Payload, open_envelope
 from halonyx.core.identity import (
     AccountRecord,
     address_of,
-    check_origin,
     check_record,
     device_fingerprint,
     usid_of,
 )
 from halonyx.core.kdf import access_key, directory_key, expand, kdf_envelope, request_key
+from halonyx.core.origin import check_origin
 from halonyx.core.padding import bucket_for
 from halonyx.core.prekeys import EnvelopePrekey
 from halonyx.core.primitives import (

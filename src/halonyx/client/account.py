@@ -26,12 +26,12 @@ from halonyx.core.identity import (
     Device,
     OwnDevice,
     address_of,
-    check_origin,
     check_record,
     make_record,
     next_version,
     usid_of,
 )
+from halonyx.core.origin import check_origin
 from halonyx.core.primitives import NONCE_SIZE, KeyPair, SigningKey, VerifyKey, sha256
 from halonyx.core.recovery import ENTROPY_SIZE, AccountKeys, account_keys, encode_recovery_code, parse_recovery_code
 from halonyx.core.types import Address, DeviceId, Millis, Usid

@@ -40,12 +40,12 @@ from halonyx.core.errors import (
 )
 from halonyx.core.handshake import Peer
 from halonyx.core.identity import AccountRecord, check_record
-from halonyx.core.primitives import KeyPair
+from halonyx.core.primitives import KeyPair, sha256
 from halonyx.core.session import SessionMessage, Sessions
 from halonyx.core.types import DAY, DeviceId, Millis, SessionId
 from halonyx.wire.frames import Deliver
 
-SEEN_KEPT: Final = 31 * DAY  # the relay keeps mail for at most 30
+SEEN_KEPT: Final = 76 * DAY  # by then the private envelope key that could open it is deleted
 REPLAYS_KEPT: Final = 75 * DAY  # as long as a last-resort key can be in use
 GAPS_KEPT: Final = 14 * DAY  # as long as the sender keeps what to send again
 DRAIN_SUSPECTED: Final = 20
@@ -106,9 +106,13 @@ def forget_old(store: Store, now: Millis) -> None:
 
 
 def _is_new(store: Store, deliver: Deliver, now: Millis) -> bool:
-    """Move the cursor, and tell whether this envelope was seen before a relay was restored from its backup."""
+    """Move the cursor, and tell whether this envelope was not taken in before.
+
+    By its bytes, not by the relay's id: a relay that repeats old envelopes under new ids must not make sessions look
+    broken.
+    """
     store.execute("UPDATE account SET cursor = max(cursor, ?)", deliver.seq)
-    return store.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", deliver.envelope_id, now) == 1
+    return store.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", sha256(deliver.envelope), now) == 1
 
 
 def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:

@@ -155,8 +155,8 @@ CREATE TABLE receipts_due (
     UNIQUE (contact, device, message_id)
 ) STRICT;
 
-CREATE TABLE seen (                    -- relay's envelope ids, for a mailbox restored from a backup
-    envelope_id BLOB PRIMARY KEY,
+CREATE TABLE seen (                    -- hashes of envelopes: the same bytes are never taken in twice
+    envelope BLOB PRIMARY KEY,
     time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

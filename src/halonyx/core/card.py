@@ -12,8 +12,8 @@ from typing import Final
 from halonyx.core import labels
 from halonyx.core.encoding import Reader, Writer
 from halonyx.core.errors import Malformed
-from halonyx.core.identity import MAX_ORIGIN_SIZE, check_origin
 from halonyx.core.labels import hash_of
+from halonyx.core.origin import MAX_ORIGIN_SIZE, check_origin
 from halonyx.core.types import Usid
 
 VERSION: Final = 1

@@ -3,7 +3,6 @@
 Source: spec/identity.md.
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +10,7 @@ from halonyx.core import labels
 from halonyx.core.encoding import Reader, Writer
 from halonyx.core.errors import Malformed, Misuse, StaleDirectory, UntrustedIdentity
 from halonyx.core.labels import hash_of
+from halonyx.core.origin import MAX_ORIGIN_SIZE, check_origin
 from halonyx.core.primitives import (
     MLDSA65_PUBLIC_SIZE,
     MLDSA65_SIGNATURE_SIZE,
@@ -27,12 +27,9 @@ from halonyx.core.types import SIGNATURE_SIZE, Address, DeviceId, Fingerprint, M
 VERSION: Final = 1
 TYPE: Final = 0x01
 MAX_ORIGINS: Final = 3
-MAX_ORIGIN_SIZE: Final = 255
 MAX_DEVICES: Final = 8
 SALT_SIZE: Final = 32
 MAX_RECORD_SIZE: Final = 6765  # three longest origins, eight devices
-ORIGIN: Final = re.compile(r"(?P<scheme>https?)://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(?::(?P<port>[1-9][0-9]{0,4}))?")
-LOOPBACK: Final = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,23 +170,6 @@ def device_fingerprint(address: Address, device: Device) -> Fingerprint:
             device.signing_key.raw,
         )
     )
-
-
-def check_origin(origin: str) -> str:
-    """Return `origin` if it is one way to write a relay: scheme://host[:port], http only on loopback.
-
-    Raises:
-        Malformed: Anything else, a default port written out included.
-    """
-    match = ORIGIN.fullmatch(origin)
-    if match is None or len(origin) > MAX_ORIGIN_SIZE:
-        raise Malformed("a relay is written https://host or https://host:port")
-    if match["scheme"] == "http" and not LOOPBACK.fullmatch(match["host"]):
-        raise Malformed("plain http is allowed only for a relay on this machine")
-    default = "443" if match["scheme"] == "https" else "80"
-    if match["port"] is not None and (match["port"] == default or int(match["port"]) > 65535):
-        raise Malformed("the port is out of range or the default one, which is left out")
-    return origin
 
 
 def make_record(

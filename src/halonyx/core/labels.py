@@ -42,7 +42,6 @@ ROOT_KEY: Final = _label("root key")
 MESSAGE_KEY: Final = _label("message key")
 ENVELOPE_KEY: Final = _label("envelope key")
 BACKUP_KEY: Final = _label("backup key")
-STORE_KEY: Final = _label("store key")
 
 # Signatures
 ACCOUNT_RECORD: Final = _label("account record")
@@ -57,7 +56,6 @@ REST_REQUEST: Final = _label("rest request")
 
 # Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds
 RELAY_PSEUDONYM: Final = _label("relay pseudonym")
-RELAY_PEPPER: Final = _label("relay pepper")
 SIGNUP_WORK: Final = _label("sign-up work")
 RELAY_INTENT: Final = _label("announced change")
 

@@ -152,7 +152,8 @@ class Accounts:
         """Return what the relay holds of an account."""
         account = self._context.identity.account(address)
         if account is None or account.record_hash is None:
-            return AccountStatus(exists=False, record_hash=None, devices=[], highest_device=0)
+            highest = account.highest_device if account else 0
+            return AccountStatus(exists=False, record_hash=None, devices=[], highest_device=highest)
         return AccountStatus(
             exists=True,
             record_hash=account.record_hash.hex(),

@@ -4,10 +4,8 @@ Source: docs/reference/relay.md, "Settings"; bounds from spec/delivery.md, "Boun
 """
 
 import ipaddress
-import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
 
 import limits
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -20,13 +18,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from halonyx.core.errors import Misuse
+from halonyx.core.errors import Malformed, Misuse
+from halonyx.core.origin import check_origin
 from halonyx.core.types import DAY, Millis
 from halonyx.wire.rest import RelayLimits
 
 DEFAULT_PORT: Final = 3000
-ORIGIN: Final = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?")
-MAX_ORIGIN: Final = 255
 KIB: Final = 1024
 MIB: Final = 1024 * 1024
 MAX_ENVELOPE: Final = 64 * KIB
@@ -51,14 +48,10 @@ def _check_rate(value: str) -> str:
 
 
 def _check_origin(value: str) -> str:
-    if len(value) > MAX_ORIGIN or ORIGIN.fullmatch(value) is None:
-        raise ValueError("expected scheme://host or scheme://host:port in lower case, without a path")
-    parts = urlsplit(value)
-    if (parts.scheme, parts.port) in {("http", 80), ("https", 443)}:
-        raise ValueError("leave the scheme's own port out")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError("plain http is for loopback only")
-    return value
+    try:
+        return check_origin(value)
+    except Malformed as error:
+        raise ValueError(str(error)) from None
 
 
 Rate = Annotated[str, AfterValidator(_check_rate)]
@@ -105,7 +98,7 @@ class RelaySettings(BaseSettings):
     mailbox_messages: Positive = Field(10_000, description="envelopes a mailbox holds")
     mailbox_bytes: int = Field(64 * MIB, ge=MAX_ENVELOPE, description="bytes a mailbox holds")
     request_inbox: int = Field(20, ge=0, description="first messages of strangers a mailbox holds")
-    retention_days: int = Field(30, ge=1, le=90, description="days an undelivered envelope is kept")
+    retention_days: int = Field(30, ge=1, le=30, description="days an undelivered envelope is kept; at most 30")
     sweep_seconds: Positive = Field(3600, description="seconds between two sweeps of expired envelopes")
     checkpoint_seconds: Positive = Field(30, description="seconds between two truncations of the write-ahead logs")
     writer_queue_messages: Positive = Field(4096, description="envelopes waiting for the writer before sockets pause")

@@ -58,7 +58,7 @@ class Account:
         management_key: Holds the address for ever.
         record_hash: SHA-256 of the sealed record that is current, or None after deletion.
         devices: Login key of each device.
-        highest_device: Largest device id ever used in this account's life; 0 after deletion.
+        highest_device: Largest device id ever used under this address, also before a deletion.
     """
 
     management_key: VerifyKey = field(repr=False)
@@ -157,6 +157,8 @@ class IdentityStore:
             if account is not None and account.record_hash is not None:
                 is_same = account.record_hash == record_hash and dict(account.devices) == dict([device])
                 return Change.REPEATED if is_same else Change.CONFLICT
+            if account is not None and device[0] <= account.highest_device:
+                return Change.DEVICE_ID_USED  # also after a deletion: contacts may still know the former device
             connection.execute(
                 "insert into account values (?, ?, ?, ?) on conflict (row) do update"
                 " set record_hash = excluded.record_hash, highest_device = excluded.highest_device",
@@ -199,12 +201,12 @@ class IdentityStore:
         return await self.database.write(job)
 
     async def delete(self, address: Address) -> None:
-        """End an account; what stays is which management key holds the address."""
+        """End an account; what stays is which management key holds the address and which device ids are used up."""
         row = pseudonym(self._pepper, address)
 
         def job(connection: apsw.Connection) -> None:
             connection.execute("delete from device where row = ?", (row,))
-            connection.execute("update account set record_hash = null, highest_device = 0 where row = ?", (row,))
+            connection.execute("update account set record_hash = null where row = ?", (row,))
 
         await self.database.write(job)
 
