@@ -144,14 +144,14 @@ class Person:
     def new_device(self, number: int = 1) -> NewDevice:
         return NewDevice(id=number, login_key=self.login.public.raw, prekeys=self.prekeys)
 
-    def sign_up_request(self, work: Work | None = None) -> SignUpRequest:
+    def sign_up_request(self, work: Work | None = None, device: int = 1) -> SignUpRequest:
         return SignUpRequest(
             address=self.address,
             management_key=self.management.public.raw,
             access_hash=sha256(self.access_key),
             request_hash=sha256(self.request_key),
             record=self.record,
-            device=self.new_device(),
+            device=self.new_device(device),
             work=work,
         )
 
@@ -165,8 +165,8 @@ class Person:
             request_hash=sha256(self.request_key),
         )
 
-    async def sign_up(self, relay: Relay, work: Work | None = None) -> Answer:
-        return await relay.call("POST", "/v1/accounts", self.sign_up_request(work), self.manager)
+    async def sign_up(self, relay: Relay, work: Work | None = None, device: int = 1) -> Answer:
+        return await relay.call("POST", "/v1/accounts", self.sign_up_request(work, device), self.manager)
 
     async def replace(self, relay: Relay, call: ReplaceAccountRequest) -> Answer:
         return await relay.call("PUT", "/v1/account", call, self.manager)

@@ -52,13 +52,15 @@ async def test_the_first_management_key_keeps_the_address_after_deletion_too(tmp
         gone = await alice.lookup(relay)
         status = await alice.status(relay)
         repeated = await alice.delete(relay)
-        back = await alice.sign_up(relay)
+        reused = await alice.sign_up(relay)
+        back = await alice.sign_up(relay, device=2)
 
         assert (before.status, before.code) == (409, "address-taken")
         assert (deleted.status, deleted.json) == (200, {})
         assert (after.status, after.code) == (409, "address-taken")
         assert (gone.status, gone.code) == (403, "bad-access-key")
         assert status.json == {"exists": False, "record_hash": None, "devices": [], "highest_device": 1}
+        assert (reused.status, reused.code) == (409, "device-id-used")
         assert (repeated.status, back.status) == (200, 201)
 
 
