@@ -186,8 +186,12 @@ def _decrypt(
 ) -> tuple[Sessions, bytes, ratchet.Ratchet | None]:
     """Open the message on its session, or accept the handshake before it; returns the ratchet that is new."""
     message, sessions = incoming.message.message, incoming.row.sessions
-    if session.find(sessions, message.session_id, now) is not None:
-        after, plaintext = session.receive(sessions, message, KeyPair.generate(), now)
+    known = session.find(sessions, message.session_id, now)
+    if known is not None:
+        # A fresh pair costs as much as all the rest of a message that starts no chain.
+        is_start = ratchet.starts_receiving_chain(known.ratchet, message)
+        fresh = KeyPair.generate() if is_start else known.ratchet.ours
+        after, plaintext = session.receive(sessions, message, fresh, now)
         return after, plaintext, None
     hello = incoming.message.handshake
     if hello is None:
