@@ -27,9 +27,10 @@ def test_follow_prints_lines_as_they_come_while_other_commands_run(pair: Pair) -
         assert line["text"] == "second"
     finally:
         follower.send_signal(signal.SIGINT)
-        out, err = follower.communicate(timeout=30)
-    assert (follower.returncode, err) == (130, "")
-    assert texts([json.loads(line) for line in out.splitlines()]) == []
+        follower.wait(timeout=30)
+        rest, errors = _read_all(follower)
+    assert (follower.returncode, errors) == (130, "")
+    assert texts([json.loads(line) for line in rest.splitlines()]) == []
     assert texts(pair.bob.many("receive")) == []
     assert "while following" in texts(pair.alice.many("receive"))
 
@@ -75,3 +76,11 @@ def test_help_into_a_pipe_that_closes_is_quiet(pair: Pair) -> None:
         check=True,
     )
     assert done.stderr == b""
+
+
+def _read_all(ended: subprocess.Popen[str]) -> tuple[str, str]:
+    """Read what a process left; `communicate` would miss what an earlier readline took into its buffer."""
+    with ended:
+        assert ended.stdout is not None
+        assert ended.stderr is not None
+        return ended.stdout.read(), ended.stderr.read()

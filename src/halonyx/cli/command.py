@@ -35,10 +35,12 @@ class Run:
     Attributes:
         home: The account's folder.
         output: Where the answer goes.
+        rest: Arguments that no option of the command took, for a command that asked for them.
     """
 
     home: Path
     output: Output
+    rest: tuple[str, ...] = ()
 
     @asynccontextmanager
     async def client(self, *, flush: bool = True) -> AsyncIterator["Client"]:
@@ -59,13 +61,16 @@ class Run:
 Body = Callable[Concatenate[Run, P], Coroutine[Any, Any, None] | None]
 
 
-def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[Body[P]], Body[P]]:
+def command(
+    app: typer.Typer, path: str, *, has_home: bool = True, takes_rest: bool = False
+) -> Callable[[Body[P]], Body[P]]:
     """Register a function as the command `path`, with its wording from the catalogue.
 
     Args:
         app: The group it belongs to.
         path: As typed after `halonyx`, for example `contact add`.
         has_home: False for a command that uses no account.
+        takes_rest: Whether it reads options that are not declared.
     """
 
     def register(body: Body[P]) -> Body[P]:
@@ -77,6 +82,7 @@ def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[
             run = Run(
                 home=values.pop("home", None) or start["home"] or default_home(),
                 output=Output(as_json=values.pop("as_json") or start["as_json"]),
+                rest=tuple(context.args),
             )
             _carry_out(lambda: carry_out(run, **values))
 
@@ -86,7 +92,12 @@ def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[
         parameters = [context, *own, _option("as_json", JsonOption, default=False), *shared]
         entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         entry.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(path.rpartition(" ")[2], help=text.COMMAND[path], epilog=examples(text.EXAMPLE[path]))(entry)
+        app.command(
+            path.rpartition(" ")[2],
+            help=text.COMMAND[path],
+            epilog=examples(text.EXAMPLE[path]),
+            context_settings={"allow_extra_args": takes_rest, "ignore_unknown_options": takes_rest},
+        )(entry)
         return body
 
     return register

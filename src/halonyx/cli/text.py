@@ -102,7 +102,10 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
 RELAY_HOST: Final = "Address to listen on. Default: 127.0.0.1."
 RELAY_PORT: Final = "Port to listen on. Default: 3000."
 RELAY_DATA: Final = "Folder for the databases. Default: halonyx-data. The relay's keys go to a file beside it."
-RELAY_CONFIG: Final = "TOML file with any setting of the relay."
+RELAY_CONFIG: Final = (
+    "TOML file with any setting of the relay. Each is an option and a HALONYX_ variable, too: --pow-bits 22, or "
+    "HALONYX_POW_BITS=22."
+)
 RELAY_ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
 RELAY_PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
 RELAY_SIGNUP: Final = "Who may sign up: open, or pow (a few seconds of work first). Default: open on loopback only."
@@ -140,6 +143,8 @@ PASSPHRASES_DIFFER: Final = "The two differ. Try again."
 
 # Relay.
 
+RELAY_NO_SETTING: Final = "The relay has no setting {option}. See: halonyx relay --help"
+RELAY_NO_VALUE: Final = "{option} needs a value."
 RELAY_STARTS: Final = """\
 Halonyx relay on {origin}
   data   {data}

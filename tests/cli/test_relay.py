@@ -1,0 +1,80 @@
+"""`halonyx relay`: it starts, says what to do next, and refuses what it can't do."""
+
+import http.client
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import HALONYX
+from halonyx.cli.main import run
+from relay_process import STARTING_SECONDS, clean_environment, free_port
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("in_json", [False, True])
+def test_it_says_what_to_do_next_and_stops_at_ctrl_c(in_json: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    port, data = free_port(), tmp_path / "relay"
+    flags = ["--port", str(port), "--data", str(data), "--pow-bits", "8", "--signup=pow", "--log-level", "error"]
+    with subprocess.Popen(
+        [*HALONYX, "relay", *flags, *(["--json"] if in_json else [])],
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as relay:
+        assert relay.stdout is not None
+        assert relay.stderr is not None
+        first = relay.stdout.readline()
+        about = _ask(port)
+        relay.send_signal(signal.SIGINT)
+        relay.wait(timeout=30)
+        rest, errors = relay.stdout.read(), relay.stderr.read()
+    assert (relay.returncode, errors) == (0, "")
+    assert about["signup"] == "pow"
+    if in_json:
+        origin = f"http://localhost:{port}"
+        assert json.loads(first) == {"origin": origin, "data": str(data), "secrets": f"{data}.secrets"}
+        assert rest == ""
+    else:
+        assert first == f"Halonyx relay on http://localhost:{port}\n"
+        assert f"halonyx account create --relay http://localhost:{port}" in rest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--pow-bitz", "3"], "no setting --pow-bitz"),
+        (["--pow-bits"], "needs a value"),
+        (["extra"], "no setting extra"),
+        (["--pow-bits", "99"], "40"),
+        (["--origins", "nowhere"], "Origins"),
+        (["--host", "0.0.0.0"], "TLS"),  # noqa: S104 (it is refused)
+        (["--config", "/nowhere.toml"], "does not exist"),
+    ],
+)
+def test_settings_that_are_wrong(arguments: list[str], words: str, capsys: Captured) -> None:
+    assert run(["relay", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.out == ""
+
+
+def _ask(port: int) -> dict[str, object]:
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        connection = http.client.HTTPConnection("localhost", port, timeout=2)
+        try:
+            connection.request("GET", "/v1/relay")
+            answer: dict[str, object] = json.loads(connection.getresponse().read())
+        except OSError:
+            assert time.monotonic() < deadline, "the relay does not answer"
+            time.sleep(0.05)
+        else:
+            return answer
+        finally:
+            connection.close()
