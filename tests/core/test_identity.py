@@ -32,7 +32,6 @@ from halonyx.core.identity import (
     next_version,
     usid_of,
 )
-from halonyx.core.origin import check_origin
 from halonyx.core.primitives import FIELD_PRIME
 from halonyx.core.recovery import AccountKeys
 from halonyx.core.types import DeviceId, Millis, Usid
@@ -278,67 +277,6 @@ def test_a_record_is_not_made_with_devices_out_of_order() -> None:
         make_record(KEYS, 1, NOW, (ORIGIN,), DEVICES[::-1])
     with pytest.raises(Malformed):
         make_record(KEYS, 1, NOW, ("ftp://relay.example",), DEVICES)
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://relay.example",
-        "https://relay.example:8443",
-        "https://relay.example:80",
-        "https://10.0.0.1",
-        "https://[2001:db8::1]:65535",
-        "http://localhost",
-        "http://localhost:3000",
-        "http://localhost:443",
-        "http://127.0.0.1:1",
-        "http://127.1.2.3",
-        "http://[::1]:3000",
-        LONGEST_ORIGIN,
-    ],
-)
-def test_an_origin_is_taken_as_it_is(origin: str) -> None:
-    assert check_origin(origin) == origin
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "",
-        "relay.example",
-        "https://",
-        "https://Relay.example",
-        "HTTPS://relay.example",
-        "https://relay.example/",
-        "https://relay.example:443",
-        "https://relay.example:0",
-        "https://relay.example:08443",
-        "https://relay.example:65536",
-        "https://relay.example:",
-        "https://relay.example\n",
-        "https://user@relay.example",
-        "https://relay.example?x",
-        "https://relay.example#x",
-        "https://relay.exämple",
-        "wss://relay.example",
-        "http://relay.example",
-        "http://localhost:80",
-        "http://localhost.example",
-        "http://127.0.0.1.example",
-        "http://1127.0.0.1",
-        "http://[::2]",
-        LONGEST_ORIGIN.replace("a", "aa", 1),
-    ],
-)
-def test_another_way_to_write_an_origin_is_malformed(origin: str) -> None:
-    with pytest.raises(Malformed):
-        check_origin(origin)
-
-
-@given(st.text(max_size=40))
-def test_random_origins_raise_only_malformed(text: str) -> None:
-    with pytest.raises(Malformed):
-        check_origin(text)
 
 
 def test_the_next_version_moves_forward_whatever_was_lost() -> None:
