@@ -11,6 +11,7 @@ import pytest
 
 from halonyx.core.types import Address, DeviceId, EnvelopeId
 from halonyx.relay.decide import Pressure
+from halonyx.relay.store.database import Busy
 from halonyx.wire.frames import (
     RECEIVE_PATH,
     SEND_PATH,
@@ -20,6 +21,7 @@ from halonyx.wire.frames import (
     Deliver,
     Error,
     ErrorCode,
+    Hello,
     Status,
     Submit,
 )
@@ -169,6 +171,62 @@ async def test_a_receiver_that_never_reads_is_dropped_and_costs_one_window(tmp_p
         await until(lambda: not relay.relay.hub._receivers)
         assert relay.rows() == 300
         transport.abort()
+
+
+async def test_a_receiver_that_reads_late_gets_everything_in_order(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, unacked_messages=5000, unacked_bytes=2**30)) as relay:
+        alice = await relay.enrol()
+        async with relay.receiver(alice) as receiver, relay.sender() as sender:
+            await receiver.caught_up()
+            transport = receiver.socket._conn.transport  # type: ignore[union-attr]  # to stop reading
+            assert transport is not None
+            transport.pause_reading()
+            for _ in range(200):
+                assert await sender.submit(alice, envelope(64 * 1024)) is Status.ACCEPTED
+            assert relay.relay.hub.counts.delivered < 200
+            transport.resume_reading()
+            assert [(await receiver.deliver()).seq for _ in range(200)] == list(range(1, 201))
+
+
+async def test_a_login_the_store_cannot_serve_may_come_again(relay: Served) -> None:
+    alice = await relay.enrol()
+    relay.relay.hub.prekeys_left = _broken_disk
+    receiver = Receiver(await relay.socket(RECEIVE_PATH), relay)
+    await receiver.login(alice)
+    await receiver.socket.send_bytes(Hello(bytes(8), 0).encode())
+    assert await receiver.next() == 4503
+
+
+def _broken_disk(address: Address, device: DeviceId) -> tuple[int, int]:
+    raise Busy("the disk is full or failing")
+
+
+async def test_a_peer_that_leaves_during_its_login_leaves_nothing_behind(relay: Served) -> None:
+    alice, hub, gate = await relay.enrol(), relay.relay.hub, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    blocked = asyncio.create_task(
+        hub.mailboxes.database.write(lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
+    )
+    receiver = Receiver(await relay.socket(RECEIVE_PATH), relay)
+    await receiver.login(alice)
+    await receiver.socket.send_bytes(Hello(bytes(8), 0).encode())
+    await until(lambda: hub._receivers)
+    await receiver.socket.close()
+    await until(lambda: not hub._connections)
+    gate.set()
+    await blocked
+    assert not hub._receivers
+    async with relay.receiver(alice) as again:
+        assert await again.caught_up() == []
+
+
+async def test_what_expired_is_swept_while_the_relay_runs(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, retention_ms=0, sweep_s=0.05)) as relay:
+        alice = await relay.enrol()
+        async with relay.sender() as sender:
+            assert await sender.submit(alice, envelope()) is Status.ACCEPTED
+        await until(lambda: relay.relay.hub.counts.swept == 1)
+        assert relay.rows() == 0
 
 
 async def test_a_silent_peer_is_pinged_and_then_dropped(tmp_path: Path) -> None:

@@ -344,11 +344,6 @@ async def test_a_login_is_good_for_its_challenge_and_its_relay_only(relay: Serve
     assert await _answer(relay, alice, origin=f"http://localhost:{relay.port}") == 4401
 
 
-async def test_auth_and_hello_may_come_together(relay: Served) -> None:
-    alice = await relay.enrol()
-    assert isinstance(await _answer(relay, alice), Welcome)
-
-
 async def test_there_is_one_try(relay: Served) -> None:
     alice = await relay.enrol()
     receiver = Receiver(await relay.socket(RECEIVE_PATH), relay)
@@ -368,6 +363,14 @@ async def test_nothing_but_auth_is_taken_first(relay: Served, frame: bytes) -> N
     error = await receiver.next()
     assert isinstance(error, Error)
     assert error.code in {ErrorCode.UNEXPECTED, ErrorCode.MALFORMED}
+    assert await receiver.next() == 1002
+
+
+async def test_another_version_is_named(relay: Served) -> None:
+    receiver = Receiver(await relay.socket(RECEIVE_PATH), relay)
+    assert isinstance(await receiver.next(), Challenge)
+    await receiver.socket.send_bytes(b"\x02" + Hello(bytes(8), 0).encode()[1:])
+    assert await receiver.next() == Error(ErrorCode.UNSUPPORTED_VERSION)
     assert await receiver.next() == 1002
 
 

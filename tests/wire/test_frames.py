@@ -232,3 +232,13 @@ def test_an_origin_is_short_ascii(origin: str) -> None:
 def test_login_refuses_a_device_that_cannot_be() -> None:
     with pytest.raises(Misuse):
         login_body(bytes(32), "http://localhost", ADDRESS, DeviceId(0))
+
+
+def test_no_key_and_no_envelope_shows_in_repr() -> None:
+    key, envelope = b"k" * 16, b"\x01" + b"e" * 1023
+    for frame in (
+        Submit(EnvelopeId(bytes(16)), ADDRESS, DEVICE, key, envelope),
+        Deliver(1, EnvelopeId(bytes(16)), Millis(0), envelope),
+    ):
+        assert "kkkk" not in repr(frame)
+        assert "eeee" not in repr(frame)

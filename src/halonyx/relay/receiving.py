@@ -13,11 +13,12 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from halonyx.core.errors import BadSignature, Malformed, StoreError, UnsupportedVersion
+from halonyx.core.errors import BadSignature, Malformed, Misuse, StoreError, UnsupportedVersion
 from halonyx.core.labels import DEVICE_LOGIN, RELAY_CHALLENGE
 from halonyx.core.primitives import SigningKey, VerifyKey
 from halonyx.core.types import Address, DeviceId, Millis
 from halonyx.relay.decide import Action, Quiet, acknowledged, due, window_is_open
+from halonyx.relay.events import Event, log
 from halonyx.relay.sockets import Connection, Gate
 from halonyx.relay.store.intake import Submission
 from halonyx.relay.store.mailbox import MailboxStore, Opened
@@ -155,14 +156,20 @@ class Receiving(Connection):
 
     async def _open(self, hello: Hello) -> None:
         """Carry out HELLO: the cursor acknowledges, then the backlog goes out."""
-        if self.mailbox is None or self.device is None:
-            return
-        self._hub.flush()
         try:
-            opened = await self._hub.mailboxes.open(self.mailbox, hello.epoch, hello.cursor)
-        except StoreError:
-            self.close(CloseCode.SHUTTING_DOWN)
-            return
+            await self._open_mailbox(hello)
+        except StoreError as error:
+            log(Event.SOCKET_FAILED, error=type(error).__name__)
+        finally:
+            if self._state is State.OPENING:  # nothing was opened, so the device has to come again
+                self.close(CloseCode.SHUTTING_DOWN)
+
+    async def _open_mailbox(self, hello: Hello) -> None:
+        if self.mailbox is None or self.device is None:
+            raise Misuse("HELLO before AUTH")
+        self._hub.flush()
+        opened = await self._hub.mailboxes.open(self.mailbox, hello.epoch, hello.cursor)
+        one_time, one_time_kem = self._hub.prekeys_left(*self.device)
         if self.closed_at is not None:
             return
         if opened is None:  # removed meanwhile
@@ -170,7 +177,6 @@ class Receiving(Connection):
             return
         self._opened, self._sent = opened, opened.after
         self._state, self._progress_at = State.OPEN, self._hub.now
-        one_time, one_time_kem = self._hub.prekeys_left(*self.device)
         self.send(Welcome(opened.epoch, opened.head, one_time, one_time_kem).encode())
         self._pump()
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.types import SECOND, Millis
@@ -75,8 +76,11 @@ class Relay:
         with _lock(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
             async with self._stores():
                 log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode)
-                self._server = _Server(self._config(), self.is_serving)
-                await self._server.serve(sockets=[listener])
+                app = create_app(self.context)
+                # Entered here and not by uvicorn, which turns a failed start into a traceback and an exit.
+                async with app.router.lifespan_context(app):
+                    self._server = _Server(self._config(app), self.is_serving)
+                    await self._server.serve(sockets=[listener])
         log(Event.STOPPED)
 
     def stop(self) -> None:
@@ -140,16 +144,16 @@ class Relay:
             reserve.review()
             await asyncio.sleep(self.settings.checkpoint_seconds)
 
-    def _config(self) -> uvicorn.Config:
+    def _config(self, app: FastAPI) -> uvicorn.Config:
         crowd = Crowd(self.limits.unauthenticated_connections, self.limits.head_s, self.limits.body_s)
         protocols: dict[str, Any] = {  # uvicorn calls them like classes, which is all it asks of one
             "http": functools.partial(GuardedHttp, crowd),
             "ws": functools.partial(Bridge, self.hub),
         }
         return uvicorn.Config(
-            create_app(self.context),
+            app,
             **protocols,
-            lifespan="on",
+            lifespan="off",
             log_config=None,
             access_log=False,
             proxy_headers=False,

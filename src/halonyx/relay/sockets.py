@@ -162,7 +162,7 @@ class Connection(WSListener):
     def tick(self) -> None:
         """Carry out what time asks."""
         if self.is_paused:
-            self.heard_at = self.gate.now  # we don't listen, so silence means nothing
+            self.heard_at, self.pinged_at = self.gate.now, None  # we don't listen, so silence means nothing
         match self.due():
             case Close(code):
                 self.close(code)

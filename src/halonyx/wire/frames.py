@@ -7,7 +7,7 @@ Source: spec/delivery.md, "Frames".
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct
 from typing import ClassVar, Final, TypeVar
@@ -206,7 +206,7 @@ class Deliver:
     seq: int
     envelope_id: EnvelopeId
     time: Millis
-    envelope: bytes
+    envelope: bytes = field(repr=False)
 
     def encode(self) -> bytes:
         """Encode."""
@@ -267,8 +267,8 @@ class Submit:
     envelope_id: EnvelopeId
     address: Address
     device: DeviceId
-    key: bytes
-    envelope: bytes
+    key: bytes = field(repr=False)
+    envelope: bytes = field(repr=False)
 
     def encode(self) -> bytes:
         """Encode."""

@@ -9,7 +9,7 @@ Source: spec/delivery.md, "Mailbox".
 import os
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Final, cast
 
@@ -88,7 +88,7 @@ class Stored:
     seq: int
     envelope_id: bytes
     time: int
-    envelope: bytes
+    envelope: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
