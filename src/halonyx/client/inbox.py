@@ -48,6 +48,8 @@ from halonyx.wire.frames import Deliver
 SEEN_KEPT: Final = 76 * DAY  # by then the private envelope key that could open it is deleted
 REPLAYS_KEPT: Final = 75 * DAY  # as long as a last-resort key can be in use
 GAPS_KEPT: Final = 14 * DAY  # as long as the sender keeps what to send again
+MAX_COUNTER: Final = 2**62  # the store holds it, and counting on from it
+LATEST: Final = 253_402_300_799_999  # the end of the year 9999: RFC 3339 has four digits for it
 DRAIN_SUSPECTED: Final = 20
 # What tells that the session is out of step, and not that somebody sent rubbish.
 _NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
@@ -143,10 +145,10 @@ def _identify(store: Store, payload: Payload, now: Millis) -> _Incoming | None:
 
     A stranger's row is made here and vanishes with the transaction if the message does not decrypt.
     """
-    message = SessionMessage.parse(payload.message)
     contact = contact_by_address(store, payload.sender)
     if contact is not None and contact.state == "blocked":
         return None
+    message = _parse(payload, contact)
     record = AccountRecord.parse(payload.record) if payload.record else None
     if record is not None and record.address != payload.sender:
         raise UntrustedIdentity("the record in the envelope is another account's")
@@ -163,6 +165,15 @@ def _identify(store: Store, payload: Payload, now: Millis) -> _Incoming | None:
     if peer is None:
         raise UntrustedIdentity("the sending device is not in the newest record")
     return _Incoming(contact, peer, device_row(store, contact.id, payload.device), message)
+
+
+def _parse(payload: Payload, contact: ContactRow | None) -> SessionMessage:
+    try:
+        return SessionMessage.parse(payload.message)
+    except UnsupportedVersion as error:
+        if contact is None:
+            raise  # said of strangers, it would let anyone fill the screen
+        raise _Failed(error, contact.id, payload.device, SessionId(b"")) from None
 
 
 def _add_stranger(store: Store, record: AccountRecord, now: Millis) -> ContactRow:
@@ -239,6 +250,8 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
         raise UnsupportedVersion("a conversation of a kind this program does not know")
     if (content.counter == 0) == (content.kind is Kind.TEXT):
         raise Malformed("texts have a counter, and nothing else has")
+    if content.counter > MAX_COUNTER or content.sent > LATEST:
+        raise Malformed("a counter or a time out of range")
     note_named(store, contact, content.sender_record, now)
     _check_own_record(store, account, contact, content, now)
     their_key = content.extensions.get(Extension.PROFILE_KEY)
