@@ -25,10 +25,11 @@ from halonyx.core.prekeys import EnvelopePrekey
 from halonyx.core.primitives import KeyPair
 from halonyx.core.ratchet import SALT_SIZE
 from halonyx.core.session import Initiated, Session, replace_sending, seal
-from halonyx.core.types import DAY, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
+from halonyx.core.types import DAY, HOUR, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
 
 KEPT: Final = 14 * DAY
 MAX_RESENDS: Final = 5  # one message, one device: a peer must not make us repeat it for ever
+RESETS_AN_HOUR: Final = 10
 MAX_REQUESTS: Final = 5  # unanswered messages to someone who has not answered yet
 
 
@@ -250,6 +251,24 @@ def resend(store: Store, contact: int, device: DeviceId, counters: tuple[int, ..
             store.execute(
                 "UPDATE deliveries SET state = 'resend', envelope = NULL, resends = resends + 1 WHERE id = ?", row["id"]
             )
+
+
+def make_up(store: Store, now: Millis) -> None:
+    """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
+
+    Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
+    message, may be what was lost. Both are known by their message ids.
+    """
+    if store.value("SELECT count(*) FROM resets WHERE time > ?", now - HOUR) >= RESETS_AN_HOUR:
+        return  # a relay could name a new epoch at every login
+    store.execute("INSERT INTO resets VALUES (?)", now)
+    for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
+        add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
+    # Only texts wait for a receipt; what is sealed and not accepted yet goes out anyway.
+    store.execute(
+        "UPDATE deliveries SET state = 'resend', resends = resends + 1 WHERE state = 'accepted' AND resends < ?",
+        MAX_RESENDS,
+    )
 
 
 def expire(store: Store, now: Millis) -> None:

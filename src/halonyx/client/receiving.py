@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from halonyx.client import inbox
-from halonyx.client.account import load_account
+from halonyx.client import inbox, outbox
+from halonyx.client.account import load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay, Socket, log_in, receive_reply
 from halonyx.core.errors import BadSignature, HalonyxError, RemoteError, TransportError
@@ -71,8 +71,7 @@ class Receiver:
                 welcome = await log_in(socket, account.relay_key, account.login, who, hello)
                 self.problem, self.left = None, (welcome.one_time_left, welcome.one_time_kem_left)
                 if welcome.epoch != account.epoch:
-                    with self.store.transaction():
-                        self.store.execute("UPDATE account SET epoch = ?, cursor = 0", welcome.epoch)
+                    self._begin_epoch(account.epoch, welcome.epoch)
                 self._tell()
                 await self._read(socket, welcome.epoch)
             except (Refused, BadSignature):
@@ -81,6 +80,12 @@ class Receiver:
                 raise TransportError(f"the relay does not keep to the protocol: {error.code}") from None
             finally:
                 await socket.close()
+
+    def _begin_epoch(self, former: bytes, epoch: bytes) -> None:
+        with self.store.transaction():
+            self.store.execute("UPDATE account SET epoch = ?, cursor = 0", epoch)
+            if any(former):
+                outbox.make_up(self.store, now_ms())
 
     async def _read(self, socket: Socket, epoch: bytes) -> None:
         account = load_account(self.store)

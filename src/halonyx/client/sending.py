@@ -33,7 +33,6 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
 MAX_ROUNDS: Final = 3
 RESET_EVERY: Final = HOUR
-RESETS_AN_HOUR: Final = 10
 CONTACTS_AT_ONCE: Final = 8
 
 _REASONS: Final = {
@@ -222,7 +221,7 @@ class Sender:
     def _may_reset(self, last: Millis) -> bool:
         now = now_ms()
         recent = self._store.value("SELECT count(*) FROM resets WHERE time > ?", now - HOUR)
-        return last + RESET_EVERY <= now and recent < RESETS_AN_HOUR
+        return last + RESET_EVERY <= now and recent < outbox.RESETS_AN_HOUR
 
     async def _submit(self, contact_id: int) -> bool:
         """Send sealed envelopes in order; True when a device is gone and the record must be fetched again.
