@@ -152,6 +152,8 @@ class Proxy:
         self._tasks.add(task)
         try:
             await self._join(reader, writer)
+        except asyncio.CancelledError:
+            return  # by `close`; streams would report a cancelled connection as a failure
         finally:
             self._tasks.discard(task)
 

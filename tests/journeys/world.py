@@ -25,6 +25,7 @@ from relay_process import free_port
 NAMES: Final = ("alice", "bob", "carol")
 STARTING_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.02
+BUSY_MS: Final = 5_000
 NO_LIMIT: Final = "1000000/minute"
 SETTINGS: Final = {
     "log_level": "warning",
@@ -187,10 +188,19 @@ class World:
 
     def retained(self) -> int:
         """Return how many envelopes the relay holds."""
-        connection = apsw.Connection(str(self.data / "app.db"), flags=apsw.SQLITE_OPEN_READONLY)
+        return self._count("select count(*) from envelope")
+
+    def repeated(self) -> int:
+        """Return how many envelopes the relay holds more than once."""
+        return self._count("select count(*) from envelope group by mailbox, envelope_id having count(*) > 1")
+
+    def _count(self, query: str) -> int:
+        # Not read-only: after a kill the log has to be taken in first.
+        connection = apsw.Connection(str(self.data / "app.db"), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
-            found: int = connection.execute("select count(*) from envelope").get
-            return found
+            connection.set_busy_timeout(BUSY_MS)
+            found: int | None = connection.execute(query).get
+            return found or 0
         finally:
             connection.close()
 
