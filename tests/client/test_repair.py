@@ -1,0 +1,230 @@
+"""Gaps and broken sessions over the real relay: noticed, asked for, mended, and never more often than allowed."""
+
+from typing import Final
+
+import pytest
+
+from client.forging import Forger
+from client.homes import (
+    Mailboxes,
+    Pair,
+    change,
+    device_of,
+    drain,
+    end_hold,
+    kinds,
+    notices,
+    settle,
+    stored,
+    texts,
+)
+from halonyx.client import Client
+from halonyx.core.content import Kind, Resend
+from halonyx.core.session import Sessions, encode_sessions
+from halonyx.core.types import HOUR
+from relay_process import RelayProcess
+
+EMPTY: Final = encode_sessions(Sessions())
+
+
+def lose_sessions(client: Client) -> None:
+    """Bring a store to where it has no session, as a fault would."""
+    change(client, "UPDATE devices SET sessions = ?, revision = revision + 1", EMPTY)
+
+
+@pytest.fixture
+async def talking(pair: Pair) -> Pair:
+    """Alice and Bob, whose session is established on both sides."""
+    await pair.alice.send("bob", "hello")
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    return pair
+
+
+async def test_a_message_the_relay_lost_is_noticed_asked_for_and_shown(talking: Pair, mailboxes: Mailboxes) -> None:
+    for text in ("one", "lost", "three"):
+        await talking.alice.send("bob", text)
+    mailboxes.lose(talking.bob.account.address, 1)
+
+    await end_hold(talking.bob)
+    assert [entry.text for entry in talking.bob.history("alice")][-1] == "one"  # three waits for two
+    bobs, _ = await settle(talking.bob, talking.alice)
+
+    assert [notice.data for notice in notices(bobs, "gap")] == [{"missing": 1}]
+    assert texts(bobs) == ["three", "lost"]
+    assert {entry.state for entry in talking.alice.history("bob") if entry.outgoing} == {"delivered"}
+    assert stored(talking.bob, "SELECT 1 FROM gaps") == []
+
+
+async def test_a_message_that_is_late_within_the_hold_leaves_no_mark(talking: Pair) -> None:
+    """A second envelope of the first connection overtakes: no notice, the right order."""
+    forger = Forger(talking.alice, "bob")
+    first = forger.content(b"first")
+    second = forger.content(b"second", counter=first.counter + 1)
+    envelopes = [forger.envelope(forger.message(content.encode())) for content in (first, second)]
+    for envelope in reversed(envelopes):
+        await forger.submit(envelope)
+
+    found = await drain(talking.bob)
+
+    assert texts(found) == ["first", "second"]
+    assert kinds(found) == []
+
+
+async def test_what_was_confirmed_is_not_sent_again(talking: Pair, mailboxes: Mailboxes) -> None:
+    """A contact that asks for everything gets what it has not confirmed, and of that five copies at most."""
+    await talking.alice.send("bob", "confirmed")
+    await settle(talking.bob, talking.alice)
+    await talking.alice.send("bob", "unconfirmed")
+    asking = Forger(talking.bob, "alice")
+
+    copies = []
+    for _ in range(7):
+        await asking.send(asking.content(Resend(None, ()).encode(), kind=Kind.RESEND, counter=0))
+        await drain(talking.alice)
+        copies.append(mailboxes.count(talking.bob.account.address))
+
+    assert copies == [2, 3, 4, 5, 6, 6, 6]
+    assert texts(await drain(talking.bob)) == ["unconfirmed"]
+
+
+async def test_a_gap_that_nobody_can_fill_is_asked_for_once_an_hour_and_given_up(talking: Pair) -> None:
+    forger = Forger(talking.alice, "bob")
+    await forger.send(forger.content(b"after nothing", counter=forger.content().counter + 1))
+    await end_hold(talking.bob)
+    await settle(talking.bob, talking.alice)
+    assert stored(talking.bob, "SELECT asked FROM gaps")[0]["asked"] > 0
+
+    asked = [row["asked"] for row in stored(talking.bob, "SELECT asked FROM gaps")]
+    await drain(talking.bob)
+    assert [row["asked"] for row in stored(talking.bob, "SELECT asked FROM gaps")] == asked
+    change(talking.bob, "UPDATE gaps SET asked = asked - ?", HOUR)
+    await drain(talking.bob)
+    assert [row["asked"] for row in stored(talking.bob, "SELECT asked FROM gaps")] > asked
+
+
+async def test_a_lost_session_is_repaired_by_the_one_who_could_not_read(talking: Pair) -> None:
+    lose_sessions(talking.bob)
+    await talking.alice.send("bob", "can you read me?")
+
+    bobs, alices = await settle(talking.bob, talking.alice)
+
+    assert texts(bobs) == ["can you read me?"]
+    assert kinds(bobs) == ["refreshed"]
+    assert sorted(kinds(alices)) == ["delivered", "refreshed"]
+    await talking.bob.send("alice", "yes")
+    await talking.alice.send("bob", "good")
+    alices, bobs = await settle(talking.alice, talking.bob)
+    assert (texts(alices), texts(bobs)) == (["yes"], ["good"])
+
+
+async def test_a_corrupted_session_is_repaired(talking: Pair) -> None:
+    """Keys that no longer fit, not missing ones."""
+    before = device_of(talking.bob, "alice").sessions
+    for number in range(3):
+        await talking.alice.send("bob", f"read {number}")
+    await talking.bob.send("alice", "answer")
+    await settle(talking.bob, talking.alice)
+    await talking.alice.send("bob", "a turn of the ratchet")
+    await settle(talking.bob, talking.alice)
+    change(talking.bob, "UPDATE devices SET sessions = ?", encode_sessions(before))
+    # Bob's ratchet stands where it was before: what Alice sends now opens under no key that he has.
+    await talking.alice.send("bob", "after the rollback")
+
+    bobs, alices = await settle(talking.bob, talking.alice)
+
+    assert texts(bobs) == ["after the rollback"]
+    assert kinds(bobs) == ["refreshed"]
+    assert "refreshed" in kinds(alices)
+
+
+async def test_both_losing_their_sessions_at_once_converges(talking: Pair) -> None:
+    await talking.alice.send("bob", "from alice")
+    await talking.bob.send("alice", "from bob")
+    lose_sessions(talking.alice)
+    lose_sessions(talking.bob)
+
+    bobs, alices = await settle(talking.bob, talking.alice)
+
+    assert (texts(alices), texts(bobs)) == (["from bob"], ["from alice"])
+    for number in range(3):
+        await talking.alice.send("bob", f"a{number}")
+        await talking.bob.send("alice", f"b{number}")
+    alices, bobs = await settle(talking.alice, talking.bob)
+    assert texts(alices) == ["b0", "b1", "b2"]
+    assert texts(bobs) == ["a0", "a1", "a2"]
+    assert kinds(alices + bobs) == ["delivered"] * 6  # no repair any more
+    ours, theirs = device_of(talking.alice, "bob").sessions, device_of(talking.bob, "alice").sessions
+    assert ours.sending is not None
+    assert theirs.sending is not None
+    assert ours.sending.ratchet.session_id == theirs.sending.ratchet.session_id
+
+
+async def test_both_writing_first_at_once_converges(pair: Pair) -> None:
+    await pair.alice.send("bob", "me first")
+    await pair.bob.send("alice", "no, me")
+
+    alices, bobs = await settle(pair.alice, pair.bob)
+
+    assert (texts(alices), texts(bobs)) == (["no, me"], ["me first"])
+    for number in range(2):
+        await pair.alice.send("bob", f"a{number}")
+        await pair.bob.send("alice", f"b{number}")
+    alices, bobs = await settle(pair.alice, pair.bob)
+    assert (texts(alices), texts(bobs)) == (["b0", "b1"], ["a0", "a1"])
+    assert "refreshed" not in kinds(alices + bobs)
+
+
+async def test_a_device_is_asked_for_a_new_session_once_an_hour(talking: Pair) -> None:
+    lose_sessions(talking.bob)
+    await talking.alice.send("bob", "first loss")
+    await settle(talking.bob, talking.alice)
+    lose_sessions(talking.bob)
+    await talking.alice.send("bob", "second loss")
+
+    bobs, _ = await settle(talking.bob, talking.alice)
+
+    assert (texts(bobs), kinds(bobs)) == ([], [])
+    assert device_of(talking.bob, "alice").broken_session is not None
+
+    change(talking.bob, "UPDATE devices SET reset_sent = reset_sent - ?", HOUR)
+    bobs, _ = await settle(talking.bob, talking.alice)
+    assert (texts(bobs), kinds(bobs)) == (["second loss"], ["refreshed"])
+
+
+async def test_ten_repairs_an_hour_are_the_most(talking: Pair) -> None:
+    lose_sessions(talking.bob)
+    for _ in range(10):
+        change(talking.bob, "INSERT INTO resets VALUES (unixepoch() * 1000)")
+    await talking.alice.send("bob", "the eleventh")
+
+    assert await settle(talking.bob, talking.alice) == [[], []]
+
+    change(talking.bob, "UPDATE resets SET time = time - ?", HOUR)
+    bobs, _ = await settle(talking.bob, talking.alice)
+    assert texts(bobs) == ["the eleventh"]
+
+
+async def test_no_stranger_gets_a_repair(strangers: Pair, mailboxes: Mailboxes) -> None:
+    await strangers.alice.send("bob", "first")
+    await drain(strangers.bob)
+    lose_sessions(strangers.bob)
+    await strangers.alice.send("bob", "second")
+
+    await drain(strangers.bob)
+
+    await mailboxes.empty(strangers.bob.account.address)
+    assert mailboxes.count(strangers.alice.account.address) == 0
+    assert len(strangers.bob.contacts.requests()) == 1
+
+
+async def test_a_session_refreshed_twice_still_reads_what_was_sent_before(talking: Pair, relay: RelayProcess) -> None:
+    """Mail on its way under an archived session is not lost."""
+    forger = Forger(talking.alice, "bob")
+    late = forger.envelope(forger.message(forger.content(b"late").encode()))
+    # Alice resets, Bob follows; his old session receives on.
+    change(talking.alice, "UPDATE devices SET broken_session = x'0102030405060708'")
+    await settle(talking.alice, talking.bob)
+    await forger.submit(late)
+
+    assert texts(await drain(talking.bob)) == ["late"]
