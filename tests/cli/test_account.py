@@ -1,6 +1,7 @@
 """`account` and `card` against a real relay."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -52,15 +53,30 @@ def test_create_in_words_shows_the_code_and_what_to_do(newcomer: Person) -> None
     assert newcomer.one("card") == {"card": uri}
 
 
-def test_no_passphrase_no_terminal_no_keyring(relay: RelayProcess, tmp_path: Path) -> None:
-    person = Person(
-        tmp_path / "home",
-        relay.origin,
-        {"HALONYX_PASSPHRASE": "", "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"},
-    )
+@pytest.mark.parametrize("backend", ["fail", "null"])
+def test_no_passphrase_no_terminal_no_keyring(backend: str, relay: RelayProcess, tmp_path: Path) -> None:
+    settings = {"HALONYX_PASSPHRASE": "", "PYTHON_KEYRING_BACKEND": f"keyring.backends.{backend}.Keyring"}
+    person = Person(tmp_path / "home", relay.origin, settings)
     answer = person.run("account", "create", status=2)
     assert "HALONYX_PASSPHRASE" in answer.err
     assert not person.home.exists() or not list(person.home.iterdir())
+
+
+def test_the_keyring_keeps_the_key(relay: RelayProcess, tmp_path: Path) -> None:
+    keyring = tmp_path / "keyring.json"
+    settings = {
+        "HALONYX_PASSPHRASE": "",
+        "PYTHON_KEYRING_BACKEND": "keyring_in_file.Keyring",
+        "TEST_KEYRING": str(keyring),
+    }
+    person = Person(tmp_path / "home", relay.origin, settings)
+    assert "system's keyring" in person.run("account", "create").out
+    assert person.card().startswith("halonyx:")
+
+    (key,) = json.loads(keyring.read_text()).values()
+    assert not [file for file in person.home.iterdir() if bytes.fromhex(key) in file.read_bytes()]
+    keyring.unlink()
+    assert "no longer has the key" in person.run("card", status=2).err
 
 
 def test_a_wrong_passphrase_opens_nothing(pair: Pair) -> None:

@@ -3,15 +3,15 @@
 import http.client
 import json
 import signal
+import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from command_line import HALONYX
 from halonyx.cli.main import run
-from relay_process import STARTING_SECONDS, clean_environment, free_port
+from relay_process import clean_environment, free_port
 
 Captured = pytest.CaptureFixture[str]
 
@@ -30,7 +30,7 @@ def test_it_says_what_to_do_next_and_stops_at_ctrl_c(in_json: bool, tmp_path: Pa
         assert relay.stdout is not None
         assert relay.stderr is not None
         first = relay.stdout.readline()
-        about = _ask(port)
+        about = _ask(port)  # at once: the words came when it answered
         relay.send_signal(signal.SIGINT)
         relay.wait(timeout=30)
         rest, errors = relay.stdout.read(), relay.stderr.read()
@@ -43,6 +43,16 @@ def test_it_says_what_to_do_next_and_stops_at_ctrl_c(in_json: bool, tmp_path: Pa
     else:
         assert first == f"Halonyx relay on http://localhost:{port}\n"
         assert f"halonyx account create --relay http://localhost:{port}" in rest
+
+
+def test_a_port_in_use_is_said_and_nothing_else(tmp_path: Path, capsys: Captured) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run(["relay", "--port", str(taken.getsockname()[1]), "--data", str(tmp_path / "relay")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "is in use: stop what uses it, or choose another with --port." in captured.err
 
 
 @pytest.mark.parametrize(
@@ -65,16 +75,8 @@ def test_settings_that_are_wrong(arguments: list[str], words: str, capsys: Captu
 
 
 def _ask(port: int) -> dict[str, object]:
-    deadline = time.monotonic() + STARTING_SECONDS
-    while True:
-        connection = http.client.HTTPConnection("localhost", port, timeout=2)
-        try:
-            connection.request("GET", "/v1/relay")
-            answer: dict[str, object] = json.loads(connection.getresponse().read())
-        except OSError:
-            assert time.monotonic() < deadline, "the relay does not answer"
-            time.sleep(0.05)
-        else:
-            return answer
-        finally:
-            connection.close()
+    connection = http.client.HTTPConnection("localhost", port, timeout=10)
+    connection.request("GET", "/v1/relay")
+    answer: dict[str, object] = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer

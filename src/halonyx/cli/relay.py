@@ -51,8 +51,7 @@ def relay(  # noqa: PLR0913 (one argument an option)
         "data": str(settings.data),
         "secrets": str(settings.secrets_path),
     }
-    run.output.answer(values, text.RELAY_STARTS, **values)
-    serve(settings)
+    serve(settings, lambda: run.output.answer(values, text.RELAY_STARTS, **values))
 
 
 def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[str, str]:

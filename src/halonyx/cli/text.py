@@ -265,6 +265,7 @@ SENT: Final = {
     "waiting": "Kept for {name}: it goes out by itself, with one of your next commands.",
     "accepted": "Sent to {name}: the relay has it.",
     "delivered": "Sent to {name}: their device has it.",
+    "failed": "Given up: it could not be sent to {name} within 14 days.",
 }
 SENT_REASON: Final = {
     "transport-error": "It waits because the relay can't be reached.",
@@ -340,7 +341,6 @@ SYSTEM_ERROR: Final = "{reason}: {file}"
 BUG: Final = "This is a fault in Halonyx, not yours. The lines above say where."
 HINT: Final = {
     "transport-error": "Check that the relay runs and that you are online, then try again.",
-    "stale-directory": "Sending to this contact is stopped. Ask them, then: halonyx contact show NAME",
     "untrusted-identity": "Compare safety numbers: halonyx verify NAME",
     "unsupported-version": "Get a newer Halonyx.",
 }

@@ -109,8 +109,8 @@ class Relay:
                 if response.ok:
                     return answer.model_validate_json(text)
                 raise _refusal(text, response.status)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransportError(f"can't reach the relay {self.origin}: {type(error).__name__}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise TransportError(f"can't reach the relay {self.origin}") from None
         except ValidationError:
             raise TransportError(f"{self.origin} does not answer like a Halonyx relay") from None
 
@@ -128,8 +128,8 @@ class Relay:
                 heartbeat=HEARTBEAT_SECONDS,
                 compress=0,
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TransportError(f"can't reach the relay {self.origin}: {type(error).__name__}") from None
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            raise TransportError(f"can't reach the relay {self.origin}") from None
         return Socket(raw, self.origin)
 
     def _open(self) -> aiohttp.ClientSession:

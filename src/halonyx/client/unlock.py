@@ -87,8 +87,12 @@ def _keyring_set(entry: str, value: str) -> None:
 
     try:
         keyring.set_password(KEYRING_SERVICE, entry, value)
+        # A backend that forgets at once exists, too, for people who want no keyring.
+        is_kept = keyring.get_password(KEYRING_SERVICE, entry) == value
     except keyring.errors.KeyringError:
-        raise StoreError(NO_KEYRING) from None
+        is_kept = False
+    if not is_kept:
+        raise StoreError(NO_KEYRING)
 
 
 def _keyring_get(entry: str) -> bytes:

@@ -11,7 +11,7 @@ import functools
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -231,8 +231,12 @@ def _listen(settings: RelaySettings) -> socket.socket:
     return listener
 
 
-def run(settings: RelaySettings) -> None:
+def run(settings: RelaySettings, on_serving: Callable[[], None] = lambda: None) -> None:
     """Serve until SIGTERM or SIGINT. Blocks.
+
+    Args:
+        settings: The operator's.
+        on_serving: Called once the port answers.
 
     Raises:
         Misuse: The port is taken or may not be used, or another relay has the data folder.
@@ -241,7 +245,17 @@ def run(settings: RelaySettings) -> None:
     configure(settings.log_level)
 
     async def main() -> None:
-        await Relay(settings).serve()
+        relay = Relay(settings)
+
+        async def announce() -> None:
+            await relay.is_serving.wait()
+            on_serving()
+
+        announcing = asyncio.create_task(announce())
+        try:
+            await relay.serve()
+        finally:
+            announcing.cancel()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
