@@ -196,6 +196,8 @@ def _store_envelope_prekey(
         prekey.verify(peer.device.signing_key, peer.fingerprint)
     except RemoteError:
         return  # without a valid one the message waits, and says so
+    if prekey.expiry <= now:
+        return  # an old one of theirs must not take the place of one that is valid
     store_envelope_prekey(store, contact, peer.device.id, prekey, now)
 
 

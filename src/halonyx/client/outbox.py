@@ -93,8 +93,8 @@ def add(
 def state_of(store: Store, message_id: MessageId) -> Sent:
     """Return how far a message of ours has come (Misuse if it is none)."""
     row = store.one(
-        "SELECT messages.state AS state, waits_for, profile_key FROM messages JOIN contacts ON contacts.id = contact"
-        " WHERE is_outgoing = 1 AND message_id = ?",
+        "SELECT messages.state AS state, frozen, waits_for, profile_key FROM messages"
+        " JOIN contacts ON contacts.id = contact WHERE is_outgoing = 1 AND message_id = ?",
         message_id,
     )
     if row is None:
@@ -103,7 +103,8 @@ def state_of(store: Store, message_id: MessageId) -> Sent:
     if state != "waiting":
         return Sent(message_id, state)
     # Before their first answer brought a profile key, only MAX_REQUESTS messages go out.
-    return Sent(message_id, state, row["waits_for"] or ("unanswered" if row["profile_key"] is None else None))
+    unanswered = "unanswered" if row["profile_key"] is None else None
+    return Sent(message_id, state, row["frozen"] or row["waits_for"] or unanswered)
 
 
 def contacts_with_work(store: Store, now: Millis) -> list[int]:
