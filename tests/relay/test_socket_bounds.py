@@ -279,15 +279,23 @@ async def test_there_are_so_many_unproved_connections(tmp_path: Path) -> None:
 
 async def test_stopping_answers_what_was_read_and_says_4503(tmp_path: Path) -> None:
     async with served(tmp_path) as relay:
-        alice = await relay.enrol()
+        alice, hub, gate = await relay.enrol(), relay.relay.hub, asyncio.Event()
+        loop = asyncio.get_running_loop()
         async with relay.receiver(alice) as receiver, relay.sender() as sender, relay.sender() as idle:
             await receiver.caught_up()
+            blocked = asyncio.create_task(
+                hub.mailboxes.database.write(lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
+            )
             for number in range(20):
                 await sender.post(alice, marked(number))
-            await until(lambda: relay.relay.hub.counts.submitted == 20)
+            await until(lambda: hub.counts.submitted == 20)
             relay.relay.stop()
-            assert await _until_closed(sender) == 4503
             assert await idle.next() == 4503
+            gate.set()
+            await blocked
+            answers = [await sender.next() for _ in range(21)]
+            assert [type(answer) for answer in answers[:20]] == [Accepted] * 20
+            assert answers[20] == 4503
             assert await _until_closed(receiver) == 4503
 
 

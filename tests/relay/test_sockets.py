@@ -1,6 +1,5 @@
 """Both WebSocket paths over a real port: delivery, order, window, acknowledgement, handover, login."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -95,31 +94,6 @@ async def test_what_waits_comes_first_and_in_order(relay: Served) -> None:
     assert [number_of(deliver) for deliver in backlog] == list(range(151))
 
 
-async def test_live_and_stored_are_one_stream_however_the_window_moves(relay: Served) -> None:
-    alice = await relay.enrol()
-    total = 600
-    async with relay.sender() as sender, relay.receiver(alice) as receiver:
-
-        async def send() -> None:
-            for number in range(total):
-                await sender.post(alice, marked(number))
-            for _ in range(total):
-                assert isinstance(await sender.next(), Accepted)
-
-        async def receive() -> list[int]:
-            numbers: list[int] = []
-            while len(numbers) < total:
-                delivered = await receiver.deliver()
-                numbers.append(number_of(delivered))
-                if delivered.seq % 40 == 0 or len(numbers) == total:
-                    await receiver.ack(delivered.seq)
-            return numbers
-
-        _, numbers = await asyncio.gather(send(), receive())
-    assert numbers == list(range(total))
-    await until(lambda: relay.rows() == 0)
-
-
 async def test_a_repeated_submit_is_accepted_and_delivered_once(relay: Served) -> None:
     alice, body, envelope_id = await relay.enrol(), envelope(), os.urandom(16)
     async with relay.receiver(alice) as receiver, relay.sender() as sender:
@@ -165,46 +139,6 @@ async def test_known_and_unknown_accounts_answer_the_same_bytes(relay: Served) -
 
 
 # Acknowledgement, window, epoch
-
-
-async def test_an_ack_is_cumulative_and_bounded_by_what_was_delivered(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unacked_messages=4)) as relay:
-        alice = await relay.enrol()
-        async with relay.sender() as sender:
-            for number in range(10):
-                assert await sender.submit(alice, marked(number)) is Status.ACCEPTED
-            async with relay.receiver(alice) as receiver:
-                first = [await receiver.deliver() for _ in range(4)]
-                await receiver.ack(2**64 - 1)
-                await until(lambda: relay.rows() == 6)
-                second = [await receiver.deliver() for _ in range(4)]
-                await receiver.ack(second[1].seq)
-                await until(lambda: relay.rows() == 4)
-                await receiver.ack(first[0].seq)
-                await receiver.ack(second[3].seq, epoch=os.urandom(8))
-                third = [await receiver.deliver() for _ in range(2)]
-                assert relay.rows() == 4
-    assert [number_of(deliver) for deliver in first + second + third] == list(range(10))
-
-
-async def test_nothing_is_sent_beyond_the_window(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unacked_messages=8, unacked_bytes=256 * 1024)) as relay:
-        alice = await relay.enrol()
-        async with relay.sender() as sender, relay.receiver(alice) as receiver:
-            await receiver.caught_up()
-            for number in range(20):
-                assert await sender.submit(alice, marked(number)) is Status.ACCEPTED
-            assert relay.relay.hub.counts.delivered == 8
-            numbers = [number_of(await receiver.deliver()) for _ in range(8)]
-            await receiver.ack(8)
-            numbers += [number_of(await receiver.deliver()) for _ in range(8)]
-            await receiver.ack(16)
-            numbers += [number_of(await receiver.deliver()) for _ in range(4)]
-            assert numbers == list(range(20))
-            await receiver.ack(20)
-            for _ in range(6):
-                assert await sender.submit(alice, envelope(64 * 1024)) is Status.ACCEPTED
-            assert relay.relay.hub.counts.delivered == 24
 
 
 async def test_what_was_not_acknowledged_comes_again(relay: Served) -> None:
