@@ -96,6 +96,8 @@ def test_without_an_account_every_command_says_how_to_make_one(capsys: Captured)
     [
         (["contact", "add", "halonyx:AAAA"], "malformed"),
         (["contact", "add", "no card"], "malformed"),
+        (["account", "create", "--relay", "localhost:3000"], "malformed"),
+        (["account", "create", "--relay", "http://relay.example"], "malformed"),
         (["verify", "bob", "--number", "12345"], "misuse"),
         (["send", "bob", ""], "misuse"),
         (["send", "bob", "x" * 16_385], "misuse"),
@@ -141,7 +143,7 @@ def test_exit_status_tells_who_refused(
 
     monkeypatch.setattr("halonyx.cli.command.passphrase_to_open", refuse)
     assert run(["card"]) == status
-    assert capsys.readouterr().err.startswith(str(error)[0].upper() + str(error)[1:] + ".")
+    assert capsys.readouterr().err.startswith(f"Error: {error}.\n")
 
 
 def test_a_fault_is_none_of_these(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ def test_contact_commands(pair: Pair, relay: RelayProcess, tmp_path: Path) -> No
     shown = pair.alice.one("contact", "show", "Carol Ann")
     assert shown["state"] == "accepted"
     assert shown["relay"] == relay.origin
+    assert "nothing to decide" in pair.alice.run("contact", "trust", "Carol Ann", status=2).err
     assert "'Carol Ann'" in pair.alice.run("verify", "Carol Ann").out
     pair.alice.run("contact", "remove", "Carol Ann")
     missing = pair.alice.run("contact", "show", "Carol Ann", status=2)

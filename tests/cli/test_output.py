@@ -25,7 +25,7 @@ def test_json_is_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) ->
 def test_remarks_and_errors_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=False).remark("by the way")
     Output(as_json=False).error("misuse", "No \x1b here.\nTry again.")
-    assert capsys.readouterr() == ("", "by the way\nNo \\u{1b} here.\nTry again.\n")
+    assert capsys.readouterr() == ("", "by the way\nError: No \\u{1b} here.\nTry again.\n")
 
     Output(as_json=True).error("misuse", "No.\nTry again.")
     captured = capsys.readouterr()

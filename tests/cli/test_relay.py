@@ -62,7 +62,7 @@ def test_a_port_in_use_is_said_and_nothing_else(tmp_path: Path, capsys: Captured
         (["--pow-bits"], "needs a value"),
         (["extra"], "no setting extra"),
         (["--pow-bits", "99"], "40"),
-        (["--origins", "nowhere"], "Origins"),
+        (["--origins", "nowhere"], "origins"),
         (["--host", "0.0.0.0"], "TLS"),  # noqa: S104 (it is refused)
         (["--config", "/nowhere.toml"], "does not exist"),
     ],

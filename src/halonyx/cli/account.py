@@ -10,12 +10,19 @@ from halonyx.cli import text
 from halonyx.cli.command import Run, command
 from halonyx.cli.output import JsonValue, Output, Plain, fill
 from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, recovery_code
+from halonyx.core.errors import Malformed, Misuse
 
 DEFAULT_RELAY: Final = "http://localhost:3000"
 GROUPS_ASKED: Final = 2
 GROUPS_PER_LINE: Final = 3
 
 RelayOption = Annotated[str, typer.Option("--relay", metavar="URL", envvar="HALONYX_RELAY", help=text.RELAY_URL)]
+
+
+class MalformedRelay(Misuse):
+    """What was typed is no relay's address."""
+
+    code = "malformed"
 
 
 def register(app: typer.Typer) -> None:
@@ -31,8 +38,9 @@ async def create(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
     """Sign up; the recovery code exists only in what is printed here."""
     from halonyx.client import create_account  # noqa: PLC0415 (slow import; not for --help)
 
+    origin = _origin(relay)
     passphrase = passphrase_to_create()
-    new = await create_account(run.home, relay.rstrip("/"), passphrase)
+    new = await create_account(run.home, origin, passphrase)
     values = {
         "usid": new.account.usid.hex(),
         "address": new.account.address.hex(),
@@ -51,8 +59,8 @@ async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
     """Take the account over on this machine."""
     from halonyx.client import recover_account  # noqa: PLC0415
 
-    code = recovery_code()
-    account = await recover_account(run.home, relay.rstrip("/"), code, passphrase_to_create())
+    origin, code = _origin(relay), recovery_code()
+    account = await recover_account(run.home, origin, code, passphrase_to_create())
     run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
 
 
@@ -68,6 +76,15 @@ async def show(run: Run) -> None:
         "device": account.device,
     }
     run.output.answer(values, text.ACCOUNT_SHOWN, **values)
+
+
+def _origin(typed: str) -> str:
+    from halonyx.core.origin import check_origin  # noqa: PLC0415
+
+    try:
+        return check_origin(typed.rstrip("/"))
+    except Malformed as error:
+        raise MalformedRelay(str(error)) from None
 
 
 def _laid_out(code: str) -> Plain:

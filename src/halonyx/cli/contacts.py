@@ -8,7 +8,7 @@ import typer
 from halonyx.cli import text
 from halonyx.cli.command import Run, command
 from halonyx.cli.escape import escape_name
-from halonyx.cli.output import JsonValue, Plain
+from halonyx.cli.output import JsonValue, Plain, fill
 from halonyx.cli.pictures import qr_code, table
 from halonyx.core.errors import Malformed, Misuse
 
@@ -163,6 +163,8 @@ async def refuse(run: Run, request: Request) -> None:
 async def trust(run: Run, name: Name) -> None:
     """Lift the stop on sending after the person decided."""
     async with run.client() as me:
+        if me.contacts.get(name).frozen is None:
+            raise Misuse(fill(text.CONTACT_NOT_FROZEN, name=name))
         contact = await me.contacts.trust(name)
     run.output.answer(_whole(contact), text.CONTACT_TRUSTED, **_named(contact))
 

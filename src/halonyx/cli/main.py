@@ -116,16 +116,18 @@ def run(arguments: list[str]) -> int:
 
 def _usage(error: TyperException, output: Output) -> int:
     message = error.format_message()
-    is_help = message.startswith("Usage:")  # a group without a command
+    if message.startswith("Usage:") and not output.as_json:  # a group without a command
+        sys.stderr.write(message + "\n")
+        return WRONG_USE
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "halonyx"
-    output.error("usage", message if is_help else f"{message}\n{fill(text.USAGE_HINT, command=command)}")
+    output.error("usage", f"{message}\n{fill(text.USAGE_HINT, command=command)}")
     return WRONG_USE
 
 
 def _refused(error: HalonyxError, output: Output) -> int:
     message = str(error)
-    message = message[:1].upper() + message[1:] + ("" if message.endswith((".", "'", ":")) else ".")
+    message = message + ("" if message.endswith((".", "'")) else ".")
     hint = text.HINT.get(error.code)
     output.error(error.code, f"{message}\n{hint}" if hint else message)
     match error:

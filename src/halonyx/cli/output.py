@@ -66,7 +66,7 @@ class Output:
         if self.as_json:
             _write(sys.stderr, to_json({"error": {"code": code, "message": message}}))
         else:
-            _write(sys.stderr, "\n".join(escape(line) for line in message.split("\n")))
+            _write(sys.stderr, "Error: " + "\n".join(escape(line) for line in message.split("\n")))
 
 
 def fill(words: str, /, **parts: object) -> str:

@@ -225,6 +225,7 @@ CONTACT_FROZEN: Final = (
     "Sending to {name} is stopped: {reason}. Ask them, compare safety numbers (halonyx verify {argument}), "
     "then decide: halonyx contact trust {argument}"
 )
+CONTACT_NOT_FROZEN: Final = "Sending to {name} was not stopped by a warning: there is nothing to decide."
 CONTACT_RENAMED: Final = "{old} is now called {name}."
 CONTACT_BLOCKED: Final = "{name} is blocked. Your relay refuses them from now on; your other contacts notice nothing."
 CONTACT_UNBLOCKED: Final = "{name} may write to you again."
