@@ -206,7 +206,13 @@ async def test_what_follows_a_bad_frame_is_not_taken(relay: Served) -> None:
     alice = await relay.enrol()
     good = frame(OPCODE_BINARY, submit(alice))
     before = relay.rows(), relay.relay.hub.counts.submitted
-    for bad in (frame(1, b"text"), frame(OPCODE_BINARY, submit(alice), rsv=4), frame(8), frame(2, b"\x01\xff")):
+    for bad in (
+        frame(1, b"text"),
+        frame(OPCODE_BINARY, submit(alice), rsv=4),
+        frame(OPCODE_BINARY, submit(alice), fin=False),
+        frame(8),
+        frame(2, b"\x01\xff"),
+    ):
         async with upgraded(relay) as made:
             made.writer.write(bad + good)
             await made.close_code()
