@@ -5,6 +5,7 @@ Source: spec/identity.md, "Checking a record"; spec/handshake.md, "Prekeys".
 
 from typing import Final, TypeVar
 
+from halonyx.client import order
 from halonyx.client.events import add_notice
 from halonyx.client.people import ContactRow, contact_by_id, device_row
 from halonyx.client.store import Store
@@ -208,29 +209,29 @@ def _note_stale(store: Store, contact: ContactRow, error: StaleDirectory, eviden
 
 
 def _compare_devices(store: Store, contact: ContactRow, record: AccountRecord, now: Millis) -> None:
-    known = {row["device"] for row in store.all("SELECT device FROM devices WHERE contact = ?", contact.id)}
-    present = {device.id for device in record.devices}
-    former = {device.id for device in contact.record.devices} if contact.record else set()
+    """Announce devices that are new and forget those that went. Other keys under an old id are another device."""
+    former = contact.record.devices if contact.record else ()
+    same = {device.id for device in record.devices if device in former}
+    for row in store.all("SELECT device FROM devices WHERE contact = ?", contact.id):
+        if contact.record is not None and row["device"] not in same:
+            _forget_device(store, contact.id, DeviceId(row["device"]))
     for device in record.devices:
         device_row(store, contact.id, device.id)
-    for device_id in present - former:
-        if contact.record is not None:
-            add_notice(store, "device", contact.id, now, device=device_id)
+        if contact.record is not None and device.id not in same:
+            add_notice(store, "device", contact.id, now, device=device.id)
             # A device that is new does not have what the old one was told.
             store.execute("UPDATE contacts SET has_our_profile_key = 0 WHERE id = ?", contact.id)
-    for device_id in known - present:
-        _forget_device(store, contact.id, DeviceId(device_id))
     store.execute("UPDATE outbox SET is_expanded = 0 WHERE contact = ? AND device IS NULL", contact.id)
 
 
 def _forget_device(store: Store, contact_id: int, device: DeviceId) -> None:
-    """Take a removed device out of the outbox; what it had not confirmed goes to the devices that are left."""
+    """Drop a removed device's sessions; what it had not confirmed goes to the devices that are left."""
     here = "SELECT position FROM outbox WHERE contact = ?"
     store.execute(
         f"DELETE FROM deliveries WHERE device = ? AND state != 'delivered' AND position IN ({here})",  # noqa: S608
         device,
         contact_id,
     )
+    order.show_held(store, contact_id, device)
     store.execute("DELETE FROM outbox WHERE contact = ? AND device = ?", contact_id, device)
-    store.execute("DELETE FROM gaps WHERE contact = ? AND device = ?", contact_id, device)
-    store.execute("UPDATE devices SET broken_session = NULL WHERE contact = ? AND device = ?", contact_id, device)
+    store.execute("DELETE FROM devices WHERE contact = ? AND device = ?", contact_id, device)

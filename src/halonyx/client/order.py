@@ -93,6 +93,15 @@ def show_overdue(store: Store, now: Millis) -> None:
             _release(store, group["contact"], DeviceId(group["device"]))
 
 
+def show_held(store: Store, contact: int, device: DeviceId) -> None:
+    """Show what a device that is gone had sent behind a gap; inside the caller's transaction."""
+    where = "contact = ? AND device = ?"
+    for row in store.all(f"SELECT * FROM held WHERE {where} ORDER BY counter", contact, device):  # noqa: S608
+        _insert(store, _text(row))
+    store.execute(f"DELETE FROM held WHERE {where}", contact, device)  # noqa: S608
+    store.execute(f"DELETE FROM gaps WHERE {where}", contact, device)  # noqa: S608
+
+
 def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, tuple[int, ...]]:
     """Return the missing counters that are due to be asked for, by device, and note that they were."""
     asked: dict[DeviceId, tuple[int, ...]] = {}

@@ -160,20 +160,23 @@ def expand(store: Store, account: Account, contact_id: int) -> bool:
 
 
 def sealed_rows(store: Store, contact: ContactRow, limit: int) -> list[Sealed]:
-    """Return the envelopes to send next, in the order they were sealed."""
-    if contact.profile_key is None:
-        unanswered = store.value(
-            "SELECT count(*) FROM deliveries JOIN outbox USING (position)"
-            " WHERE contact = ? AND deliveries.state = 'accepted'",
-            contact.id,
-        )
-        limit = min(limit, max(0, MAX_REQUESTS - unanswered))
-    rows = store.all(
+    """Return the envelopes to send next, in the order they were sealed.
+
+    Before their first answer brought a profile key, only the first MAX_REQUESTS texts without a receipt.
+    """
+    sealed = (
         "SELECT deliveries.id, deliveries.device, envelope_id, envelope FROM deliveries JOIN outbox USING (position)"
-        " WHERE contact = ? AND deliveries.state = 'sealed' ORDER BY deliveries.id LIMIT ?",
-        contact.id,
-        limit,
+        " WHERE contact = ? AND deliveries.state = 'sealed'"
     )
+    in_order = " ORDER BY deliveries.id LIMIT ?"
+    first = (
+        " AND (kind != ? OR position IN (SELECT DISTINCT position FROM deliveries JOIN outbox USING (position)"
+        " WHERE contact = ? AND kind = ? AND deliveries.state IN ('sealed', 'accepted') ORDER BY position LIMIT ?))"
+    )
+    if contact.profile_key is None:
+        rows = store.all(sealed + first + in_order, contact.id, Kind.TEXT, contact.id, Kind.TEXT, MAX_REQUESTS, limit)
+    else:
+        rows = store.all(sealed + in_order, contact.id, limit)
     return [Sealed(row["id"], DeviceId(row["device"]), EnvelopeId(row["envelope_id"]), row["envelope"]) for row in rows]
 
 

@@ -20,7 +20,7 @@ from halonyx.core import handshake, session
 from halonyx.core.content import Kind, Resend
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
 from halonyx.core.handshake import Peer
-from halonyx.core.prekeys import REFILL_BELOW
+from halonyx.core.prekeys import REFILL_BELOW, PrekeyBundle
 from halonyx.core.primitives import KeyPair
 from halonyx.core.types import HOUR, DeviceId, Millis, SessionId
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
@@ -175,7 +175,7 @@ class Sender:
                 if not is_complete:
                     raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
                 return
-            # A device is gone: its record says what took its place.
+            # Their record says what took the place of a device that is gone.
             await self.refresh(self._contact(contact_id))
         raise Refused("gone", "their relay no longer has a mailbox for the device that their record names")
 
@@ -187,24 +187,34 @@ class Sender:
             if row.sessions.sending is not None and not is_broken:
                 continue
             peer = Peer(contact.address, device)
-            line = await self._line(contact)
-            fetch_id = self._fetch_ids.setdefault((contact.id, device.id), secrets.token_bytes(FETCH_ID_SIZE))
-            bundle = await directory.fetch_bundle(line.relay, contact, peer, fetch_id, now_ms())
-            del self._fetch_ids[contact.id, device.id]
+            bundle = await self._bundle(contact, peer)
             fresh = (KeyPair.generate(), KeyPair.generate())
             account = load_account(self._store)
             begun = handshake.initiate(account.own, peer, bundle, fresh, handshake.encapsulate(bundle))
             now = now_ms()
             with self._store.transaction():
                 current = device_row(self._store, contact.id, device.id)
-                if current.revision != row.revision:
-                    continue  # a message of theirs was faster, and brought a session
+                if current.revision != row.revision or self._contact(contact.id).peer(device.id) != peer:
+                    continue  # a message of theirs was faster, and brought a session or a record
                 hello, ratchet = begun
                 sessions = session.begin(current.sessions, session.Initiated(ratchet, hello), now)
                 save_sessions(self._store, current, sessions)
                 directory.store_envelope_prekey(self._store, contact, device.id, bundle.envelope, now)
                 if is_broken and row.broken_session is not None:
                     self._ask_reset(contact, peer, row.broken_session, now)
+
+    async def _bundle(self, contact: ContactRow, peer: Peer) -> PrekeyBundle:
+        """Fetch a bundle (raises as `directory.fetch_bundle`); by request key if they changed the access key."""
+        slot = (contact.id, peer.device.id)
+        fetch_id = self._fetch_ids.setdefault(slot, secrets.token_bytes(FETCH_ID_SIZE))
+        line = await self._line(contact)
+        try:
+            bundle = await directory.fetch_bundle(line.relay, contact, peer, fetch_id, now_ms())
+        except Refused as error:
+            contact = directory.forget_profile_key(self._store, contact, error)
+            bundle = await directory.fetch_bundle(line.relay, contact, peer, fetch_id, now_ms())
+        del self._fetch_ids[slot]
+        return bundle
 
     def _ask_reset(self, contact: ContactRow, peer: Peer, broken: SessionId, now: Millis) -> None:
         """Seal the reset request as the first message of the new session, so that it names what it replaces."""
@@ -224,7 +234,7 @@ class Sender:
         return last + RESET_EVERY <= now and recent < outbox.RESETS_AN_HOUR
 
     async def _submit(self, contact_id: int) -> bool:
-        """Send sealed envelopes in order; True when a device is gone and the record must be fetched again.
+        """Send sealed envelopes in order; True when their record must be fetched again.
 
         Raises:
             Refused: The relay does not take them now.
@@ -262,24 +272,25 @@ class Sender:
         return answers
 
     def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool:
-        """Store what the relay said; True when a device is gone.
+        """Store what the relay said; True when a device is gone or the access key was changed, as at recovery.
 
         Raises:
             Refused: An envelope was not taken, and trying at once would not help.
         """
-        is_gone, refused = False, None
+        is_changed, refused = False, None
         for sealed, answer in answered:
             if answer.status is Status.ACCEPTED:
                 outbox.mark_accepted(self._store, sealed)
             elif answer.status is Status.GONE:
-                is_gone = True
+                is_changed = True
             elif answer.status is Status.BAD_ACCESS_KEY and contact.profile_key is not None:
                 directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
+                is_changed = True
             else:
                 refused = _REASONS[answer.status]
         if refused is not None:
             raise Refused(refused, f"the relay does not take mail for {contact.name} now: {refused}")
-        return is_gone
+        return is_changed
 
     def _contact(self, contact_id: int) -> ContactRow:
         return contact_by_id(self._store, contact_id)
