@@ -55,7 +55,7 @@ async def test_no_kill_leaves_the_files_at_odds(tmp_path: Path) -> None:
                     assert (found.status == 200) is is_there
         process.stop()
 
-    living = count(process, "identity.db", "select count(*) from account where record_hash is not null")
+    living = count(process, "identity.db", "select count(*) from account where sealed_record_hash is not null")
     devices = count(process, "identity.db", "select count(*) from device")
     assert count(process, "identity.db", "select count(*) from intent") == 0
     assert count(process, "app.db", "select count(*) from account") == living

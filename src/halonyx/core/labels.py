@@ -57,7 +57,7 @@ REST_REQUEST: Final = _label("rest request")
 # Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds
 RELAY_PSEUDONYM: Final = _label("relay pseudonym")
 SIGNUP_WORK: Final = _label("sign-up work")
-RELAY_INTENT: Final = _label("announced change")
+RELAY_SEAL: Final = _label("sealed column")
 
 
 def hash_of(label: bytes, *parts: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 No name, e-mail or phone column, and no time: rows are keyed by a pseudonym of the address under this file's pepper.
 A change that touches more than this file is announced here first, so that a crash in the middle can be tidied up:
-SQLite does not commit atomically across files.
+SQLite does not commit atomically across files. Which record is current is sealed: its hash in clear would join this
+file's rows with those of keys.db.
 
 Source: spec/delivery.md, "Accounts at the relay".
 """
@@ -16,7 +17,7 @@ from typing import Any, Final, NewType
 import apsw
 
 from halonyx.core.errors import AuthenticationFailed, StoreError
-from halonyx.core.labels import RELAY_INTENT
+from halonyx.core.labels import RELAY_SEAL
 from halonyx.core.primitives import NONCE_SIZE, VerifyKey, aead_open, aead_seal, hkdf
 from halonyx.core.types import KEY_SIZE, Address, DeviceId
 from halonyx.relay.secrets import pseudonym
@@ -29,7 +30,7 @@ SCHEMA: Final = Schema(
         create table account(
             row blob not null primary key,
             management_key blob not null,
-            record_hash blob,
+            sealed_record_hash blob,
             highest_device integer not null
         ) strict, without rowid;
         create table device(
@@ -45,6 +46,8 @@ SCHEMA: Final = Schema(
         """,
     ),
 )
+
+_INTENT: Final = b"intent"  # no pseudonym is this short
 
 Intent = NewType("Intent", int)
 """Number of an announced change."""
@@ -88,12 +91,12 @@ class IdentityStore:
     def __init__(self, database: Database, pepper: bytes) -> None:
         self.database = database
         self._pepper = pepper
-        self._intent_key = hkdf(pepper, RELAY_INTENT + b"\x00", KEY_SIZE)
+        self._seal_key = hkdf(pepper, RELAY_SEAL + b"\x00", KEY_SIZE)
 
     def account(self, address: Address) -> Account | None:
         """Return the account or the reservation that a deleted one left."""
         row = pseudonym(self._pepper, address)
-        return self.database.read(lambda connection: _account(connection, row))
+        return self.database.read(lambda connection: self._account(connection, row))
 
     def login_key(self, address: Address, device: DeviceId) -> VerifyKey | None:
         """Return the key by which a device proves itself, or None if there is no such device."""
@@ -107,8 +110,7 @@ class IdentityStore:
 
     async def announce(self, address: Address) -> Intent:
         """Note durably that a change of several files begins."""
-        nonce = random.token_bytes(NONCE_SIZE)
-        sealed = nonce + aead_seal(self._intent_key, nonce, address, RELAY_INTENT)
+        sealed = self._seal(address, _INTENT)
         return await self.database.write(lambda connection: _announce(connection, sealed))
 
     async def settle(self, intent: Intent) -> None:
@@ -126,14 +128,7 @@ class IdentityStore:
         rows: Any = self.database.read(
             lambda connection: connection.execute("select id, sealed_address from intent order by id").fetchall()
         )
-        return [(Intent(number), self._unseal(sealed)) for number, sealed in rows]
-
-    def _unseal(self, sealed: bytes) -> Address:
-        nonce, ciphertext = sealed[:NONCE_SIZE], sealed[NONCE_SIZE:]
-        try:
-            return Address(aead_open(self._intent_key, nonce, ciphertext, RELAY_INTENT))
-        except AuthenticationFailed:
-            raise StoreError("identity.db belongs to another secrets file") from None
+        return [(Intent(number), Address(self._unseal(sealed, _INTENT))) for number, sealed in rows]
 
     async def register(
         self, address: Address, management_key: VerifyKey, record_hash: bytes, device: tuple[DeviceId, VerifyKey]
@@ -151,7 +146,7 @@ class IdentityStore:
         row = pseudonym(self._pepper, address)
 
         def job(connection: apsw.Connection) -> Change:
-            account = _account(connection, row)
+            account = self._account(connection, row)
             if account is not None and account.management_key != management_key:
                 return Change.ADDRESS_TAKEN
             if account is not None and account.record_hash is not None:
@@ -161,8 +156,8 @@ class IdentityStore:
                 return Change.DEVICE_ID_USED  # also after a deletion: contacts may still know the former device
             connection.execute(
                 "insert into account values (?, ?, ?, ?) on conflict (row) do update"
-                " set record_hash = excluded.record_hash, highest_device = excluded.highest_device",
-                (row, management_key.raw, record_hash, device[0]),
+                " set sealed_record_hash = excluded.sealed_record_hash, highest_device = excluded.highest_device",
+                (row, management_key.raw, self._seal(record_hash, row), device[0]),
             )
             connection.execute("insert into device values (?, ?, ?)", (row, device[0], device[1].raw))
             return Change.DONE
@@ -185,12 +180,13 @@ class IdentityStore:
         row = pseudonym(self._pepper, address)
 
         def job(connection: apsw.Connection) -> Change:
-            account = _account(connection, row)
+            account = self._account(connection, row)
             change = judge_replacement(account, replaces, record_hash, devices)
             if change is Change.DONE and account is not None:
                 highest = max(account.highest_device, *devices)
                 connection.execute(
-                    "update account set record_hash = ?, highest_device = ? where row = ?", (record_hash, highest, row)
+                    "update account set sealed_record_hash = ?, highest_device = ? where row = ?",
+                    (self._seal(record_hash, row), highest, row),
                 )
                 connection.execute("delete from device where row = ?", (row,))
                 connection.executemany(
@@ -206,9 +202,31 @@ class IdentityStore:
 
         def job(connection: apsw.Connection) -> None:
             connection.execute("delete from device where row = ?", (row,))
-            connection.execute("update account set record_hash = null where row = ?", (row,))
+            connection.execute("update account set sealed_record_hash = null where row = ?", (row,))
 
         await self.database.write(job)
+
+    def _account(self, connection: apsw.Connection, row: bytes) -> Account | None:
+        found = connection.execute(
+            "select management_key, sealed_record_hash, highest_device from account where row = ?", (row,)
+        ).fetchone()
+        if found is None:
+            return None
+        management_key, sealed, highest = found
+        devices = connection.execute("select device, login_key from device where row = ? order by device", (row,))
+        keys = {DeviceId(number): VerifyKey(key) for number, key in devices}
+        record_hash = None if sealed is None else self._unseal(sealed, row)
+        return Account(VerifyKey(management_key), record_hash, keys, highest)
+
+    def _seal(self, content: bytes, where: bytes) -> bytes:
+        nonce = random.token_bytes(NONCE_SIZE)
+        return nonce + aead_seal(self._seal_key, nonce, content, where)
+
+    def _unseal(self, sealed: bytes, where: bytes) -> bytes:
+        try:
+            return aead_open(self._seal_key, sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], where)
+        except AuthenticationFailed:
+            raise StoreError("identity.db belongs to another secrets file") from None
 
 
 def judge_replacement(
@@ -242,14 +260,3 @@ def judge_replacement(
 def _announce(connection: apsw.Connection, sealed: bytes) -> Intent:
     connection.execute("insert into intent(sealed_address) values (?)", (sealed,))
     return Intent(connection.last_insert_rowid())
-
-
-def _account(connection: apsw.Connection, row: bytes) -> Account | None:
-    found = connection.execute(
-        "select management_key, record_hash, highest_device from account where row = ?", (row,)
-    ).fetchone()
-    if found is None:
-        return None
-    devices = connection.execute("select device, login_key from device where row = ? order by device", (row,))
-    keys = {DeviceId(number): VerifyKey(key) for number, key in devices}
-    return Account(VerifyKey(found[0]), found[1], keys, found[2])
