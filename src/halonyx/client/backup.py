@@ -142,4 +142,4 @@ def _restore_message(store: Store, message: dict[str, Any]) -> int:
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:
-    return expand(argon2id(passphrase.encode("utf-8"), salt), labels.BACKUP_KEY, KEY_SIZE)
+    return expand(argon2id(passphrase.encode("utf-8", "surrogatepass"), salt), labels.BACKUP_KEY, KEY_SIZE)

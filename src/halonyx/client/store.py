@@ -6,8 +6,9 @@ were read before (sessions) carry a revision besides.
 Source: spec/conventions.md, "At rest".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter, methodcaller
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,39 +68,41 @@ class Store:
         Raises:
             StoreError: Another process held the lock for ten seconds, or the disk is full.
         """
-        self._run("BEGIN IMMEDIATE")
+        self.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
-        self._run("COMMIT")
+        self.execute("COMMIT")
 
     def execute(self, sql: str, *values: object) -> int:
         """Run one statement; return how many rows it changed."""
-        return int(self._run(sql, *values).rowcount)
+        return int(self._run(sql, values, attrgetter("rowcount")))
 
     def insert(self, sql: str, *values: object) -> int:
         """Run one INSERT; return the new row's id."""
-        return int(self._run(sql, *values).lastrowid)
+        return int(self._run(sql, values, attrgetter("lastrowid")))
 
     def one(self, sql: str, *values: object) -> Row | None:
         """Return the first row, or None."""
-        return self._run(sql, *values).fetchone()
+        return self._run(sql, values, methodcaller("fetchone"))
 
     def all(self, sql: str, *values: object) -> list[Row]:
         """Return every row."""
-        return list(self._run(sql, *values).fetchall())
+        return list(self._run(sql, values, methodcaller("fetchall")))
 
     def value(self, sql: str, *values: object) -> Any:  # noqa: ANN401 (what the column holds)
         """Return the first column of the first row, or None."""
         row = self.one(sql, *values)
         return None if row is None else row[0]
 
-    def _run(self, sql: str, *values: object) -> Any:  # noqa: ANN401 (the driver has no types)
+    def _run(self, sql: str, values: tuple[object, ...], read: Callable[[Any], Any]) -> Any:  # noqa: ANN401 (the driver has no types)
         try:
-            return self._db.execute(sql, values)
-        except sqlcipher.OperationalError as error:
+            return read(self._db.execute(sql, values))
+        except sqlcipher.IntegrityError:
+            raise  # a bug of ours, and not the file's
+        except sqlcipher.DatabaseError as error:
             raise StoreError(f"the store did not take it: {error}") from None
 
     def _migrate(self) -> None:

@@ -39,7 +39,7 @@ def make_key(home: Path, passphrase: str | None) -> bytes:
         _keyring_set(salt.hex(), key.hex())
         method = "keyring"
     else:
-        key = argon2id(passphrase.encode("utf-8"), salt)
+        key = _key(passphrase, salt)
         method = "passphrase"
     path = home / UNLOCK_FILE
     path.touch(mode=0o600)
@@ -64,7 +64,7 @@ def load_key(home: Path, passphrase: str | None) -> bytes:
         return _keyring_get(salt.hex())
     if passphrase is None:
         raise StoreError("this account is locked with a passphrase: set HALONYX_PASSPHRASE, or type it when asked")
-    return argon2id(passphrase.encode("utf-8"), salt)
+    return _key(passphrase, salt)
 
 
 def needs_passphrase(home: Path) -> bool | None:
@@ -78,6 +78,11 @@ def needs_passphrase(home: Path) -> bool | None:
 def forget_key(home: Path) -> None:
     """Remove the unlock file, for a home whose account was never registered."""
     (home / UNLOCK_FILE).unlink(missing_ok=True)
+
+
+def _key(passphrase: str, salt: bytes) -> bytes:
+    # A terminal may send bytes that are no UTF-8: Python carries them as lone surrogates.
+    return argon2id(passphrase.encode("utf-8", "surrogatepass"), salt)
 
 
 def _keyring_set(entry: str, value: str) -> None:
