@@ -71,10 +71,10 @@ class Front:
             request.method, self.relay.origin + path, data=body or None, headers=headers
         ) as answer:
             text, status = await answer.read(), answer.status
-        if body:
-            self.asked.setdefault(path, []).append(json.loads(body))
+        asked = json.loads(body or b"{}")
+        self.asked.setdefault(path, []).append(asked)
         if status == HTTPStatus.OK and path in self.alter:
-            text = json.dumps(self.alter[path](json.loads(body), json.loads(text))).encode()
+            text = json.dumps(self.alter[path](asked, json.loads(text))).encode()
         return web.Response(body=text, status=status, content_type="application/json")
 
     async def _forward_socket(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
