@@ -3,20 +3,24 @@
 Source: spec/conventions.md, "Backup".
 """
 
-import json
 import os
 import secrets
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from halonyx.client.account import now_ms
+from halonyx.client.events import show_request
+from halonyx.client.model import MessageState
 from halonyx.client.people import check_name
 from halonyx.client.store import Store
 from halonyx.core import labels
-from halonyx.core.errors import AuthenticationFailed, Misuse, StoreError
+from halonyx.core.errors import AuthenticationFailed, Malformed, Misuse, StoreError
 from halonyx.core.identity import address_of
 from halonyx.core.kdf import expand
+from halonyx.core.origin import check_origin
 from halonyx.core.primitives import NONCE_SIZE, aead_open, aead_seal, argon2id
 from halonyx.core.types import Usid
 
@@ -25,8 +29,39 @@ SALT_SIZE: Final = 16
 KEY_SIZE: Final = 32
 MAX_FILE_SIZE: Final = 1 << 30
 MAX_CONTENT_SIZE: Final = 1 << 32
-_CONTACT: Final = ("name", "usid", "origin", "state", "is_verified", "named_version", "added")
-_MESSAGE: Final = ("usid", "is_outgoing", "message_id", "text", "sent", "received", "state")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+Hex = Annotated[str, Field(pattern="^([0-9A-F]{2})*$")]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class _Contact(_Part):
+    name: Annotated[str, AfterValidator(check_name)]
+    usid: Annotated[Hex, Field(min_length=64, max_length=64)]
+    origin: Annotated[str, AfterValidator(check_origin)]
+    state: Literal["accepted", "blocked"]
+    is_verified: Annotated[int, Field(ge=0, le=1)]
+    named_version: Annotated[int, Field(ge=0, lt=2**32)]
+    added: Count
+
+
+class _Message(_Part):
+    usid: Annotated[Hex, Field(min_length=64, max_length=64)]
+    is_outgoing: Annotated[int, Field(ge=0, le=1)]
+    message_id: Annotated[Hex, Field(min_length=32, max_length=32)]
+    text: str
+    sent: Count
+    received: Count
+    state: MessageState
+
+
+class _Content(_Part):
+    contacts: list[_Contact]
+    messages: list[_Message]
 
 
 def write_backup(store: Store, path: Path, passphrase: str) -> None:
@@ -52,12 +87,12 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
             " messages.state AS state FROM messages JOIN contacts ON contacts.id = contact"
             " WHERE contacts.state IN ('accepted', 'blocked') ORDER BY position"
         )
-    content = {
-        "contacts": [{key: row[key] for key in _CONTACT} for row in contacts],
-        "messages": [{key: row[key] for key in _MESSAGE} for row in messages],
-    }
+    content = _Content(
+        contacts=[_Contact.model_validate(dict(row)) for row in contacts],
+        messages=[_Message.model_validate(dict(row)) for row in messages],
+    )
     salt, nonce = secrets.token_bytes(SALT_SIZE), secrets.token_bytes(NONCE_SIZE)
-    plaintext = zlib.compress(json.dumps(content).encode("utf-8"))
+    plaintext = zlib.compress(content.model_dump_json().encode("utf-8"))
     data = MAGIC + salt + nonce + aead_seal(_key(passphrase, salt), nonce, plaintext, MAGIC + salt)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -91,53 +126,58 @@ def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
     salt, nonce = data[len(MAGIC) : start], data[start : start + NONCE_SIZE]
     try:
         plaintext = aead_open(_key(passphrase, salt), nonce, data[start + NONCE_SIZE :], MAGIC + salt)
-        content = json.loads(zlib.decompressobj().decompress(plaintext, MAX_CONTENT_SIZE))
+        content = _Content.model_validate_json(zlib.decompressobj().decompress(plaintext, MAX_CONTENT_SIZE))
     except AuthenticationFailed:
         raise StoreError("wrong passphrase, or the backup is damaged") from None
+    except (zlib.error, ValidationError, Misuse, Malformed):
+        raise StoreError(f"{path} is a backup of another version") from None
     with store.transaction():
-        contacts = sum(_restore_contact(store, contact) for contact in content["contacts"])
-        messages = sum(_restore_message(store, message) for message in content["messages"])
+        contacts = sum(_restore_contact(store, contact) for contact in content.contacts)
+        messages = sum(_restore_message(store, message) for message in content.messages)
     return contacts, messages
 
 
-def _restore_contact(store: Store, contact: dict[str, Any]) -> int:
-    usid = Usid(bytes.fromhex(contact["usid"]))
-    if store.one("SELECT 1 FROM contacts WHERE usid = ? AND state IN ('accepted', 'blocked')", usid) is not None:
+def _restore_contact(store: Store, contact: _Contact) -> int:
+    usid = Usid(bytes.fromhex(contact.usid))
+    row = store.one("SELECT id, state FROM contacts WHERE usid = ?", usid)
+    if row is not None and row["state"] in ("accepted", "blocked"):
         return 0
-    name = check_name(contact["name"])
+    name = contact.name
     if store.one("SELECT 1 FROM contacts WHERE name = ?", name) is not None:
         name = f"contact-{address_of(usid).hex()[:8]}"
-    values = (name, contact["origin"], contact["state"], contact["is_verified"], contact["named_version"])
-    if store.execute(
-        "UPDATE contacts SET name = ?, origin = ?, state = ?, is_verified = ?,"
-        " named_version = max(named_version, ?) WHERE usid = ?",
-        *values,
-        usid,
-    ):
-        return 1  # they wrote before the backup was restored: no request any more
+    values = (name, contact.origin, contact.state, contact.is_verified, contact.named_version)
+    if row is None:
+        return store.execute(
+            "INSERT INTO contacts (name, origin, state, is_verified, named_version, usid, address, added)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            *values,
+            usid,
+            address_of(usid),
+            contact.added,
+        )
+    if row["state"] == "request" and contact.state == "accepted":
+        show_request(store, row["id"], now_ms())  # they wrote before the backup was restored
     return store.execute(
-        "INSERT INTO contacts (name, origin, state, is_verified, named_version, usid, address, added)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "UPDATE contacts SET name = ?, origin = ?, state = ?, is_verified = ?,"
+        " named_version = max(named_version, ?) WHERE id = ?",
         *values,
-        usid,
-        address_of(usid),
-        now_ms(),
+        row["id"],
     )
 
 
-def _restore_message(store: Store, message: dict[str, Any]) -> int:
+def _restore_message(store: Store, message: _Message) -> int:
     # What still waited then is not in this outbox.
-    state = "failed" if message["state"] == "waiting" else message["state"]
+    state = "failed" if message.state == "waiting" else message.state
     return store.execute(
         "INSERT OR IGNORE INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
         " SELECT id, ?, ?, ?, ?, ?, ? FROM contacts WHERE usid = ?",
-        message["is_outgoing"],
-        bytes.fromhex(message["message_id"]),
-        message["text"],
-        message["sent"],
-        message["received"],
+        message.is_outgoing,
+        bytes.fromhex(message.message_id),
+        message.text,
+        message.sent,
+        message.received,
         state,
-        bytes.fromhex(message["usid"]),
+        bytes.fromhex(message.usid),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from halonyx.client import outbox
 from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_ms
-from halonyx.client.events import add_message_event
+from halonyx.client.events import show_request
 from halonyx.client.model import Contact
 from halonyx.client.people import ContactRow, check_name, contact_by_id, contact_by_name, contact_row
 from halonyx.client.store import Store
@@ -200,15 +200,8 @@ class Contacts:
 
     def _accept(self, contact: ContactRow, name: str) -> None:
         self._store.execute("UPDATE contacts SET state = 'accepted', name = ? WHERE id = ?", name, contact.id)
-        waiting = self._store.all(
-            "SELECT position FROM messages WHERE contact = ? AND is_outgoing = 0 AND state = 'received'"
-            " AND ? = 'request' ORDER BY position",
-            contact.id,
-            contact.state,
-        )
-        self._store.execute("DELETE FROM events WHERE contact = ? AND kind = 'request'", contact.id)
-        for row in waiting:
-            add_message_event(self._store, contact.id, row["position"], now_ms())
+        if contact.state == "request":
+            show_request(self._store, contact.id, now_ms())
 
     def _forget(self, contact: ContactRow, state: str) -> None:
         """Drop all that a person sees; sessions and counters stay, so that nothing old is taken twice."""

@@ -31,6 +31,15 @@ def add_message_event(store: Store, contact: int, position: int, now: Millis) ->
     )
 
 
+def show_request(store: Store, contact: int, now: Millis) -> None:
+    """Show what a stranger wrote who is none any more, inside the caller's transaction."""
+    store.execute("DELETE FROM events WHERE contact = ? AND kind = 'request'", contact)
+    for row in store.all(
+        "SELECT position FROM messages WHERE contact = ? AND is_outgoing = 0 ORDER BY position", contact
+    ):
+        add_message_event(store, contact, row["position"], now)
+
+
 def next_event(store: Store) -> tuple[int, Event] | None:
     """Return the oldest event that was not shown, with its id."""
     row = store.one(

@@ -51,16 +51,14 @@ def search(store: Store, text: str, limit: int) -> list[HistoryEntry]:
     """
     if not text:
         raise Misuse("type what to search for")
-    if len(text) >= TRIGRAM:
-        quoted = '"' + text.replace('"', '""') + '"'
+    if len(text) >= TRIGRAM and "\x00" not in text:  # a query of the index ends at a zero
         where = "position IN (SELECT rowid FROM messages_text WHERE messages_text MATCH ?)"
-        values: tuple[object, ...] = (quoted,)
+        value = '"' + text.replace('"', '""') + '"'
     else:
-        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        where, values = "messages.text LIKE ? ESCAPE '\\'", (f"%{escaped}%",)
+        where, value = "instr(lower(messages.text), lower(?))", text
     rows = store.all(
         f"{_COLUMNS} WHERE contacts.state IN ('accepted', 'blocked') AND {where} ORDER BY position DESC LIMIT ?",
-        *values,
+        value,
         _checked(limit),
     )
     return [_entry(row) for row in reversed(rows)]
