@@ -125,9 +125,11 @@ def contacts_with_work(store: Store, now: Millis) -> list[int]:
     return [row["id"] for row in rows]
 
 
-def collect(store: Store, contact: ContactRow, now: Millis) -> None:
+def collect(store: Store, contact_id: int, now: Millis) -> None:
     """Make outbox rows of the receipts that are due and the gaps to ask for."""
     with store.transaction():
+        # Read under the lock: the message a receipt is for may have brought their record in this very moment.
+        contact = contact_by_id(store, contact_id)
         due: dict[DeviceId, list[MessageId]] = {}
         for row in store.all("SELECT device, message_id FROM receipts_due WHERE contact = ? ORDER BY id", contact.id):
             due.setdefault(DeviceId(row["device"]), []).append(MessageId(row["message_id"]))

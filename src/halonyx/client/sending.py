@@ -160,8 +160,7 @@ class Sender:
         await directory.refresh(self._store, line.relay, contact, now_ms())
 
     async def _flush_contact(self, contact_id: int) -> None:
-        contact = self._contact(contact_id)
-        outbox.collect(self._store, contact, now_ms())
+        outbox.collect(self._store, contact_id, now_ms())
         for _ in range(MAX_ROUNDS):
             contact = self._contact(contact_id)
             if directory.needs_refresh(self._store, contact, now_ms()):
