@@ -40,6 +40,7 @@ from halonyx.core.errors import (
 )
 from halonyx.core.handshake import Peer
 from halonyx.core.identity import AccountRecord, check_record
+from halonyx.core.prekeys import PrekeyUse
 from halonyx.core.primitives import KeyPair, sha256
 from halonyx.core.session import SessionMessage, Sessions
 from halonyx.core.types import DAY, DeviceId, Millis, SessionId
@@ -56,11 +57,14 @@ _NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, Unknown
 
 
 class _Failed(Exception):
-    """A refusal, with the device and session it concerns."""
+    """A refusal, with the device and session it concerns, and what speaks against a record."""
 
-    def __init__(self, error: RemoteError, contact: int, device: DeviceId, session_id: SessionId) -> None:
+    def __init__(
+        self, error: RemoteError, contact: int, device: DeviceId, session_id: SessionId, evidence: bytes = b""
+    ) -> None:
         super().__init__(error.code)
         self.error, self.contact, self.device, self.session_id = error, contact, device, session_id
+        self.evidence = evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,19 @@ def _identify(store: Store, payload: Payload, now: Millis) -> _Incoming | None:
         accept_record(store, contact, record, now)
         contact = contact_by_id(store, contact.id)
     elif record is not None and contact.record is not None and record.version == contact.record.version:
-        check_record(record, contact.usid, contact.record)
+        _check_same(contact, record, payload)
     peer = contact.peer(payload.device)
     if peer is None:
         raise UntrustedIdentity("the sending device is not in the newest record")
     return _Incoming(contact, peer, device_row(store, contact.id, payload.device), message)
+
+
+def _check_same(contact: ContactRow, record: AccountRecord, payload: Payload) -> None:
+    """Refuse a second record of one version: only the account's keys can sign it, so its owner is not to be trusted."""
+    try:
+        check_record(record, contact.usid, contact.record)
+    except StaleDirectory as error:
+        raise _Failed(error, contact.id, payload.device, SessionId(b""), record.encoded) from None
 
 
 def _parse(payload: Payload, contact: ContactRow | None) -> SessionMessage:
@@ -237,11 +249,14 @@ def _adopt(
 
 def _note_drained(store: Store, contact: int, hello: handshake.Handshake, now: Millis) -> None:
     """Say so when a handshake came without one-time keys although we left plenty."""
-    if hello.one_time is not None and not hello.uses_last_resort:
-        return
-    left = store.value("SELECT min(n) FROM (SELECT count(*) AS n FROM prekeys WHERE use IN (4, 5) GROUP BY use)")
-    if (left or 0) > DRAIN_SUSPECTED:
-        add_notice(store, "drained", contact, now)
+    for use, is_missing in (
+        (PrekeyUse.ONE_TIME, hello.one_time is None),
+        (PrekeyUse.ONE_TIME_KEM, hello.uses_last_resort),
+    ):
+        left = store.value("SELECT count(*) FROM prekeys WHERE use = ? AND is_published = 1", use)
+        if is_missing and left > DRAIN_SUSPECTED:
+            add_notice(store, "drained", contact, now)
+            return
 
 
 def _apply(store: Store, account: Account, incoming: _Incoming, content: Content, now: Millis) -> None:
@@ -327,7 +342,7 @@ def _note_failure(store: Store, failed: _Failed, now: Millis) -> None:
         return
     match failed.error:
         case StaleDirectory():
-            freeze(store, contact_by_id(store, failed.contact), failed.error.code, b"", now)
+            freeze(store, contact_by_id(store, failed.contact), failed.error.code, failed.evidence, now)
         case UnsupportedVersion():
             add_notice(store, "unsupported", failed.contact, now)
         case Duplicate() | Replay():

@@ -18,6 +18,7 @@ from halonyx.wire.frames import RECEIVE_PATH, Ack, CaughtUp, Deliver, Hello
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
+MAX_SEQ: Final = 2**63 - 1  # what the store can hold; an honest relay counts from 1
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class Receiver:
         account = load_account(self.store)
         while True:
             match await receive_reply(socket, None):
-                case Deliver() as deliver:
+                case Deliver() as deliver if deliver.seq <= MAX_SEQ:
                     # Committed before it is acknowledged: the relay deletes on acknowledgement.
                     inbox.take_in(self.store, account, deliver)
                     await socket.send(Ack(epoch, deliver.seq).encode())
