@@ -32,13 +32,14 @@ class Front:
     Attributes:
         alter: By path, what to make of the relay's answer to a REST call.
         asked: Bodies of REST calls by path, in order.
-        eats: Told each submitted envelope's number, from 0; True swallows it and answers that it was accepted.
+        on_frame: What to make of a frame from the relay; None cuts the connection instead.
     """
 
     relay: RelayProcess
     port: int
     alter: dict[str, Alter] = field(default_factory=dict)
     asked: dict[str, list[Answer]] = field(default_factory=dict)
+    on_frame: Callable[[bytes], bytes | None] = bytes
     _runner: web.AppRunner | None = None
 
     @property
@@ -95,7 +96,10 @@ class Front:
             up = asyncio.create_task(upwards())
             try:
                 async for message in ours:
-                    await theirs.send_bytes(message.data)
+                    frame = self.on_frame(message.data)
+                    if frame is None:
+                        break
+                    await theirs.send_bytes(frame)
                 await theirs.close(code=ours.close_code or aiohttp.WSCloseCode.OK)
             finally:
                 up.cancel()

@@ -22,7 +22,9 @@ from client.homes import (
     stored,
     texts,
 )
+from client.owner import Owner
 from client.refusals import flipped, refused, still_works, talk
+from halonyx.client.account import load_account
 from halonyx.core.content import RecordName
 from halonyx.core.ratchet import HEADER_SIZE
 from halonyx.core.session import Sessions, encode_sessions
@@ -226,6 +228,21 @@ async def test_a_contact_who_names_a_second_record_of_theirs_is_frozen(talking: 
     assert talking.bob.contacts.get("alice").frozen == "stale-directory"
     assert stored(talking.bob, "SELECT evidence FROM contacts")[0]["evidence"]
     assert texts(events) == ["look"]
+
+
+async def test_a_contact_who_sends_a_second_record_of_one_version_is_frozen(talking: Pair) -> None:
+    owner = Owner(talking.homes[0], talking.alice)
+    first = load_account(talking.alice._store).record
+    second = owner.record(first.version, created=first.created + 1)
+    forger = Forger(talking.alice, "bob")
+
+    await forger.submit(forger.envelope(forger.message(forger.content().encode()), record=second.encoded))
+    events = await drain(talking.bob)
+
+    assert [notice.data["code"] for notice in notices(events, "stale")] == ["stale-directory"]
+    assert texts(events) == []
+    (contact,) = stored(talking.bob, "SELECT record, evidence FROM contacts")
+    assert (contact["record"], contact["evidence"]) == (first.encoded, second.encoded)
 
 
 async def test_a_contact_who_was_served_another_record_of_ours_says_so(talking: Pair) -> None:

@@ -165,6 +165,16 @@ async def test_a_relay_that_withholds_one_time_keys_is_noticed(front: Front, fro
     assert kinds(await drain(fronted.bob)) == ["drained"]
 
 
+async def test_no_alarm_about_a_kind_of_which_none_is_left(front: Front, fronted: Pair) -> None:
+    front.alter["/v1/bundle"] = lambda _, answer: answer | {"one_time_prekey": None}
+    change(fronted.bob, "DELETE FROM prekeys WHERE use = 4")
+
+    await fronted.alice.send("bob", "hello")
+
+    found = await drain(fronted.bob)
+    assert (texts(found), kinds(found)) == (["hello"], [])
+
+
 async def test_a_repeated_fetch_costs_no_second_prekey(front: Front, fronted: Pair) -> None:
     """The answer that was lost named a fetch; asking again under its id gets the same bundle."""
     front.alter["/v1/bundle"] = lambda _, answer: answer | {"signed_prekey": answer["envelope_prekey"]}
