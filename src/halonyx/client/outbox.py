@@ -270,10 +270,21 @@ def make_up(store: Store, now: Millis) -> None:
     store.execute("INSERT INTO resets VALUES (?)", now)
     for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
         add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
-    # Only texts wait for a receipt; what is sealed and not accepted yet goes out anyway.
+        for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):
+            repeat_unconfirmed(store, row["id"], DeviceId(device["device"]))
+
+
+def repeat_unconfirmed(store: Store, contact: int, device: DeviceId) -> None:
+    """Queue again the texts a relay accepted and a device has not confirmed, inside the caller's transaction.
+
+    Only texts wait for a receipt; what is sealed and not accepted yet goes out anyway, and keeps its turn.
+    """
     store.execute(
-        "UPDATE deliveries SET state = 'resend', resends = resends + 1 WHERE state = 'accepted' AND resends < ?",
+        "UPDATE deliveries SET state = 'resend', resends = resends + 1 WHERE state = 'accepted' AND resends < ?"
+        " AND device = ? AND position IN (SELECT position FROM outbox WHERE contact = ?)",
         MAX_RESENDS,
+        device,
+        contact,
     )
 
 

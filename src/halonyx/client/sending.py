@@ -221,6 +221,7 @@ class Sender:
         position = outbox.add(self._store, to, Kind.RESEND, Resend(broken or None, ()).encode())
         outbox.seal_for(self._store, load_account(self._store), contact, peer, position)
         self._store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
+        outbox.repeat_unconfirmed(self._store, *to)  # what could not be read may have been the receipt
         self._store.execute(
             "UPDATE devices SET broken_session = NULL, reset_sent = ? WHERE contact = ? AND device = ?", now, *to
         )
