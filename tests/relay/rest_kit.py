@@ -177,8 +177,8 @@ class Person:
     async def delete(self, relay: Relay) -> Answer:
         return await relay.call("POST", "/v1/account/delete", AccountRequest(address=self.address), self.manager)
 
-    async def publish(self, relay: Relay, new: list[Prekey], device: int = 1) -> Answer:
-        call = PublishRequest(address=self.address, device=device, prekeys=new)
+    async def publish(self, relay: Relay, new: list[Prekey], device: int = 1, one_time_from: int = 1) -> Answer:
+        call = PublishRequest(address=self.address, device=device, prekeys=new, one_time_from=one_time_from)
         return await relay.call("PUT", "/v1/prekeys", call, self.device(device))
 
     async def set_access_key(self, relay: Relay, key: bytes) -> Answer:

@@ -73,7 +73,7 @@ def signed_calls(address: Address) -> list[tuple[str, str, Body]]:
     return [
         ("POST", "/v1/account/status", AccountRequest(address=address)),
         ("POST", "/v1/account/delete", AccountRequest(address=address)),
-        ("PUT", "/v1/prekeys", PublishRequest(address=address, device=1, prekeys=[])),
+        ("PUT", "/v1/prekeys", PublishRequest(address=address, device=1, prekeys=[], one_time_from=1)),
         ("PUT", "/v1/access-key", AccessKeyRequest(address=address, access_hash=bytes(32))),
         (
             "PUT",

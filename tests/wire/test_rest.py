@@ -87,10 +87,10 @@ def test_prekeys_are_bounded(change: dict[str, object]) -> None:
 
 def test_a_call_carries_at_most_two_full_stocks() -> None:
     prekey = Prekey(use=4, id=1, blob=bytes(29))
-    PublishRequest(address=bytes(32), device=1, prekeys=[prekey] * 403)
+    PublishRequest(address=bytes(32), device=1, prekeys=[prekey] * 403, one_time_from=1)
 
     with pytest.raises(ValidationError):
-        PublishRequest(address=bytes(32), device=1, prekeys=[prekey] * 404)
+        PublishRequest(address=bytes(32), device=1, prekeys=[prekey] * 404, one_time_from=1)
 
 
 @pytest.mark.parametrize("replaces", ["0" * 63, "0" * 65, "A" * 64, "g" * 64, "0" * 64 + "\n"])

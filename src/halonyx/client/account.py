@@ -15,7 +15,7 @@ from typing import Final
 
 from halonyx.client import unlock
 from halonyx.client.model import AccountInfo, NewAccount
-from halonyx.client.prekeys import NewPrekey, full_set, published_forms, store_prekeys
+from halonyx.client.prekeys import AT_RELAY, NewPrekey, full_set, published_forms, store_prekeys
 from halonyx.client.store import STORE_FILE, Store
 from halonyx.client.transport import Refused, Relay
 from halonyx.core import kdf
@@ -294,7 +294,9 @@ def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, 
     prekeys = full_set(plan.own, 0, now_ms())
     with store.transaction():
         store.execute(
-            "INSERT INTO account VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
+            "INSERT INTO account (one, usid, origin, relay_key, device, identity_private, signing_seed, login_seed,"
+            " record, profile_key, is_access_published, is_registered, last_prekey, epoch, cursor)"
+            " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
             plan.record.usid,
             origin,
             plan.relay_key.raw,
@@ -307,7 +309,7 @@ def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, 
             len(prekeys),
             bytes(EPOCH_SIZE),
         )
-        store_prekeys(store, prekeys, is_published=True)
+        store_prekeys(store, prekeys, state=AT_RELAY)
     return login, profile_key, prekeys
 
 

@@ -14,7 +14,7 @@ from halonyx.client import backup, history, inbox, order, outbox, unlock
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.contacts import Contacts, our_card
 from halonyx.client.events import mark_shown, next_event
-from halonyx.client.locks import OUTBOX_LOCK, RECEIVER_LOCK, ReceiverBusy, holder, try_lock
+from halonyx.client.locks import RECEIVER_LOCK, ReceiverBusy, holder, try_lock
 from halonyx.client.model import AccountInfo, Contact, Event, HistoryEntry, Message, Sent
 from halonyx.client.people import ContactRow, contact_by_name
 from halonyx.client.receiving import Receiver
@@ -42,7 +42,7 @@ class Client:
     def __init__(self, home: Path, store: Store) -> None:
         self._home = home
         self._store = store
-        self._sender = Sender(store)
+        self._sender = Sender(store, home)
         self.contacts = Contacts(store, self._flush_soon)
         load_account(store)
         inbox.forget_old(store, now_ms())
@@ -101,7 +101,7 @@ class Client:
         self._sender.hurry(contact.id)
         deadline = time.monotonic() + wait_seconds
         while outbox.state_of(self._store, message_id).state == "waiting":
-            problems = await self._try_flush(deadline)
+            problems = await self._try_flush(deadline, only=contact.id)
             left = deadline - time.monotonic()
             # Waiting helps while another process sends, or the relay is busy; else the reason stays.
             if left <= 0 or not (problems is None or any(problem.code == "busy" for problem in problems)):
@@ -116,14 +116,9 @@ class Client:
             TransportError: Something waits and its relay can't be reached.
         """
         self._sender.hurry()
-        deadline = time.monotonic() + wait_seconds
-        while time.monotonic() < deadline:
-            problems = await self._try_flush(deadline)
-            if problems is not None:
-                if problems and isinstance(problems[0], TransportError):
-                    raise problems[0]
-                return
-            await asyncio.sleep(LOCK_POLL_SECONDS)
+        problems = await self._try_flush(time.monotonic() + wait_seconds)
+        if problems and isinstance(problems[0], TransportError):
+            raise problems[0]
 
     async def events(self, *, follow: bool = False, timeout: float | None = None) -> AsyncIterator[Event]:  # noqa: ASYNC109 (ends the iteration, raises nothing)
         """Receive, and yield what is to be shown: once each, also across restarts.
@@ -262,7 +257,8 @@ class Client:
         while True:
             news, left = run.receiver.news, run.receiver.left
             run.receiver.left = None
-            if left is not None or outbox.contacts_with_work(self._store, now_ms()):
+            is_due = left is not None or self._sender.is_maintenance_due
+            if is_due or outbox.contacts_with_work(self._store, now_ms()):
                 await self._try_flush(time.monotonic() + FLUSH_SECONDS, left)
             run.sent_for = news
             run.to_show.set()
@@ -271,17 +267,15 @@ class Client:
             run.to_send.clear()
             await asyncio.sleep(BURST_SECONDS)
 
-    async def _try_flush(self, deadline: float, left: tuple[int, int] | None = None) -> list[HalonyxError] | None:
-        """Flush if no other process does; None if one does."""
-        with try_lock(self._home / OUTBOX_LOCK) as held:
-            if not held:
-                return None
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    return await self._sender.flush(left)
-            except TimeoutError:
-                await self._sender.close()  # an answer may still be on its way on those connections
-                return [TransportError("the relay does not answer")]
+    async def _try_flush(
+        self, deadline: float, left: tuple[int, int] | None = None, only: int | None = None
+    ) -> list[HalonyxError] | None:
+        """Flush until the deadline; None if another process sends to `only` now."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await self._sender.flush(left, only)
+        except TimeoutError:
+            return [TransportError("the relay does not answer")]
 
     async def _flush_soon(self) -> None:
         """Send what a change queued, if that is possible now."""
@@ -300,8 +294,7 @@ class Client:
         )
 
     async def _fetched(self, contact: ContactRow) -> ContactRow:
-        with try_lock(self._home / OUTBOX_LOCK):
-            await self._sender.refresh(contact)
+        await self._sender.refresh(contact)
         return contact_by_name(self._store, contact.name)
 
 

@@ -11,14 +11,14 @@ from halonyx.client import outbox
 from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_ms
 from halonyx.client.events import show_request
 from halonyx.client.model import Contact
-from halonyx.client.people import ContactRow, check_name, contact_by_id, contact_by_name, contact_row
+from halonyx.client.people import REQUEST_ID_LENGTH, ContactRow, check_name, contact_by_id, contact_by_name, contact_row
 from halonyx.client.store import Store
 from halonyx.core.card import Card
 from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
 from halonyx.core.identity import address_of
 
-REQUEST_ID_LENGTH: Final = 8
+NAME_DIGITS: Final = 8  # of the address, in the name of someone whom nobody named
 
 
 class Contacts:
@@ -50,7 +50,7 @@ class Contacts:
         row = self._store.one("SELECT * FROM contacts WHERE usid = ?", card.usid)
         if row is not None:
             return await self._add_known(contact_row(row), card, name)
-        chosen = check_name(name or f"contact-{address.hex()[:REQUEST_ID_LENGTH]}")
+        chosen = check_name(name or f"contact-{address.hex()[:NAME_DIGITS]}")
         with self._store.transaction():
             self._check_free(chosen)
             contact_id = self._store.insert(
@@ -104,6 +104,9 @@ class Contacts:
             self._store.execute("UPDATE contacts SET state = 'blocked' WHERE id = ?", contact.id)
             self._store.execute("DELETE FROM outbox WHERE contact = ?", contact.id)
             self._store.execute("DELETE FROM receipts_due WHERE contact = ?", contact.id)
+            self._store.execute(
+                "UPDATE messages SET state = 'failed' WHERE contact = ? AND state = 'waiting'", contact.id
+            )
             self._rotate_profile_key()
         await self._flush()
         return contact_by_id(self._store, contact.id).public()
@@ -146,7 +149,7 @@ class Contacts:
         """
         with self._store.transaction():
             contact = self._request(request_id)
-            chosen = check_name(name or f"contact-{request_id}")
+            chosen = check_name(name or f"contact-{contact.address.hex()[:NAME_DIGITS]}")
             self._check_free(chosen)
             self._accept(contact, chosen)
         await self._flush()
@@ -185,7 +188,7 @@ class Contacts:
         with self._store.transaction():
             if contact.state != "accepted":
                 former = contact.name if contact.state == "blocked" else None
-                chosen = name or former or f"contact-{contact.address.hex()[:REQUEST_ID_LENGTH]}"
+                chosen = name or former or f"contact-{contact.address.hex()[:NAME_DIGITS]}"
                 if chosen != former:
                     self._check_free(check_name(chosen))
                 self._accept(contact, chosen)
@@ -205,8 +208,8 @@ class Contacts:
 
     def _forget(self, contact: ContactRow, state: str) -> None:
         """Drop all that a person sees; sessions and counters stay, so that nothing old is taken twice."""
-        short = contact.address.hex()[:REQUEST_ID_LENGTH]
-        name = f"refused-{short}" if state == "blocked" else f"removed {contact.address.hex()}"
+        address = contact.address.hex()
+        name = f"refused-{address[:REQUEST_ID_LENGTH]}" if state == "blocked" else f"removed {address}"
         for table in ("messages", "events", "outbox", "receipts_due", "held", "gaps"):
             self._store.execute(f"DELETE FROM {table} WHERE contact = ?", contact.id)  # noqa: S608
         self._store.execute(
@@ -226,11 +229,11 @@ class Contacts:
             outbox.add(self._store, (row["id"], None), Kind.CONTROL, b"")
 
     def _request(self, request_id: str) -> ContactRow:
-        for row in self._store.all("SELECT * FROM contacts WHERE state = 'request'"):
-            contact = contact_row(row)
-            if contact.address.hex()[:REQUEST_ID_LENGTH] == request_id.lower():
-                return contact
-        raise Misuse(f"no request {request_id!r}: see 'halonyx contact requests'")
+        rows = self._store.all("SELECT * FROM contacts WHERE state = 'request'")
+        found = [row for row in rows if row["address"].hex()[:REQUEST_ID_LENGTH] == request_id.lower()]
+        if len(found) != 1:
+            raise Misuse(f"no request {request_id!r}: see 'halonyx contact requests'")
+        return contact_row(found[0])
 
     def _check_free(self, name: str) -> None:
         if self._store.one("SELECT 1 FROM contacts WHERE name = ?", name) is not None:

@@ -150,13 +150,17 @@ async def fetch_bundle(relay: Relay, contact: ContactRow, peer: Peer, fetch_id: 
             raise BadSignature("the relay served a prekey under another name")
         return prekey
 
-    kem = answer.one_time_kem_prekey
-    one_time = answer.one_time_prekey
+    def unexpired(use: PrekeyUse, stored: rest.StoredPrekey | None) -> Prekey | None:
+        """An owner who was away for long could not renew one-time prekeys: that is as if there were none."""
+        prekey = opened(use, stored) if stored else None
+        return prekey if prekey is not None and prekey.expiry > now else None
+
     bundle = PrekeyBundle(
         signed=opened(PrekeyUse.SIGNED, answer.signed_prekey),
         envelope=opened(PrekeyUse.ENVELOPE, answer.envelope_prekey),
-        kem=opened(PrekeyUse.ONE_TIME_KEM, kem) if kem else opened(PrekeyUse.LAST_RESORT, answer.last_resort_prekey),
-        one_time=opened(PrekeyUse.ONE_TIME, one_time) if one_time else None,
+        kem=unexpired(PrekeyUse.ONE_TIME_KEM, answer.one_time_kem_prekey)
+        or opened(PrekeyUse.LAST_RESORT, answer.last_resort_prekey),
+        one_time=unexpired(PrekeyUse.ONE_TIME, answer.one_time_prekey),
     )
     bundle.verify(peer.device.signing_key, peer.fingerprint, now)
     return bundle
@@ -171,7 +175,10 @@ def forget_profile_key(store: Store, contact: ContactRow, error: Refused) -> Con
     if error.code != "bad-access-key" or contact.profile_key is None:
         raise error
     with store.transaction():
-        store.execute("UPDATE contacts SET profile_key = NULL WHERE id = ?", contact.id)
+        # Only the key that was refused: they may have given us the next one meanwhile.
+        store.execute(
+            "UPDATE contacts SET profile_key = NULL WHERE id = ? AND profile_key = ?", contact.id, contact.profile_key
+        )
         return contact_by_id(store, contact.id)
 
 
@@ -214,7 +221,7 @@ def _compare_devices(store: Store, contact: ContactRow, record: AccountRecord, n
     same = {device.id for device in record.devices if device in former}
     for row in store.all("SELECT device FROM devices WHERE contact = ?", contact.id):
         if contact.record is not None and row["device"] not in same:
-            _forget_device(store, contact.id, DeviceId(row["device"]))
+            _forget_device(store, contact.id, DeviceId(row["device"]), now)
     for device in record.devices:
         device_row(store, contact.id, device.id)
         if contact.record is not None and device.id not in same:
@@ -224,7 +231,7 @@ def _compare_devices(store: Store, contact: ContactRow, record: AccountRecord, n
     store.execute("UPDATE outbox SET is_expanded = 0 WHERE contact = ? AND device IS NULL", contact.id)
 
 
-def _forget_device(store: Store, contact_id: int, device: DeviceId) -> None:
+def _forget_device(store: Store, contact_id: int, device: DeviceId, now: Millis) -> None:
     """Drop a removed device's sessions; what it had not confirmed goes to the devices that are left."""
     here = "SELECT position FROM outbox WHERE contact = ?"
     store.execute(
@@ -232,6 +239,6 @@ def _forget_device(store: Store, contact_id: int, device: DeviceId) -> None:
         device,
         contact_id,
     )
-    order.show_held(store, contact_id, device)
+    order.show_held(store, contact_id, device, now)
     store.execute("DELETE FROM outbox WHERE contact = ? AND device = ?", contact_id, device)
     store.execute("DELETE FROM devices WHERE contact = ? AND device = ?", contact_id, device)

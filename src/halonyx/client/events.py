@@ -7,6 +7,7 @@ import json
 from typing import cast
 
 from halonyx.client.model import Event, Message, Notice, NoticeKind
+from halonyx.client.people import REQUEST_ID_LENGTH
 from halonyx.client.store import Store
 from halonyx.core.types import MessageId, Millis
 
@@ -46,7 +47,7 @@ def next_event(store: Store) -> tuple[int, Event] | None:
         "SELECT events.id, kind, events.time, data, name, contacts.state AS state, contacts.address AS address,"
         " message_id, text, messages.sent AS sent, received FROM events"
         " LEFT JOIN contacts ON contacts.id = events.contact LEFT JOIN messages ON messages.position = events.message"
-        " WHERE is_shown = 0 ORDER BY events.id LIMIT 1"
+        " ORDER BY events.id LIMIT 1"
     )
     if row is None:
         return None
@@ -59,7 +60,7 @@ def next_event(store: Store) -> tuple[int, Event] | None:
             received=Millis(row["received"]),
         )
         return row["id"], message
-    name = row["address"].hex()[:8] if row["state"] == "request" else row["name"]
+    name = row["address"].hex()[:REQUEST_ID_LENGTH] if row["state"] == "request" else row["name"]
     notice = Notice(cast("NoticeKind", row["kind"]), name, Millis(row["time"]), json.loads(row["data"]))
     return row["id"], notice
 

@@ -12,7 +12,7 @@ from halonyx.client import outbox, prekeys
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import accept_record, freeze, note_named
 from halonyx.client.events import add_notice
-from halonyx.client.order import Text, is_known, place
+from halonyx.client.order import Text, pass_over, place
 from halonyx.client.people import (
     ContactRow,
     DeviceRow,
@@ -23,7 +23,7 @@ from halonyx.client.people import (
 )
 from halonyx.client.store import Store
 from halonyx.core import handshake, ratchet, session
-from halonyx.core.content import Content, Extension, Kind, Resend, parse_ids, parse_text
+from halonyx.core.content import Content, Extension, Kind, Resend, counter_of, parse_ids, parse_text
 from halonyx.core.envelope import Envelope, Payload, open_envelope
 from halonyx.core.errors import (
     AuthenticationFailed,
@@ -52,6 +52,7 @@ GAPS_KEPT: Final = 14 * DAY  # as long as the sender keeps what to send again
 MAX_COUNTER: Final = 2**62  # the store holds it, and counting on from it
 LATEST: Final = 253_402_300_799_999  # the end of the year 9999: RFC 3339 has four digits for it
 DRAIN_SUSPECTED: Final = 20
+MAX_STRANGERS: Final = 100
 # What tells that the session is out of step, and not that somebody sent rubbish.
 _NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
 
@@ -129,13 +130,34 @@ def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:
     contact, device = incoming.contact, incoming.peer.device.id
     try:
         sessions, plaintext, accepted = _decrypt(store, account, incoming, now)
-        content = Content.parse(plaintext)
+        content = _read(plaintext)
         if accepted is not None:
             sessions = _adopt(store, account, incoming, (accepted, content), now)
         save_sessions(store, incoming.row, sessions)
-        _apply(store, account, incoming, content, now)
+        if isinstance(content, Content):
+            _apply(store, account, incoming, content, now)
+        else:
+            _pass_over(store, incoming, content, now)
     except RemoteError as error:
         raise _Failed(error, contact.id, device, incoming.message.message.session_id) from None
+
+
+def _read(plaintext: bytes) -> Content | int:
+    """Parse a content; of one whose kind or extension is of a newer program, only its counter."""
+    try:
+        return Content.parse(plaintext)
+    except UnsupportedVersion:
+        return counter_of(plaintext)
+
+
+def _pass_over(store: Store, incoming: _Incoming, counter: int, now: Millis) -> None:
+    """Say that a message can't be shown; it is authentic, so its session and its counter go on."""
+    if counter > MAX_COUNTER:
+        raise Malformed("a counter out of range")
+    if incoming.contact.state == "accepted":
+        add_notice(store, "unsupported", incoming.contact.id, now)
+    if counter:
+        pass_over(store, incoming.contact.id, incoming.peer.device.id, counter, now)
 
 
 def _open(store: Store, account: Account, data: bytes) -> Payload:
@@ -189,6 +211,8 @@ def _parse(payload: Payload, contact: ContactRow | None) -> SessionMessage:
 
 
 def _add_stranger(store: Store, record: AccountRecord, now: Millis) -> ContactRow:
+    if store.value("SELECT count(*) FROM contacts WHERE state = 'request'") >= MAX_STRANGERS:
+        raise UnknownSession("too many strangers wait for a decision")
     contact_id = store.insert(
         "INSERT INTO contacts (name, usid, address, origin, state, named_version, added)"
         " VALUES (?, ?, ?, ?, 'request', ?, ?)",
@@ -231,7 +255,7 @@ def _adopt(
     store: Store,
     account: Account,
     incoming: _Incoming,
-    new: tuple[ratchet.Ratchet, Content],
+    new: tuple[ratchet.Ratchet, Content | int],
     now: Millis,
 ) -> Sessions:
     """Take in the session they began, and spend the prekeys it was begun with."""
@@ -241,8 +265,11 @@ def _adopt(
         prekeys.delete_used(store, hello)
         if not hello.is_one_time:
             store.execute("INSERT INTO replays VALUES (?, ?)", hello.replay_key(), now)
-        _note_drained(store, incoming.contact.id, hello, now)
-    resets = Resend.parse(content.body).resets if content.kind is Kind.RESEND else None
+        if incoming.contact.state == "accepted":
+            _note_drained(store, incoming.contact.id, hello, now)
+    resets = None
+    if isinstance(content, Content) and content.kind is Kind.RESEND:
+        resets = Resend.parse(content.body).resets
     fingerprints = (account.own.fingerprint, incoming.peer.fingerprint)
     return session.adopt(incoming.row.sessions, accepted, fingerprints, resets, now)
 
@@ -253,7 +280,7 @@ def _note_drained(store: Store, contact: int, hello: handshake.Handshake, now: M
         (PrekeyUse.ONE_TIME, hello.one_time is None),
         (PrekeyUse.ONE_TIME_KEM, hello.uses_last_resort),
     ):
-        left = store.value("SELECT count(*) FROM prekeys WHERE use = ? AND is_published = 1", use)
+        left = store.value("SELECT count(*) FROM prekeys WHERE use = ? AND state = ?", use, prekeys.AT_RELAY)
         if is_missing and left > DRAIN_SUSPECTED:
             add_notice(store, "drained", contact, now)
             return
@@ -267,8 +294,9 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
         raise Malformed("texts have a counter, and nothing else has")
     if content.counter > MAX_COUNTER or content.sent > LATEST:
         raise Malformed("a counter or a time out of range")
-    note_named(store, contact, content.sender_record, now)
-    _check_own_record(store, account, contact, content, now)
+    if contact.state == "accepted":  # nothing a stranger says is shown, and nothing is done about it
+        note_named(store, contact, content.sender_record, now)
+        _check_own_record(store, account, contact, content, now)
     their_key = content.extensions.get(Extension.PROFILE_KEY)
     if their_key is not None:
         store.execute("UPDATE contacts SET profile_key = ? WHERE id = ?", their_key, contact.id)
@@ -290,20 +318,14 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
 
 
 def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Content, now: Millis) -> None:
-    if contact.state == "removed":
-        store.execute("UPDATE contacts SET state = 'request' WHERE id = ?", contact.id)
-    if contact.state != "accepted" and not store.value(
-        "SELECT count(*) FROM messages WHERE contact = ? AND state = 'received'", contact.id
-    ):
-        add_notice(store, "request", contact.id, now)
+    if contact.state != "accepted" and not _take_request(store, contact, now):
+        return
     store.execute(
         "INSERT OR IGNORE INTO receipts_due (contact, device, message_id) VALUES (?, ?, ?)",
         contact.id,
         device,
         content.message_id,
     )
-    if is_known(store, contact.id, content.message_id):
-        return
     place(
         store,
         Text(
@@ -316,6 +338,19 @@ def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Co
             received=now,
         ),
     )
+
+
+def _take_request(store: Store, contact: ContactRow, now: Millis) -> bool:
+    """Tell whether a stranger's text is kept: as many as an honest program sends unanswered.
+
+    What is dropped here has no receipt, so it comes again once they are accepted.
+    """
+    if contact.state == "removed":
+        store.execute("UPDATE contacts SET state = 'request' WHERE id = ?", contact.id)
+    waiting = store.value("SELECT count(*) FROM receipts_due WHERE contact = ?", contact.id)
+    if not waiting:
+        add_notice(store, "request", contact.id, now)
+    return bool(waiting < outbox.MAX_REQUESTS)
 
 
 def _apply_resend(store: Store, contact: ContactRow, device: DeviceId, asked: Resend, now: Millis) -> None:
@@ -344,13 +379,21 @@ def _note_failure(store: Store, failed: _Failed, now: Millis) -> None:
         case StaleDirectory():
             freeze(store, contact_by_id(store, failed.contact), failed.error.code, failed.evidence, now)
         case UnsupportedVersion():
-            add_notice(store, "unsupported", failed.contact, now)
+            _note_unsupported(store, failed.contact, now)
         case Duplicate() | Replay():
             pass
         case error if isinstance(error, _NEEDS_RESET):
             store.execute(
-                "UPDATE devices SET broken_session = ? WHERE contact = ? AND device = ?",
+                "UPDATE devices SET broken_session = ?, is_break_proven = ? WHERE contact = ? AND device = ?",
                 failed.session_id,
+                isinstance(error, AuthenticationFailed | TooFarAhead),  # only the two of us know a session's id
                 failed.contact,
                 failed.device,
             )
+
+
+def _note_unsupported(store: Store, contact: int, now: Millis) -> None:
+    """Say it once a day at most: the sender of what can't even be parsed is not proven."""
+    if store.value("SELECT unsupported_noted FROM contacts WHERE id = ?", contact) + DAY <= now:
+        store.execute("UPDATE contacts SET unsupported_noted = ? WHERE id = ?", now, contact)
+        add_notice(store, "unsupported", contact, now)

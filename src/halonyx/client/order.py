@@ -16,6 +16,7 @@ from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
 HOLD: Final = 10 * SECOND
 MAX_TRACKED: Final = 128  # a forged counter must not make 2^64 rows
 ASK_AGAIN: Final = HOUR
+NEVER: Final = Millis(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +33,14 @@ class Text:
 
 
 def place(store: Store, text: Text) -> None:
-    """Store a text in its place, or hold it until its place is known; inside the caller's transaction."""
+    """Store a text in its place, or hold it until its place is known; inside the caller's transaction.
+
+    One that is here already, from a backup or an earlier resend, only counts.
+    """
     where = (text.contact, text.device)
-    expected = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
-    store.execute("DELETE FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, text.counter)
-    if text.counter < expected:
+    if not _expect(store, *where, text.counter, text.received):
         _insert(store, text)
         return
-    first = max(expected, text.counter - MAX_TRACKED)
-    if first > expected:
-        _jump(store, text, expected, first)
-    for counter in range(first, text.counter):
-        store.execute(
-            "INSERT OR IGNORE INTO gaps (contact, device, counter, noticed) SELECT ?, ?, ?, ?"
-            " WHERE NOT EXISTS (SELECT 1 FROM held WHERE contact = ? AND device = ? AND counter = ?)",
-            *where,
-            counter,
-            text.received,
-            *where,
-            counter,
-        )
     store.execute(
         "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)",
         *where,
@@ -61,14 +50,14 @@ def place(store: Store, text: Text) -> None:
         text.sent,
         text.received,
     )
-    _release(store, text.contact, text.device)
+    _release(store, *where)
 
 
-def is_known(store: Store, contact: int, message_id: MessageId) -> bool:
-    """Tell whether a message of theirs was stored before, shown or held."""
-    known = "SELECT 1 FROM messages WHERE contact = ? AND is_outgoing = 0 AND message_id = ?"
-    held = "SELECT 1 FROM held WHERE contact = ? AND message_id = ?"
-    return store.one(known, contact, message_id) is not None or store.one(held, contact, message_id) is not None
+def pass_over(store: Store, contact: int, device: DeviceId, counter: int, now: Millis) -> None:
+    """Count a message that this program can't show, so that it is not asked for; in the caller's transaction."""
+    if _expect(store, contact, device, counter, now):
+        store.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, 1, ?)", contact, device, counter, now, NEVER)
+        _release(store, contact, device)
 
 
 def holds_anything(store: Store) -> bool:
@@ -87,15 +76,17 @@ def show_overdue(store: Store, now: Millis) -> None:
             now - HOLD,
         )
         for group in groups:
-            add_notice(store, "gap", group["contact"], now, missing=group["missing"])
+            _tell_missing(store, group["contact"], group["missing"], now)
         store.execute("UPDATE gaps SET is_shown = 1 WHERE noticed <= ?", now - HOLD)
         for group in groups:
             _release(store, group["contact"], DeviceId(group["device"]))
 
 
-def show_held(store: Store, contact: int, device: DeviceId) -> None:
-    """Show what a device that is gone had sent behind a gap; inside the caller's transaction."""
+def show_held(store: Store, contact: int, device: DeviceId, now: Millis) -> None:
+    """Show what a device that is gone had sent behind a gap, and say that the rest is missing; in a transaction."""
     where = "contact = ? AND device = ?"
+    missing = store.value(f"SELECT count(*) FROM gaps WHERE {where} AND is_shown = 0", contact, device)  # noqa: S608
+    _tell_missing(store, contact, missing, now)
     for row in store.all(f"SELECT * FROM held WHERE {where} ORDER BY counter", contact, device):  # noqa: S608
         _insert(store, _text(row))
     store.execute(f"DELETE FROM held WHERE {where}", contact, device)  # noqa: S608
@@ -124,16 +115,48 @@ def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, t
     return asked
 
 
-def _jump(store: Store, text: Text, expected: int, first: int) -> None:
+def _expect(store: Store, contact: int, device: DeviceId, counter: int, now: Millis) -> bool:
+    """Note what is missing before a counter; False if its place has been passed already."""
+    where = (contact, device)
+    expected = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
+    store.execute("DELETE FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
+    if counter < expected:
+        return False
+    first = max(expected, counter - MAX_TRACKED)
+    if first > expected:
+        _jump(store, where, expected, first, now)
+    for missing in range(first, counter):
+        store.execute(
+            "INSERT OR IGNORE INTO gaps (contact, device, counter, noticed) SELECT ?, ?, ?, ?"
+            " WHERE NOT EXISTS (SELECT 1 FROM held WHERE contact = ? AND device = ? AND counter = ?)",
+            *where,
+            missing,
+            now,
+            *where,
+            missing,
+        )
+    return True
+
+
+def _tell_missing(store: Store, contact: int, missing: int, now: Millis) -> None:
+    """Add a notice, unless it is a stranger's: nothing of theirs is shown."""
+    if missing and _is_accepted(store, contact):
+        add_notice(store, "gap", contact, now, missing=missing)
+
+
+def _is_accepted(store: Store, contact: int) -> bool:
+    return bool(store.value("SELECT state = 'accepted' FROM contacts WHERE id = ?", contact))
+
+
+def _jump(store: Store, device: tuple[int, DeviceId], expected: int, first: int, now: Millis) -> None:
     """Give up waiting for what lies further back than is tracked; what was held there is shown."""
     here = "contact = ? AND device = ? AND counter < ?"
-    where = (text.contact, text.device, first)
+    where = (*device, first)
     held = store.all(f"SELECT * FROM held WHERE {here} ORDER BY counter", *where)  # noqa: S608
-    missing = first - expected - len(held)
     store.execute(f"UPDATE gaps SET is_shown = 1 WHERE {here}", *where)  # noqa: S608
     store.execute(f"DELETE FROM held WHERE {here}", *where)  # noqa: S608
-    store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *where[:2])
-    add_notice(store, "gap", text.contact, text.received, missing=missing)
+    store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *device)
+    _tell_missing(store, device[0], first - expected - len(held), now)
     for row in held:
         _insert(store, _text(row))
 
@@ -168,6 +191,9 @@ def _release(store: Store, contact: int, device: DeviceId) -> None:
 
 
 def _insert(store: Store, text: Text) -> None:
+    known = "SELECT 1 FROM messages WHERE contact = ? AND is_outgoing = 0 AND message_id = ?"
+    if store.one(known, text.contact, text.message_id) is not None:
+        return
     position = store.insert(
         "INSERT INTO messages (contact, is_outgoing, message_id, device, counter, text, sent, received, state)"
         " VALUES (?, 0, ?, ?, ?, ?, ?, ?, 'received')",
@@ -179,5 +205,5 @@ def _insert(store: Store, text: Text) -> None:
         text.sent,
         text.received,
     )
-    if store.value("SELECT state FROM contacts WHERE id = ?", text.contact) == "accepted":
+    if _is_accepted(store, text.contact):
         add_message_event(store, text.contact, position, text.received)

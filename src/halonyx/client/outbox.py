@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Outbox".
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import NAMED_PAUSE
@@ -29,8 +29,11 @@ from halonyx.core.types import DAY, HOUR, MESSAGE_ID_SIZE, DeviceId, EnvelopeId,
 
 KEPT: Final = 14 * DAY
 MAX_RESENDS: Final = 5  # one message, one device: a peer must not make us repeat it for ever
-RESETS_AN_HOUR: Final = 10
+RESETS_AN_HOUR: Final = 10  # of each cause
 MAX_REQUESTS: Final = 5  # unanswered messages to someone who has not answered yet
+
+
+Cause = Literal["proven", "unproven", "epoch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,9 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
 
 def note_reason(store: Store, contact: int, code: str | None) -> None:
     """Note why what is written to a contact still waits; None when it does not."""
-    with store.transaction():
-        store.execute("UPDATE contacts SET waits_for = ? WHERE id = ?", code, contact)
+    if store.value("SELECT waits_for FROM contacts WHERE id = ?", contact) != code:
+        with store.transaction():
+            store.execute("UPDATE contacts SET waits_for = ? WHERE id = ?", code, contact)
 
 
 def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[MessageId, ...], now: Millis) -> None:
@@ -259,15 +263,21 @@ def resend(store: Store, contact: int, device: DeviceId, counters: tuple[int, ..
             )
 
 
+def may_ask(store: Store, cause: Cause, now: Millis) -> bool:
+    """Tell whether others may still be asked to send again for this cause; what anyone can forge has its own budget."""
+    asked = store.value("SELECT count(*) FROM resets WHERE cause = ? AND time > ?", cause, now - HOUR)
+    return bool(asked < RESETS_AN_HOUR)
+
+
 def make_up(store: Store, now: Millis) -> None:
     """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
 
     Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
     message, may be what was lost. Both are known by their message ids.
     """
-    if store.value("SELECT count(*) FROM resets WHERE time > ?", now - HOUR) >= RESETS_AN_HOUR:
+    if not may_ask(store, "epoch", now):
         return  # a relay could name a new epoch at every login
-    store.execute("INSERT INTO resets VALUES (?)", now)
+    store.execute("INSERT INTO resets VALUES (?, 'epoch')", now)
     for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
         add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
         for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):

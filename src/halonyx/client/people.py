@@ -21,6 +21,7 @@ from halonyx.core.session import Sessions, encode_sessions, parse_sessions
 from halonyx.core.types import Address, ConversationId, DeviceId, Millis, SessionId, Usid
 
 MAX_NAME: Final = 64  # code points
+REQUEST_ID_LENGTH: Final = 16  # hex digits of the address: too many for anyone to find a second one
 UNKNOWN_RECORD: Final = RecordName(0, bytes(32))
 
 
@@ -77,7 +78,7 @@ class ContactRow:
     def public(self) -> Contact:
         """Return what callers see."""
         return Contact(
-            name=self.address.hex()[:8] if self.state == "request" else self.name,
+            name=self.address.hex()[:REQUEST_ID_LENGTH] if self.state == "request" else self.name,
             usid=self.usid,
             address=self.address,
             origin=self.origins[0],
@@ -96,6 +97,7 @@ class DeviceRow:
         revision: Of the row that was read; a write under another one is a conflict.
         next_counter: The counter we expect next.
         broken_session: Its messages could not be read, so a reset is due; empty bytes when no id is known.
+        is_break_proven: We know that session; else anyone could have named it.
     """
 
     contact: int
@@ -107,6 +109,7 @@ class DeviceRow:
     envelope_prekey: Prekey | None
     envelope_fetched: Millis
     broken_session: SessionId | None
+    is_break_proven: bool
     reset_sent: Millis
 
 
@@ -172,7 +175,7 @@ def device_row(store: Store, contact_id: int, device: DeviceId) -> DeviceRow:
     if row is None:
         empty = encode_sessions(Sessions())
         store.execute("INSERT INTO devices (contact, device, sessions) VALUES (?, ?, ?)", contact_id, device, empty)
-        return DeviceRow(contact_id, device, Sessions(), 0, 0, 1, None, Millis(0), None, Millis(0))
+        return DeviceRow(contact_id, device, Sessions(), 0, 0, 1, None, Millis(0), None, False, Millis(0))
     return DeviceRow(
         contact=contact_id,
         device=device,
@@ -183,6 +186,7 @@ def device_row(store: Store, contact_id: int, device: DeviceId) -> DeviceRow:
         envelope_prekey=Prekey.parse(row["envelope_prekey"]) if row["envelope_prekey"] else None,
         envelope_fetched=row["envelope_fetched"],
         broken_session=None if row["broken_session"] is None else SessionId(row["broken_session"]),
+        is_break_proven=bool(row["is_break_proven"]),
         reset_sent=row["reset_sent"],
     )
 

@@ -16,6 +16,7 @@ from halonyx.core.identity import OwnDevice
 from halonyx.core.prekeys import (
     ONE_TIME_COUNT,
     PRIVATE_KEPT_AFTER_EXPIRY,
+    REFILL_BELOW,
     RENEWED_AFTER,
     Prekey,
     PrekeyUse,
@@ -23,10 +24,16 @@ from halonyx.core.prekeys import (
     sign_prekey,
 )
 from halonyx.core.primitives import NONCE_SIZE, KemKeyPair, KeyPair
-from halonyx.core.types import Millis, PrekeyId, Usid
+from halonyx.core.types import DAY, HOUR, Millis, PrekeyId, Usid
 from halonyx.wire import rest
 
+NEW: Final = 0
+AT_RELAY: Final = 1
+TAKEN_BACK: Final = 2
+ONE_TIME_RENEWED_AFTER: Final = 60 * DAY  # the relay would hand out those that expire after 90
+REFILL_EVERY: Final = HOUR  # a relay that always says it has none gets no more than this
 _ROTATING: Final = (PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT)
+_ONE_TIME: Final = (PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM)
 _PRIVATE_X25519: Final = 32
 
 
@@ -46,25 +53,58 @@ def full_set(own: OwnDevice, last_id: int, now: Millis) -> list[NewPrekey]:
 
 
 def due_prekeys(store: Store, own: OwnDevice, left: tuple[int, int] | None, now: Millis) -> None:
-    """Make the prekeys that are due: rotating ones after a week, one-time ones up to a hundred. They are unpublished.
+    """Make the prekeys that are due: rotating ones after a week, one-time ones below twenty or after sixty days.
 
     Args:
-        left: How many one-time X25519 and KEM prekeys the relay has, when that is known and below the refill mark.
+        left: How many one-time X25519 and KEM prekeys the relay says it has, when it just told.
     """
-    uses = [use for use in _ROTATING if not _is_fresh(store, use, now)]
-    if left is not None:
-        for use, count in zip((PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM), left, strict=True):
-            waiting = store.value("SELECT count(*) FROM prekeys WHERE use = ? AND is_published = 0", use)
-            uses += [use] * max(0, ONE_TIME_COUNT - count - waiting)
-    if not uses:
-        return
     with store.transaction():
+        take_back_one_time(store, Millis(now - ONE_TIME_RENEWED_AFTER))
+        uses = [use for use in _ROTATING if not _is_fresh(store, use, now)]
+        for at, use in enumerate(_ONE_TIME):
+            count = _unspent(store, use)
+            if left is not None and store.value("SELECT refilled FROM account") + REFILL_EVERY <= now:
+                count = min(count, left[at] + _unspent(store, use, NEW))
+            if count < REFILL_BELOW:
+                uses += [use] * (ONE_TIME_COUNT - count)
+        if not uses:
+            return
         last_id = store.value("SELECT last_prekey FROM account")
-        store_prekeys(store, _make(own, uses, last_id, now), is_published=False)
+        store_prekeys(store, _make(own, uses, last_id, now), state=NEW)
         store.execute("UPDATE account SET last_prekey = ?", last_id + len(uses))
+        if any(use in _ONE_TIME for use in uses):
+            store.execute("UPDATE account SET refilled = ?", now)
 
 
-def store_prekeys(store: Store, prekeys: list[NewPrekey], *, is_published: bool) -> None:
+def take_back_one_time(store: Store, made_until: Millis) -> None:
+    """Have the relay drop the one-time prekeys made until then, inside the caller's transaction."""
+    if store.execute(
+        "UPDATE prekeys SET state = ? WHERE use IN (?, ?) AND state = ? AND made <= ?",
+        TAKEN_BACK,
+        *_ONE_TIME,
+        AT_RELAY,
+        made_until,
+    ):
+        store.execute("UPDATE account SET is_one_time_renewed = 1")
+
+
+def publish_again(store: Store, now: Millis) -> None:
+    """Tell a relay that was put back to an older copy everything anew, inside the caller's transaction.
+
+    One-time prekeys that it has again may have been used before.
+    """
+    take_back_one_time(store, now)
+    store.execute("UPDATE prekeys SET state = ? WHERE use IN (?, ?, ?) AND state = ?", NEW, *_ROTATING, AT_RELAY)
+    store.execute("UPDATE account SET is_access_published = 0, refilled = 0")
+
+
+def first_one_time(store: Store) -> PrekeyId:
+    """Return the smallest id of a one-time prekey that the relay should have; it drops those below."""
+    first = store.value("SELECT min(id) FROM prekeys WHERE use IN (?, ?) AND state != ?", *_ONE_TIME, TAKEN_BACK)
+    return PrekeyId(first or store.value("SELECT last_prekey + 1 FROM account"))
+
+
+def store_prekeys(store: Store, prekeys: list[NewPrekey], *, state: int) -> None:
     """Insert prekeys, inside the caller's transaction."""
     for new in prekeys:
         public = new.public
@@ -76,20 +116,25 @@ def store_prekeys(store: Store, prekeys: list[NewPrekey], *, is_published: bool)
             public.encode(),
             new.made,
             public.expiry,
-            int(is_published),
+            state,
         )
 
 
 def unpublished(store: Store) -> list[Prekey]:
     """Return what the relay was not told of yet."""
-    return [Prekey.parse(row["public"]) for row in store.all("SELECT public FROM prekeys WHERE is_published = 0")]
+    return [Prekey.parse(row["public"]) for row in store.all("SELECT public FROM prekeys WHERE state = ?", NEW)]
 
 
 def mark_published(store: Store, prekeys: list[Prekey]) -> None:
-    """Note that the relay has them."""
+    """Note that the relay has them, inside the caller's transaction."""
+    for prekey in prekeys:
+        store.execute("UPDATE prekeys SET state = ? WHERE id = ? AND state = ?", AT_RELAY, prekey.id, NEW)
+
+
+def forget_unpublished_one_time(store: Store) -> None:
+    """Delete one-time prekeys that the relay has no room for; nobody has seen them."""
     with store.transaction():
-        for prekey in prekeys:
-            store.execute("UPDATE prekeys SET is_published = 1 WHERE id = ?", prekey.id)
+        store.execute("DELETE FROM prekeys WHERE use IN (?, ?) AND state = ?", *_ONE_TIME, NEW)
 
 
 def published_forms(usid: Usid, own: OwnDevice, prekeys: list[NewPrekey]) -> list[rest.Prekey]:
@@ -148,6 +193,11 @@ def _private(store: Store, use: PrekeyUse, prekey_id: PrekeyId) -> bytes:
     if private is None:
         raise UnknownPrekey("the prekey is not ours, or was used")
     return bytes(private)
+
+
+def _unspent(store: Store, use: PrekeyUse, up_to: int = AT_RELAY) -> int:
+    """Count prekeys that were not used, and not taken back."""
+    return int(store.value("SELECT count(*) FROM prekeys WHERE use = ? AND state <= ?", use, up_to))
 
 
 def _is_fresh(store: Store, use: PrekeyUse, now: Millis) -> bool:

@@ -18,6 +18,8 @@ CREATE TABLE account (
     record BLOB NOT NULL,
     profile_key BLOB NOT NULL,
     is_access_published INTEGER NOT NULL,
+    is_one_time_renewed INTEGER NOT NULL DEFAULT 0,  -- the relay still has to drop the old ones
+    refilled INTEGER NOT NULL DEFAULT 0,
     is_registered INTEGER NOT NULL,
     last_prekey INTEGER NOT NULL,      -- ids are never reused, whatever their use
     epoch BLOB NOT NULL,
@@ -31,7 +33,7 @@ CREATE TABLE prekeys (
     public BLOB NOT NULL,              -- the signed encoding
     made INTEGER NOT NULL,
     expiry INTEGER NOT NULL,
-    is_published INTEGER NOT NULL DEFAULT 0
+    state INTEGER NOT NULL             -- 0 new, 1 at the relay, 2 taken back from it
 ) STRICT;
 
 CREATE TABLE replays (                 -- handshakes without one-time keys, so that none is accepted twice
@@ -58,6 +60,7 @@ CREATE TABLE contacts (
     profile_key BLOB,                  -- theirs
     has_our_profile_key INTEGER NOT NULL DEFAULT 0,
     waits_for TEXT,                    -- code of why the last try to write to them failed
+    unsupported_noted INTEGER NOT NULL DEFAULT 0,
     own_version_named INTEGER NOT NULL DEFAULT 0,  -- which record of ours they named that is not ours
     added INTEGER NOT NULL
 ) STRICT;
@@ -72,6 +75,7 @@ CREATE TABLE devices (
     envelope_prekey BLOB,
     envelope_fetched INTEGER NOT NULL DEFAULT 0,
     broken_session BLOB,               -- its messages could not be read: ask for a reset
+    is_break_proven INTEGER NOT NULL DEFAULT 0,  -- we know the session that its message named
     reset_sent INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (contact, device)
 ) STRICT, WITHOUT ROWID;
@@ -166,12 +170,13 @@ CREATE TABLE events (
     contact INTEGER REFERENCES contacts ON DELETE CASCADE,
     message INTEGER REFERENCES messages ON DELETE CASCADE,
     time INTEGER NOT NULL,
-    data TEXT NOT NULL,
-    is_shown INTEGER NOT NULL DEFAULT 0
+    data TEXT NOT NULL
 ) STRICT;
-CREATE INDEX events_to_show ON events (id) WHERE is_shown = 0;
 
-CREATE TABLE resets (time INTEGER NOT NULL) STRICT;  -- when we asked anyone for one: ten an hour
+CREATE TABLE resets (                  -- when we asked anyone to send again: ten an hour for each cause
+    time INTEGER NOT NULL,
+    cause TEXT NOT NULL CHECK (cause IN ('proven', 'unproven', 'epoch'))
+) STRICT;
 """
 
 MIGRATIONS: Final = (_VERSION_1,)

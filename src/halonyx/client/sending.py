@@ -4,25 +4,29 @@ Source: spec/delivery.md, "Outbox"; spec/ratchet.md, "Repair".
 """
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from halonyx.client import directory, outbox, prekeys
-from halonyx.client.account import load_account, now_ms
+from halonyx.client.account import Account, load_account, now_ms
 from halonyx.client.events import add_notice
-from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
+from halonyx.client.locks import OUTBOX_LOCK, try_lock
+from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay, Socket, submit
 from halonyx.core import handshake, session
 from halonyx.core.content import Kind, Resend
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
 from halonyx.core.handshake import Peer
-from halonyx.core.prekeys import REFILL_BELOW, PrekeyBundle
+from halonyx.core.origin import reaches_this_machine
+from halonyx.core.prekeys import Prekey, PrekeyBundle
 from halonyx.core.primitives import KeyPair
-from halonyx.core.types import HOUR, DeviceId, Millis, SessionId
+from halonyx.core.types import HOUR, DeviceId, Millis
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
 from halonyx.wire.rest import FETCH_ID_SIZE, MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
 
@@ -31,6 +35,7 @@ IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
 OWN_RELAY: Final = 0  # key of `_retries` that is no contact
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
+MAINTAIN_SECONDS: Final = 3600.0
 MAX_ROUNDS: Final = 3
 RESET_EVERY: Final = HOUR
 CONTACTS_AT_ONCE: Final = 8
@@ -62,45 +67,67 @@ class _Retry:
 class Sender:
     """Sends what waits; keeps one connection for each contact written to lately."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, home: Path) -> None:
         self._store = store
+        self._home = home
         self._lines: dict[int, _Line] = {}
         self._retries: dict[int, _Retry] = {}
         self._fetch_ids: dict[tuple[int, DeviceId], bytes] = {}
+        self._maintained = -math.inf
 
     async def close(self) -> None:
         """Close every connection."""
         await self._drop(list(self._lines))
 
-    async def flush(self, left: tuple[int, int] | None = None) -> list[HalonyxError]:
-        """Send everything that can go out now; the caller holds the outbox lock.
+    async def flush(self, left: tuple[int, int] | None = None, only: int | None = None) -> list[HalonyxError] | None:
+        """Send everything that can go out now, in order for each contact.
+
+        A lock for each contact keeps other processes from sending to the same one meanwhile, and no slow relay holds
+        up what goes to another.
 
         Args:
-            left: One-time prekeys left at the relay, when it just told.
+            left: One-time prekeys left at our relay, when it just told.
+            only: Send to this contact alone.
 
         Returns:
-            What went wrong, one entry a contact at most.
+            What went wrong, one entry a contact at most; None if another process sends to `only` now.
         """
         problems: list[HalonyxError] = []
         outbox.expire(self._store, now_ms())
         limit = asyncio.Semaphore(CONTACTS_AT_ONCE)
 
-        async def one(contact_id: int) -> None:
+        async def one(contact_id: int) -> bool:
             async with limit:
-                problem = await self._tried(contact_id, self._flush_contact(contact_id))
-            outbox.note_reason(self._store, contact_id, problem.code if problem else None)
-            if problem is not None:
-                problems.append(problem)
-                await self._drop([contact_id])
+                with try_lock(self._home / f"outbox-{contact_id}.lock") as held:
+                    if held:
+                        problem = await self._tried(contact_id, self._flush_contact(contact_id))
+                        outbox.note_reason(self._store, contact_id, problem.code if problem else None)
+                        problems.extend([problem] if problem else [])
+                    return held
 
-        if self._is_due(OWN_RELAY):
-            problem = await self._tried(OWN_RELAY, self.maintain(left))
-            problems += [problem] if problem else []
         waiting = outbox.contacts_with_work(self._store, now_ms())
-        await asyncio.gather(*(one(contact) for contact in waiting if self._is_due(contact)))
+        chosen = [contact for contact in waiting if only in (None, contact) and self._is_due(contact)]
+        done = await asyncio.gather(self._maintained_now(left, problems), *map(one, chosen), return_exceptions=True)
+        for outcome in done:
+            if isinstance(outcome, BaseException):
+                raise outcome
         idle = [contact for contact, line in self._lines.items() if line.used + IDLE_SECONDS < time.monotonic()]
         await self._drop(idle)
-        return problems
+        return None if only is not None and chosen and not done[1] else problems
+
+    @property
+    def is_maintenance_due(self) -> bool:
+        """Whether prekeys have not been looked after for an hour."""
+        return self._maintained + MAINTAIN_SECONDS <= time.monotonic()
+
+    async def _maintained_now(self, left: tuple[int, int] | None, problems: list[HalonyxError]) -> None:
+        if not self._is_due(OWN_RELAY):
+            return
+        with try_lock(self._home / OUTBOX_LOCK) as held:
+            if held:
+                problem = await self._tried(OWN_RELAY, self.maintain(left))
+                problems.extend([problem] if problem else [])
+                self._maintained = self._maintained if problem else time.monotonic()
 
     def hurry(self, contact: int | None = None) -> None:
         """Try a contact, or all, at the next flush whatever failed before: a person asked for it."""
@@ -121,7 +148,11 @@ class Sender:
             former = self._retries.get(contact)
             pause = min(2 * former.pause, LONGEST_PAUSE_SECONDS) if former else FIRST_PAUSE_SECONDS
             self._retries[contact] = _Retry(time.monotonic() + pause, pause)
+            await self._drop([contact])
             return error
+        except asyncio.CancelledError:
+            await self._drop([contact])  # an answer may still be on its way
+            raise
         self._retries.pop(contact, None)
         return None
 
@@ -133,26 +164,40 @@ class Sender:
             Refused: It no longer knows this device.
         """
         account = load_account(self._store)
-        is_low = left is not None and min(left) < REFILL_BELOW
-        prekeys.due_prekeys(self._store, account.own, left if is_low else None, now_ms())
+        prekeys.due_prekeys(self._store, account.own, left, now_ms())
         waiting = prekeys.unpublished(self._store)
-        if account.is_access_published and not waiting:
+        is_renewed = self._store.value("SELECT is_one_time_renewed FROM account")
+        if account.is_access_published and not waiting and not is_renewed:
             return
-        address, device = account.address, account.own.device.id
         async with Relay(account.origin) as relay:
             if not account.is_access_published:
-                request = AccessKeyRequest(address=address, access_hash=account.access_hash)
+                request = AccessKeyRequest(address=account.address, access_hash=account.access_hash)
                 await relay.call("PUT", "/v1/access-key", request, Done, account.signer)
                 with self._store.transaction():
                     self._store.execute(
                         "UPDATE account SET is_access_published = 1 WHERE profile_key = ?", account.profile_key
                     )
-            for at in range(0, len(waiting), MAX_PREKEYS_IN_CALL):
-                part = waiting[at : at + MAX_PREKEYS_IN_CALL]
-                forms = [prekeys.sealed(account.usid, account.own, prekey) for prekey in part]
-                publish = PublishRequest(address=address, device=device, prekeys=forms)
-                await relay.call("PUT", "/v1/prekeys", publish, PrekeyCounts, account.signer)
-                prekeys.mark_published(self._store, part)
+            for at in range(0, max(len(waiting), 1), MAX_PREKEYS_IN_CALL):
+                await self._publish(relay, account, waiting[at : at + MAX_PREKEYS_IN_CALL])
+
+    async def _publish(self, relay: Relay, account: Account, part: list[Prekey]) -> None:
+        first = prekeys.first_one_time(self._store)
+        request = PublishRequest(
+            address=account.address,
+            device=account.own.device.id,
+            prekeys=[prekeys.sealed(account.usid, account.own, prekey) for prekey in part],
+            one_time_from=first,
+        )
+        try:
+            await relay.call("PUT", "/v1/prekeys", request, PrekeyCounts, account.signer)
+        except Refused as error:
+            if error.code != "prekeys-full":
+                raise
+            prekeys.forget_unpublished_one_time(self._store)
+            return
+        with self._store.transaction():
+            prekeys.mark_published(self._store, part)
+            self._store.execute("UPDATE account SET is_one_time_renewed = 0")
 
     async def refresh(self, contact: ContactRow) -> None:
         """Fetch a contact's record now (raises as `directory.refresh`)."""
@@ -182,7 +227,7 @@ class Sender:
         """Start a session with each device that has none, or whose session broke."""
         for device in contact.record.devices if contact.record else ():
             row = device_row(self._store, contact.id, device.id)
-            is_broken = row.broken_session is not None and self._may_reset(row.reset_sent)
+            is_broken = row.broken_session is not None and self._may_reset(row)
             if row.sessions.sending is not None and not is_broken:
                 continue
             peer = Peer(contact.address, device)
@@ -200,7 +245,7 @@ class Sender:
                 save_sessions(self._store, current, sessions)
                 directory.store_envelope_prekey(self._store, contact, device.id, bundle.envelope, now)
                 if is_broken and row.broken_session is not None:
-                    self._ask_reset(contact, peer, row.broken_session, now)
+                    self._ask_reset(contact, peer, row, now)
 
     async def _bundle(self, contact: ContactRow, peer: Peer) -> PrekeyBundle:
         """Fetch a bundle (raises as `directory.fetch_bundle`); by request key if they changed the access key."""
@@ -215,23 +260,22 @@ class Sender:
         del self._fetch_ids[slot]
         return bundle
 
-    def _ask_reset(self, contact: ContactRow, peer: Peer, broken: SessionId, now: Millis) -> None:
+    def _ask_reset(self, contact: ContactRow, peer: Peer, row: DeviceRow, now: Millis) -> None:
         """Seal the reset request as the first message of the new session, so that it names what it replaces."""
         to = (contact.id, DeviceId(peer.device.id))
-        position = outbox.add(self._store, to, Kind.RESEND, Resend(broken or None, ()).encode())
-        outbox.seal_for(self._store, load_account(self._store), contact, peer, position)
+        position = outbox.add(self._store, to, Kind.RESEND, Resend(row.broken_session or None, ()).encode())
+        if not outbox.seal_for(self._store, load_account(self._store), contact, peer, position):
+            raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
         self._store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
-        outbox.repeat_unconfirmed(self._store, *to)  # what could not be read may have been the receipt
         self._store.execute(
             "UPDATE devices SET broken_session = NULL, reset_sent = ? WHERE contact = ? AND device = ?", now, *to
         )
-        self._store.execute("INSERT INTO resets VALUES (?)", now)
+        self._store.execute("INSERT INTO resets VALUES (?, ?)", now, _cause(row))
         add_notice(self._store, "refreshed", contact.id, now)
 
-    def _may_reset(self, last: Millis) -> bool:
+    def _may_reset(self, row: DeviceRow) -> bool:
         now = now_ms()
-        recent = self._store.value("SELECT count(*) FROM resets WHERE time > ?", now - HOUR)
-        return last + RESET_EVERY <= now and recent < outbox.RESETS_AN_HOUR
+        return row.reset_sent + RESET_EVERY <= now and outbox.may_ask(self._store, _cause(row), now)
 
     async def _submit(self, contact_id: int) -> bool:
         """Send sealed envelopes in order; True when their record must be fetched again.
@@ -297,6 +341,9 @@ class Sender:
 
     async def _line(self, contact: ContactRow) -> _Line:
         """Return the connection to the first of their relays, made anew when they moved."""
+        account = load_account(self._store)
+        if reaches_this_machine(contact.origins[0]) and not reaches_this_machine(account.origin):
+            raise Refused("loopback-origin", f"{contact.name} receives at a relay on their own machine only")
         line = self._lines.get(contact.id)
         if line is not None and line.relay.origin != contact.origins[0]:
             await self._drop([contact.id])
@@ -313,3 +360,7 @@ class Sender:
                 if line.socket is not None:
                     await line.socket.close()
                 await line.relay.__aexit__(None, None, None)
+
+
+def _cause(row: DeviceRow) -> outbox.Cause:
+    return "proven" if row.is_break_proven else "unproven"

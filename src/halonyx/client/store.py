@@ -71,10 +71,11 @@ class Store:
         self.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it already
+                self.execute("ROLLBACK")
             raise
-        self.execute("COMMIT")
 
     def execute(self, sql: str, *values: object) -> int:
         """Run one statement; return how many rows it changed."""

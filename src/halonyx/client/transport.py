@@ -3,9 +3,9 @@
 Source: spec/delivery.md, "REST" and "Frames".
 """
 
-import asyncio
 import secrets
 import time
+from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
@@ -21,11 +21,13 @@ from halonyx.wire import frames
 from halonyx.wire.frames import Accepted, Auth, Challenge, CloseCode, Hello, ReceiveReply, Submit, Welcome
 from halonyx.wire.http_signature import NONCE_SIZE, Signer, Target, sign
 from halonyx.wire.login import challenge_body, login_body
-from halonyx.wire.rest import Body, ErrorBody, RelayInfo
+from halonyx.wire.rest import ERRORS, Body, ErrorBody, RelayInfo
 
 CONNECT_SECONDS: Final = 5
-CALL_SECONDS: Final = 20
-ANSWER_SECONDS: Final = 20
+CALL_SECONDS: Final = 10
+ANSWER_SECONDS: Final = 10
+CLOSE_SECONDS: Final = 2
+MAX_ANSWER_SIZE: Final = 256 * 1024  # eight devices' prekeys and a record take 35 KiB
 HEARTBEAT_SECONDS: Final = 25
 _NOT_NOW: Final = frozenset({"busy", "too-many-requests", "internal"})
 
@@ -60,8 +62,12 @@ class Relay:
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=CONNECT_SECONDS)
-        # No cookies: nothing may tie one call to another.
-        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = aiohttp.ClientSession(
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),  # nothing may tie one call to another
+            auto_decompress=False,  # a small answer must not become a large one
+            middlewares=(_refuse_redirects,),
+        )
         return self
 
     async def __aexit__(
@@ -102,10 +108,8 @@ class Relay:
         self, method: str, path: str, body: bytes, headers: dict[str, str], answer: type[Answer]
     ) -> Answer:
         try:
-            async with self._open().request(
-                method, self.origin + path, data=body or None, headers=headers, allow_redirects=False
-            ) as response:
-                text = await response.read()
+            async with self._open().request(method, self.origin + path, data=body or None, headers=headers) as response:
+                text = await _bounded(response)
                 if response.ok:
                     return answer.model_validate_json(text)
                 raise _refusal(text, response.status)
@@ -126,6 +130,7 @@ class Relay:
                 protocols=(frames.SUBPROTOCOL,),
                 max_msg_size=frames.MAX_FRAME,
                 heartbeat=HEARTBEAT_SECONDS,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                 compress=0,
             )
         except (aiohttp.ClientError, TimeoutError, OSError):
@@ -184,7 +189,7 @@ class Socket:
         """Close it; errors no longer matter."""
         try:
             await self._raw.close()
-        except (aiohttp.ClientError, OSError, asyncio.CancelledError):
+        except (aiohttp.ClientError, OSError):
             return
 
 
@@ -253,11 +258,32 @@ async def submit(socket: Socket, batch: list[Submit]) -> list[Accepted]:
         raise TransportError("the relay answered for an envelope that was not sent") from None
 
 
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Take no answer that sends us elsewhere: a relay is its origin, and keys go there and nowhere else."""
+    response = await handler(request)
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+        response.close()
+        raise aiohttp.ClientError("a redirect")
+    return response
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    text = b""
+    async for part in response.content.iter_any():
+        text += part
+        if len(text) > MAX_ANSWER_SIZE:
+            raise aiohttp.ClientError("an answer without end")
+    return text
+
+
 def _refusal(text: bytes, status: int) -> HalonyxError:
     try:
         error = ErrorBody.model_validate_json(text).error
     except ValidationError:
         return TransportError(f"the relay answered with status {status} and no reason")
     if error.code in _NOT_NOW:
-        return TransportError(f"the relay says {error.code}: {error.message}")
-    return Refused(error.code, error.message)
+        return TransportError(f"the relay says: {ERRORS[error.code][1]}")
+    # Our own words for the code: the relay's would be printed on a terminal.
+    return Refused(error.code, ERRORS[error.code][1])

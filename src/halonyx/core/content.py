@@ -179,6 +179,21 @@ class Content:
         )
 
 
+def counter_of(data: bytes) -> int:
+    """Read the counter of a content whose kind this program does not know; it stands before all that a kind changes.
+
+    Raises:
+        Malformed: Too short.
+        UnsupportedVersion: Another version of the content itself.
+    """
+    reader = Reader(data)
+    version = reader.u8()
+    if version != VERSION:
+        raise UnsupportedVersion(f"content version {version}")
+    reader.take(2 + MESSAGE_ID_SIZE)
+    return reader.u64()
+
+
 def encode_ids(ids: tuple[MessageId, ...]) -> bytes:
     """Return the body of a RECEIPT: 1 to 64 message ids.
 

@@ -36,3 +36,9 @@ def check_origin(origin: str) -> str:
     if port is not None and (port == _DEFAULT_PORTS[match["scheme"]] or int(port) > MAX_PORT):
         raise Malformed("the port is out of range or the default one, which is left out")
     return origin
+
+
+def reaches_this_machine(origin: str) -> bool:
+    """Tell whether an origin that `check_origin` took names the machine of whoever connects."""
+    match = _ORIGIN.fullmatch(origin)
+    return match is not None and _LOOPBACK.fullmatch(match["host"]) is not None

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from halonyx.core.errors import BadKey, HalonyxError
 from halonyx.core.primitives import VerifyKey, sha256
-from halonyx.core.types import MAX_DEVICE_ID, Address, DeviceId
+from halonyx.core.types import MAX_DEVICE_ID, Address, DeviceId, PrekeyId
 from halonyx.relay import proof
 from halonyx.relay.context import RelayContext
 from halonyx.relay.events import Event, log
@@ -206,7 +206,7 @@ class Accounts:
             if self._context.identity.login_key(address, device) is None:
                 raise Refused("not-authenticated")
             try:
-                return await self._context.keys.publish(address, device, call.prekeys)
+                return await self._context.keys.publish(address, device, call.prekeys, PrekeyId(call.one_time_from))
             except PrekeysFull:
                 raise Refused("prekeys-full") from None
 

@@ -299,11 +299,12 @@ class AccountStatus(Body):
 
 
 class PublishRequest(Body):
-    """PUT /v1/prekeys, signed by the device's login key."""
+    """PUT /v1/prekeys, signed by the device's login key. One-time prekeys below `one_time_from` are dropped."""
 
     address: AddressBytes
     device: DeviceNumber
     prekeys: Prekeys
+    one_time_from: PrekeyNumber
 
 
 class PrekeyCounts(Body):

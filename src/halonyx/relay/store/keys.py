@@ -15,7 +15,7 @@ import apsw
 
 from halonyx.core.errors import HalonyxError
 from halonyx.core.primitives import sha256
-from halonyx.core.types import Address, DeviceId, Millis
+from halonyx.core.types import Address, DeviceId, Millis, PrekeyId
 from halonyx.relay.secrets import pseudonym
 from halonyx.relay.store.database import Database, Schema
 from halonyx.wire.rest import (
@@ -145,18 +145,24 @@ class KeyStore:
 
         await self.database.write(job)
 
-    async def publish(self, address: Address, device: DeviceId, prekeys: Sequence[Prekey]) -> tuple[int, int]:
+    async def publish(
+        self, address: Address, device: DeviceId, prekeys: Sequence[Prekey], one_time_from: PrekeyId
+    ) -> tuple[int, int]:
         """Store a device's prekeys and return the counts of one-time ones.
 
         Signed, envelope and last-resort prekeys replace the former one. An id not above the highest one used before
         is passed over, so the same call may come any number of times.
 
+        Args:
+            one_time_from: One-time prekeys with a smaller id are dropped: their owner has renewed them.
+
         Raises:
-            PrekeysFull: Too many one-time prekeys; none was stored.
+            PrekeysFull: Too many one-time prekeys; nothing has changed.
         """
         slot = self._slot(address, device)
 
         def job(connection: apsw.Connection) -> tuple[int, int]:
+            _drop_one_time(connection, slot, one_time_from)
             _publish(connection, slot, prekeys, self._cap)
             return _count(connection, slot, USE_ONE_TIME), _count(connection, slot, USE_ONE_TIME_KEM)
 
@@ -257,6 +263,16 @@ def _publish(connection: apsw.Connection, slot: Slot, prekeys: Sequence[Prekey],
         )
     if any(_count(connection, slot, use) > cap for use in ONE_TIME_USES):
         raise PrekeysFull(f"a device stores at most {cap} one-time prekeys of one use")
+
+
+def _drop_one_time(connection: apsw.Connection, slot: Slot, one_time_from: PrekeyId) -> None:
+    for use in ONE_TIME_USES:
+        connection.execute(
+            "delete from prekey where row = ? and device = ? and use = ? and id < ?",
+            (slot.row, slot.device, use, one_time_from),
+        )
+        # Else a recorded call would bring them back.
+        _raise_high_water(connection, slot, use, one_time_from - 1)
 
 
 def _fetched(connection: apsw.Connection, slot: Slot, fetch_id: bytes, now: Millis) -> Bundle | None:
