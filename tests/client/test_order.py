@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from halonyx.client import order
 from halonyx.client.events import next_event
-from halonyx.client.order import HOLD, MAX_TRACKED, Text, is_known, place, show_overdue
+from halonyx.client.order import HOLD, MAX_TRACKED, Text, place, show_overdue
 from halonyx.client.people import device_row
 from halonyx.client.store import Store
 from halonyx.core.types import DeviceId, MessageId, Millis
@@ -45,17 +45,16 @@ def open_store() -> Iterator[Store]:
 def arrive(store: Store, counter: int, now: int = START) -> None:
     message_id = MessageId(counter.to_bytes(16, "big"))
     with store.transaction():
-        if not is_known(store, CONTACT, message_id):
-            text = Text(
-                contact=CONTACT,
-                device=DEVICE,
-                counter=counter,
-                message_id=message_id,
-                text=str(counter),
-                sent=Millis(0),
-                received=Millis(now),
-            )
-            place(store, text)
+        text = Text(
+            contact=CONTACT,
+            device=DEVICE,
+            counter=counter,
+            message_id=message_id,
+            text=str(counter),
+            sent=Millis(0),
+            received=Millis(now),
+        )
+        place(store, text)
 
 
 def shown(store: Store) -> list[int]:

@@ -8,15 +8,15 @@ Source: spec/identity.md; spec/handshake.md, "Prekeys".
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import unlock
+from halonyx.client.home import new_store
 from halonyx.client.model import AccountInfo, NewAccount
 from halonyx.client.prekeys import AT_RELAY, NewPrekey, full_set, published_forms, store_prekeys
-from halonyx.client.store import STORE_FILE, Store
+from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay
 from halonyx.core import kdf
 from halonyx.core.directory import open_object, record_slot, seal_object
@@ -53,6 +53,7 @@ from halonyx.wire.rest import (
 )
 
 PROFILE_KEY_SIZE: Final = 32
+MAX_WORK_BITS: Final = 28  # minutes on a small machine
 WORK_SLICE: Final = 20_000  # hashes between two looks at the event loop
 
 
@@ -153,12 +154,12 @@ async def create_account(home: Path, origin: str, passphrase: str | None = None)
     check_origin(origin)
     entropy = secrets.token_bytes(ENTROPY_SIZE)
     keys, now = account_keys(entropy), now_ms()
-    with _new_store(home, passphrase) as store:
+    with new_store(home, passphrase) as store:
         async with Relay(origin) as relay:
             relay_key = VerifyKey((await relay.info()).relay_key)
-            device = _new_device(DeviceId(1), now)
-            record = make_record(keys, next_version(0, now), now, (origin,), (device.device,))
-            account = await _sign_up(store, relay, _Plan(keys, record, replace_address(device, record), relay_key))
+            own = _new_device(address_of(usid_of(keys)), DeviceId(1), now)
+            record = make_record(keys, next_version(0, now), now, (origin,), (own.device,))
+            account = await _sign_up(store, relay, _Plan(keys, record, own, relay_key))
     return NewAccount(account.info(), encode_recovery_code(entropy))
 
 
@@ -177,7 +178,7 @@ async def recover_account(home: Path, origin: str, code: str, passphrase: str | 
     keys, now = account_keys(parse_recovery_code(code)), now_ms()
     usid = usid_of(keys)
     address = address_of(usid)
-    with _new_store(home, passphrase) as store:
+    with new_store(home, passphrase) as store:
         async with Relay(origin) as relay:
             relay_key = VerifyKey((await relay.info()).relay_key)
             signer = Signer(KeyId(address, MANAGEMENT), keys.management)
@@ -185,10 +186,10 @@ async def recover_account(home: Path, origin: str, code: str, passphrase: str | 
             previous = await _previous_record(relay, usid) if found.exists else None
             if found.highest_device == DeviceId(255):
                 raise Refused("device-id-used", "this account has used up its 255 device ids")
-            device = _new_device(DeviceId(found.highest_device + 1), now)
+            own = _new_device(address, DeviceId(found.highest_device + 1), now)
             version = next_version(previous.version if previous else 0, now)
-            record = make_record(keys, version, previous.created if previous else now, (origin,), (device.device,))
-            plan = _Plan(keys, record, replace_address(device, record), relay_key)
+            record = make_record(keys, version, previous.created if previous else now, (origin,), (own.device,))
+            plan = _Plan(keys, record, own, relay_key)
             if found.record_hash is None:
                 account = await _sign_up(store, relay, plan)
             else:
@@ -204,52 +205,9 @@ class _Plan:
     relay_key: VerifyKey
 
 
-def replace_address(device: OwnDevice, record: AccountRecord) -> OwnDevice:
-    """Return the device under the address that its record gives."""
-    return replace(device, address=record.address)
-
-
-def _new_device(device_id: DeviceId, now: Millis) -> OwnDevice:
+def _new_device(address: Address, device_id: DeviceId, now: Millis) -> OwnDevice:
     identity, signing = KeyPair.generate(), SigningKey.generate()
-    return OwnDevice(Address(bytes(32)), Device(device_id, now, identity.public, signing.public), identity, signing)
-
-
-class _new_store:  # noqa: N801 (a context manager, used as a function)
-    """Open a store for an account that does not exist yet; leave no trace of it if sign-up fails."""
-
-    def __init__(self, home: Path, passphrase: str | None) -> None:
-        self._home = home
-        self._path = home / STORE_FILE
-        unlock.make_home(home)
-        if unlock.needs_passphrase(home) is not None and not self._remove_unfinished(passphrase):
-            raise StoreError(f"{home} has an account already: choose another folder with --home")
-        self._store = Store(self._path, unlock.make_key(home, passphrase))
-
-    def __enter__(self) -> Store:
-        return self._store
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        is_registered = self._store.value("SELECT count(*) FROM account WHERE is_registered = 1")
-        self._store.close()
-        if kind is not None and not is_registered:
-            self._remove()
-
-    def _remove_unfinished(self, passphrase: str | None) -> bool:
-        """Remove what a sign-up left that was cut off before the relay answered; its code was never shown."""
-        if self._path.exists() and self._path.stat().st_size > 0:
-            store = Store(self._path, unlock.load_key(self._home, passphrase))
-            try:
-                if store.value("SELECT count(*) FROM account WHERE is_registered = 1"):
-                    return False
-            finally:
-                store.close()
-        self._remove()
-        return True
-
-    def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
-        unlock.forget_key(self._home)
+    return OwnDevice(address, Device(device_id, now, identity.public, signing.public), identity, signing)
 
 
 async def _sign_up(store: Store, relay: Relay, plan: _Plan) -> Account:
@@ -328,13 +286,16 @@ async def _solve(relay: Relay, address: Address) -> Work | None:
     challenge = await relay.call("POST", "/v1/signup/challenge", WorkRequest(address=address), WorkChallenge)
     if challenge.seed is None:
         return None
+    if challenge.bits > MAX_WORK_BITS:
+        raise Refused("bad-work", f"this relay asks for {challenge.bits} bits of work to sign up: too much")
     start = 0
-    while True:
+    while now_ms() < challenge.expires:
         nonce = work.solve(challenge.seed, address, challenge.bits, start, WORK_SLICE)
         if nonce is not None:
             return Work(seed=challenge.seed, nonce=nonce)
         start += WORK_SLICE
         await asyncio.sleep(0)
+    raise TransportError("the relay's sign-up challenge ran out before this machine had solved it: try again")
 
 
 async def _status(relay: Relay, signer: Signer, address: Address) -> AccountStatus:

@@ -4,6 +4,7 @@ Source: spec/conventions.md, "At rest"; RFC 9106.
 """
 
 import json
+import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -41,9 +42,7 @@ def make_key(home: Path, passphrase: str | None) -> bytes:
     else:
         key = _key(passphrase, salt)
         method = "passphrase"
-    path = home / UNLOCK_FILE
-    path.touch(mode=0o600)
-    path.write_text(json.dumps({"version": 1, "method": method, "salt": salt.hex()}) + "\n")
+    _write(home, json.dumps({"version": 1, "method": method, "salt": salt.hex()}) + "\n")
     return key
 
 
@@ -80,6 +79,22 @@ def forget_key(home: Path) -> None:
     (home / UNLOCK_FILE).unlink(missing_ok=True)
 
 
+def _write(home: Path, text: str) -> None:
+    """Write the unlock file whole or not at all: with its salt goes the whole history."""
+    temporary = home / f".{UNLOCK_FILE}.new"
+    temporary.touch(mode=0o600)
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(home / UNLOCK_FILE)
+    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def _key(passphrase: str, salt: bytes) -> bytes:
     # A terminal may send bytes that are no UTF-8: Python carries them as lone surrogates.
     return argon2id(passphrase.encode("utf-8", "surrogatepass"), salt)
@@ -90,6 +105,8 @@ def _keyring_set(entry: str, value: str) -> None:
     import keyring  # noqa: PLC0415
     import keyring.errors  # noqa: PLC0415
 
+    if "plaintext" in type(keyring.get_keyring()).__name__.lower():
+        raise StoreError("the keyring of this system keeps keys in clear: set HALONYX_PASSPHRASE instead")
     try:
         keyring.set_password(KEYRING_SERVICE, entry, value)
         # A backend that forgets at once exists, too, for people who want no keyring.
