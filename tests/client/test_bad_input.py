@@ -61,7 +61,7 @@ async def test_a_message_with_a_forged_ratchet_key_is_dropped_and_old_keys_still
     message = forger.message(b"x")
     forged = message[:11] + secrets.token_bytes(31) + b"\x01" + message[43:]
 
-    assert await refused(talking, mailboxes, forger.envelope(forged), "broken_session") == []
+    assert await refused(talking, mailboxes, forger.envelope(forged), "broken_session", "is_break_proven") == []
 
     await forger.submit(late)
     assert texts(await drain(talking.bob)) == ["sealed before"]
@@ -73,7 +73,7 @@ async def test_a_message_with_an_altered_tag_leaves_the_session_as_it_was(talkin
     change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
 
     envelope = forger.envelope(flipped(message, len(message) - 1))
-    assert await refused(talking, mailboxes, envelope, "broken_session") == []
+    assert await refused(talking, mailboxes, envelope, "broken_session", "is_break_proven") == []
 
     await forger.submit(forger.envelope(message))
     assert texts(await drain(talking.bob)) == ["altered on its way"]
@@ -85,7 +85,7 @@ async def test_an_index_far_ahead_is_refused(talking: Pair, mailboxes: Mailboxes
     message = forger.message(b"x")
     forged = message[: HEADER_SIZE - 20] + b"\xff\xff\xff\xff" + message[HEADER_SIZE - 16 :]
 
-    assert await refused(talking, mailboxes, forger.envelope(forged), "broken_session") == []
+    assert await refused(talking, mailboxes, forger.envelope(forged), "broken_session", "is_break_proven") == []
     await still_works(talking)
 
 
@@ -116,7 +116,7 @@ async def test_an_unknown_session_of_a_contact_is_repaired_at_most(talking: Pair
     message = forger.message(b"x")
 
     envelope = forger.envelope(message[:3] + bytes(8) + message[11:])
-    assert await refused(talking, mailboxes, envelope, "broken_session") == []
+    assert await refused(talking, mailboxes, envelope, "broken_session", "is_break_proven") == []
     await still_works(talking)
 
 
@@ -156,7 +156,7 @@ async def test_a_message_under_anothers_name_is_refused(
         message = forger.message(forger.content(b"I am carol, too").encode())
 
         envelope = forger.envelope(message, sender=client.account.address)
-        assert await refused(talking, mailboxes, envelope, "broken_session") == []
+        assert await refused(talking, mailboxes, envelope, "broken_session", "is_break_proven") == []
         assert [entry.text for entry in talking.bob.history("carol")] == ["I am carol"]
 
 

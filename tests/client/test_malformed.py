@@ -15,12 +15,16 @@ from client.forging import Forger
 from client.homes import (
     Mailboxes,
     Pair,
+    change,
+    drain,
     kinds,
+    stored,
+    texts,
     two_people,
 )
 from client.refusals import flipped, refused, still_works, talk
 from halonyx.core import handshake as handshakes
-from halonyx.core.content import CRITICAL, Kind
+from halonyx.core.content import CRITICAL, Content, Kind
 from relay_process import RelayProcess
 
 
@@ -95,10 +99,6 @@ async def test_content_that_is_malformed_changes_nothing(unchanged: Pair, mailbo
 
 UNSUPPORTED: Final[dict[str, Callable[[Forger], bytes]]] = {
     "content version": lambda forger: forger.message(b"\x02" + forger.content().encode()[1:]),
-    "content kind": lambda forger: forger.message(b"\x01\x05" + forger.content().encode()[2:]),
-    "critical extension": lambda forger: forger.message(
-        forger.content().encode()[:-1] + b"\x01" + (CRITICAL | 9).to_bytes(2, "big") + b"\x00\x00"
-    ),
     "another conversation": lambda forger: forger.message(forger.content(conversation=bytes(16)).encode()),
     "message version": lambda forger: b"\x02" + forger.message(b"x")[1:],
     "handshake suite": lambda forger: b"\x01\x11\x01\x00" + bytes(handshakes.HEADER_SIZE - 4) + forger.message(b"x"),
@@ -111,8 +111,38 @@ async def test_what_a_newer_program_says_is_refused_with_a_notice(
     unchanged: Pair, mailboxes: Mailboxes, case: str
 ) -> None:
     forger = Forger(unchanged.alice, "bob")
+    change(unchanged.bob, "UPDATE contacts SET unsupported_noted = 0")
 
-    events = await refused(unchanged, mailboxes, forger.envelope(UNSUPPORTED[case](forger)))
+    events = await refused(unchanged, mailboxes, forger.envelope(UNSUPPORTED[case](forger)), "unsupported_noted")
+    again = await refused(unchanged, mailboxes, forger.envelope(UNSUPPORTED[case](forger)), "unsupported_noted")
 
     assert kinds(events) == ["unsupported"]
+    assert kinds(again) == []  # anyone can forge it: once a day is enough
     await still_works(unchanged)
+
+
+PASSED_OVER: Final[dict[str, Callable[[Content], bytes]]] = {
+    "kind": lambda content: b"\x01\x05" + content.encode()[2:],
+    "critical extension": lambda content: (
+        content.encode()[:-1] + b"\x01" + (CRITICAL | 9).to_bytes(2, "big") + b"\x00\x00"
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PASSED_OVER)
+async def test_what_a_newer_program_says_keeps_its_place_in_the_count(
+    pair: Pair, mailboxes: Mailboxes, case: str
+) -> None:
+    """It can't be shown, but nothing is missing: the next message waits for nothing and nothing is asked for."""
+    await talk(pair)
+    forger = Forger(pair.alice, "bob")
+    await forger.submit(forger.envelope(forger.message(PASSED_OVER[case](forger.content()))))
+
+    events = await drain(pair.bob)
+    await mailboxes.empty(pair.bob.account.address)
+    change(pair.alice, "UPDATE devices SET sent_counter = sent_counter + 1")
+    await pair.alice.send("bob", "next")
+
+    assert kinds(events) == ["unsupported"]
+    assert texts(await drain(pair.bob)) == ["next"]
+    assert stored(pair.bob, "SELECT 1 FROM held") == []

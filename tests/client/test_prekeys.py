@@ -50,7 +50,7 @@ async def test_a_new_account_publishes_a_full_set(pair: Pair) -> None:
         PrekeyUse.ONE_TIME: 100,
         PrekeyUse.ONE_TIME_KEM: 100,
     }
-    assert stored(pair.bob, "SELECT 1 FROM prekeys WHERE is_published = 0") == []
+    assert stored(pair.bob, "SELECT 1 FROM prekeys WHERE state = 0") == []
 
 
 async def test_they_are_refilled_below_twenty_without_anyone_asking(pair: Pair) -> None:
@@ -63,7 +63,7 @@ async def test_they_are_refilled_below_twenty_without_anyone_asking(pair: Pair) 
 
     assert len(held(pair.bob, PrekeyUse.ONE_TIME)) == 100 + 81  # the private halves of those handed out stay
     assert len(held(pair.bob, PrekeyUse.ONE_TIME_KEM)) == 100 + 81
-    assert stored(pair.bob, "SELECT 1 FROM prekeys WHERE is_published = 0") == []
+    assert stored(pair.bob, "SELECT 1 FROM prekeys WHERE state = 0") == []
     ids = held(pair.bob, PrekeyUse.ONE_TIME) + held(pair.bob, PrekeyUse.ONE_TIME_KEM)
     assert len(set(ids)) == len(ids)
 
@@ -219,13 +219,13 @@ async def test_keys_that_were_made_offline_are_published_later(front: Front, fro
     await front.stop()
     with pytest.raises(TransportError):
         await fronted.bob.flush()
-    waiting = stored(fronted.bob, "SELECT id FROM prekeys WHERE is_published = 0")
+    waiting = stored(fronted.bob, "SELECT id FROM prekeys WHERE state = 0")
     assert len(waiting) == 3
 
     await front.start()
     await fronted.bob.flush()
 
-    assert stored(fronted.bob, "SELECT 1 FROM prekeys WHERE is_published = 0") == []
+    assert stored(fronted.bob, "SELECT 1 FROM prekeys WHERE state = 0") == []
     await fronted.alice.send("bob", "sealed to it")
     known = device_of(fronted.alice, "bob").envelope_prekey
     assert known is not None

@@ -44,7 +44,7 @@ async def main():
     home = pathlib.Path(sys.argv[1])
     async with Client.open(home, "swordfish") as me:
         if sys.argv[2] == "outbox":
-            with try_lock(home / "outbox.lock") as held:
+            with try_lock(home / "outbox-1.lock") as held:
                 print("holds", held, flush=True)
                 await asyncio.sleep(600)
         async for event in me.events(follow=True):

@@ -195,7 +195,9 @@ async def test_a_device_is_asked_for_a_new_session_once_an_hour(talking: Pair) -
 async def test_ten_repairs_an_hour_are_the_most(talking: Pair) -> None:
     lose_sessions(talking.bob)
     for _ in range(10):
-        change(talking.bob, "INSERT INTO resets VALUES (unixepoch() * 1000)")
+        change(
+            talking.bob, "INSERT INTO resets VALUES (unixepoch() * 1000, 'proven'), (unixepoch() * 1000, 'unproven')"
+        )
     await talking.alice.send("bob", "the eleventh")
 
     assert await settle(talking.bob, talking.alice) == [[], []]

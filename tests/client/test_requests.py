@@ -22,7 +22,7 @@ async def test_a_strangers_first_message_is_a_request_and_nothing_of_it_is_shown
 
     assert isinstance(request, Notice)
     assert request.kind == "request"
-    assert request.contact == only_request(strangers.bob).name == strangers.alice.account.address.hex()[:8]
+    assert request.contact == only_request(strangers.bob).name == strangers.alice.account.address.hex()[:16]
     assert "know me" not in repr(request)
     assert strangers.bob.search("hello") == []
     assert strangers.bob.contacts.list() == []

@@ -101,8 +101,8 @@ def test_a_damaged_page_is_an_error_of_the_store(tmp_path: Path) -> None:
 
 def fail_within(opened: Store) -> None:
     with opened.transaction():
-        opened.execute("INSERT INTO resets VALUES (1)")
-        opened.execute("INSERT INTO resets VALUES (?)", 1 // 0)
+        opened.execute("INSERT INTO resets VALUES (1, 'epoch')")
+        opened.execute("INSERT INTO resets VALUES (?, 'epoch')", 1 // 0)
 
 
 def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_writer_waits_for_another_and_then_says_so(tmp_path: Path, monkeypatch
             with pytest.raises(StoreError, match="locked"), second.transaction():
                 pass
         with second.transaction():
-            second.execute("INSERT INTO resets VALUES (1)")
+            second.execute("INSERT INTO resets VALUES (1, 'epoch')")
         assert first.value("SELECT count(*) FROM resets") == 1
     finally:
         first.close()
