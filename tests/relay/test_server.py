@@ -20,7 +20,7 @@ from halonyx.relay.decide import Limits
 from halonyx.relay.secrets import load_or_create
 from halonyx.relay.server import Relay
 from halonyx.relay.settings import load_settings
-from halonyx.relay.sockets import framed, network_of
+from halonyx.relay.sockets import framed
 from halonyx.relay.store import identity, mailbox, reserve
 from halonyx.relay.store.database import Database
 from halonyx.relay.store.identity import IdentityStore
@@ -206,21 +206,6 @@ async def test_a_proxy_is_believed_only_when_there_is_one(tmp_path: Path) -> Non
             forwarded = {"X-Forwarded-For": "203.0.113.1, 198.51.100.9"}
             await relay.session.ws_connect(relay.origin + SEND_PATH, protocols=[SUBPROTOCOL], headers=forwarded)
             assert dict(relay.relay.hub._networks) == {expected: 1}
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
-        ("", ""),
-        ("unknown", "unknown"),
-    ],
-)
-def test_a_client_counts_as_its_address_or_64_network(host: str, expected: str) -> None:
-    assert network_of(host) == expected
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,8 @@ from typing import Final, Protocol
 
 from halonyx.core.primitives import sha256
 from halonyx.core.types import HASH_SIZE
-from halonyx.relay.settings import RelaySettings
+from halonyx.relay.settings import KIB, MIB, RelaySettings
 from halonyx.wire.frames import CloseCode, Status
-
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
 
 NO_HASH: Final = bytes(HASH_SIZE)
 """Stands for a hash that was never set: no input is known whose SHA-256 is zero."""

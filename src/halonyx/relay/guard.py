@@ -12,6 +12,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from halonyx.relay.clients import last_hop
 from halonyx.relay.context import RelayContext
 from halonyx.relay.events import Event, log
 from halonyx.relay.refusals import Refused, answer
@@ -248,9 +249,9 @@ def route_name(path: str) -> str:
 def client_host(scope: Scope, *, behind_proxy: bool) -> str:
     """Return the client's address: the socket's, or the last X-Forwarded-For hop when a proxy is set up."""
     if behind_proxy:
-        hops = ",".join(_all(scope, b"x-forwarded-for")).split(",")
-        if hops[-1].strip():
-            return hops[-1].strip()
+        hop = last_hop(_all(scope, b"x-forwarded-for"))
+        if hop is not None:
+            return hop
     client: tuple[str, int] | None = scope.get("client")
     return client[0] if client else ""
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from halonyx.relay.clients import last_hop
 from halonyx.relay.settings import origin_for_host
 from halonyx.wire.frames import RECEIVE_PATH, SEND_PATH, SUBPROTOCOL
 
@@ -100,8 +101,7 @@ def _judge_headers(path: str, headers: dict[str, list[str]], origins: tuple[str,
     for is_refused, status in refused:
         if is_refused:
             return Refusal(status)
-    hops = [hop.strip() for value in headers["x-forwarded-for"] for hop in value.split(",")]
-    return Upgrade(path, str(own), keys[0], hops[-1] if hops else None)
+    return Upgrade(path, str(own), keys[0], last_hop(headers["x-forwarded-for"]))
 
 
 def _is_key(value: str) -> bool:

@@ -21,12 +21,12 @@ from pydantic_settings import (
 from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.origin import check_origin
 from halonyx.core.types import DAY, Millis
+from halonyx.wire.frames import MAX_ENVELOPE
 from halonyx.wire.rest import RelayLimits
 
 DEFAULT_PORT: Final = 3000
 KIB: Final = 1024
-MIB: Final = 1024 * 1024
-MAX_ENVELOPE: Final = 64 * KIB
+MIB: Final = 1024 * KIB
 
 
 def is_loopback(host: str) -> bool:

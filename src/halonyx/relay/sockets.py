@@ -7,7 +7,6 @@ Source: spec/delivery.md, "Opening a connection" and "Frames".
 """
 
 import asyncio
-import ipaddress
 import sys
 from http import HTTPStatus
 from typing import Any, Final, Protocol, cast
@@ -16,6 +15,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSU
 from picows import WSUpgradeResponseWithListener as Answer
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
+from halonyx.relay.clients import network_of
 from halonyx.relay.decide import Action, Close, Limits, Nothing
 from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Refusal, Upgrade, judge
@@ -59,19 +59,6 @@ class Gate(Protocol):
 
     def gone(self, connection: "Connection") -> None:
         """Drop a connection whose socket is closed."""
-
-
-def network_of(host: str) -> str:
-    """Return the IPv4 address or the IPv6 /64 a client counts under."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.IPv6Network((int(address), 64), strict=False))
-    return str(address)
 
 
 def framed(payload: bytes) -> bytes:
