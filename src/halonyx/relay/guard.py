@@ -73,6 +73,7 @@ SECURITY_HEADERS: Final = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "x-frame-options": "DENY",
 }
+CLIENT: Final = "halonyx.client"
 HSTS: Final = "max-age=31536000"
 
 Headers = list[tuple[bytes, bytes]]
@@ -102,6 +103,7 @@ class Guard:
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
+        scope[CLIENT] = self._client_host(scope)  # before the body: nothing that comes later may name a client
         rule = RULES.get(path, OTHER)
         reply = _Reply(self._context, scope, send, self._headers(scope, rule))
         try:
@@ -122,9 +124,7 @@ class Guard:
     def _check_head(self, scope: Scope, rule: Rule) -> None:
         hosts, origins = _all(scope, b"host"), _all(scope, b"origin")
         lengths, encodings = _all(scope, b"content-length"), _all(scope, b"transfer-encoding")
-        if len(hosts) != 1 or len(origins) > 1 or len(lengths) > 1 or len(encodings) > 1:
-            raise Refused("malformed")
-        if lengths and encodings:  # two lengths: a proxy and we could disagree where the request ends
+        if len(hosts) != 1 or len(origins) > 1 or len(lengths) > 1 or encodings:  # http_guard.py says why
             raise Refused("malformed")
         own = self._context.settings.public_origins
         if scope["path"] not in ANY_HOST and origin_for_host(own, hosts[0]) is None:
@@ -247,7 +247,13 @@ def route_name(path: str) -> str:
 
 
 def client_host(scope: Scope, *, behind_proxy: bool) -> str:
-    """Return the client's address: the socket's, or the last X-Forwarded-For hop when a proxy is set up."""
+    """Return the client's address: the socket's, or the last X-Forwarded-For hop when a proxy is set up.
+
+    Behind the guard it is what the guard found.
+    """
+    found: str | None = scope.get(CLIENT)
+    if found is not None:
+        return found
     if behind_proxy:
         hop = last_hop(_all(scope, b"x-forwarded-for"))
         if hop is not None:

@@ -76,8 +76,10 @@ class GuardedHttp(HttpToolsProtocol):
         self._stop()
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         hosts = sum(name == b"host" for name, _ in self.headers)
-        if size > MAX_HEAD or hosts != 1:
-            raise ValueError("head is too large or has no single Host")  # the parser makes a 400 of it
+        # A chunked body ends in trailers, which the parser adds to the headers without a bound: 2.2 GB were taken.
+        is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if size > MAX_HEAD or hosts != 1 or is_chunked:
+            raise ValueError("head is too large, has no single Host or no length")  # the parser makes a 400 of it
         self._timer = self.loop.call_later(self._crowd.body_s, self.transport.abort)
         super().on_headers_complete()
 
