@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Inbox"; spec/ratchet.md, "Sessions".
 from dataclasses import dataclass
 from typing import Final
 
-from halonyx.client import outbox, prekeys
+from halonyx.client import outbox, prekeys, repair
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import accept_record, freeze, note_named
 from halonyx.client.events import add_notice
@@ -133,6 +133,7 @@ def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:
         content = _read(plaintext)
         if accepted is not None:
             sessions = _adopt(store, account, incoming, (accepted, content), now)
+            repair.ask_on_new_session(store, incoming.row, now)
         save_sessions(store, incoming.row, sessions)
         if isinstance(content, Content):
             _apply(store, account, incoming, content, now)
