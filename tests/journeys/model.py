@@ -17,7 +17,7 @@ from typing import Final
 from halonyx.client.store import Store
 from journeys.world import NAMES, Person, World, pair, text_command
 
-KILLS: Final = 15  # a history
+KILLS: Final = 18  # a history
 LONGEST_LIFE: Final = 0.25
 RESTORES_ONE_IN: Final = 4
 COPY_AFTER: Final = 3  # kills
@@ -90,29 +90,35 @@ class History:
         self._revive(0.4 if self._restores else 0.7)
         for _ in range(dice.randint(0, 3)):
             self._write(*pair(dice), dice.randint(1, 3))
-        fault = dice.choices(list(self._faults()), weights=[weight for weight, _ in self._faults().values()])[0]
+        weights = self._weights()
+        fault = dice.choices(list(weights), weights=list(weights.values()))[0]
         await asyncio.sleep(dice.uniform(0, LONGEST_LIFE))
-        self._note(fault, happened=self._faults()[fault][1]())
+        self._note(fault, happened=await self._break(fault))
 
-    def _faults(self) -> dict[str, tuple[int, Callable[[], bool]]]:
-        dice, proxy = self._dice, self._world.proxy
-        faults: dict[str, tuple[int, Callable[[], bool]]] = {
-            "kill sender": (6, lambda: self._somebody().kill_sender()),
-            "kill receiver": (6, lambda: self._somebody().kill_receiver()),
-            "kill relay": (4, self._kill_relay),
-            "cut": (2, lambda: proxy.cut_one(dice)),
-            "half-open": (3, lambda: proxy.freeze_one(dice)),
-            "thaw": (2, lambda: proxy.thaw_one(dice)),
-        }
-        # Between the two, mail is accepted that the copy does not hold.
+    def _weights(self) -> dict[str, int]:
+        weights = {"kill sender": 6, "kill receiver": 6, "kill relay": 4, "cut": 2, "half-open": 3, "thaw": 2}
         if self._restores and not self._has_copy and self.outcome.kills >= COPY_AFTER:
-            faults["copy"] = (6, self._copy)
+            weights["copy"] = 6
         if self._has_copy and not self.outcome.is_restored and self.outcome.kills >= RESTORE_AFTER:
-            faults["restore"] = (6, self._restore)
-        return faults
+            weights["restore"] = 6
+        return weights
 
-    def _somebody(self) -> Person:
-        return self._world.people[self._dice.choice(NAMES)]
+    async def _break(self, fault: str) -> bool:
+        """Carry out a fault; False if there was nothing to break."""
+        dice, proxy = self._dice, self._world.proxy
+        somebody = self._world.people[dice.choice(NAMES)]
+        if fault == "restore":
+            return await self._restore()
+        faults: dict[str, Callable[[], bool]] = {
+            "kill sender": somebody.kill_sender,
+            "kill receiver": somebody.kill_receiver,
+            "kill relay": self._kill_relay,
+            "cut": lambda: proxy.cut_one(dice),
+            "half-open": lambda: proxy.freeze_one(dice),
+            "thaw": lambda: proxy.thaw_one(dice),
+            "copy": self._copy,
+        }
+        return faults[fault]()
 
     def _kill_relay(self) -> bool:
         was_alive = self._world.kill_relay()
@@ -127,14 +133,25 @@ class History:
         self._has_copy = True
         return True
 
-    def _restore(self) -> bool:
+    async def _restore(self) -> bool:
+        """Put the copy back: mail that it does not hold was accepted before, more is accepted before anybody asks."""
+        await self._write_to_absent()
         self._note("kill relay", happened=self._kill_relay())
         with self._world.stores() as stores:
             for name, to in permutations(NAMES, 2):
                 self._sealed[name, to] = stores[name].value(SEALED, to) or 0
         self._world.restore_relay()
         self.outcome.is_restored = True
+        await self._write_to_absent()
         return True
+
+    async def _write_to_absent(self) -> None:
+        for person in self._world.people.values():
+            self._note("kill receiver", happened=person.kill_receiver())
+        await self._world.relay_answers()
+        for name, to in permutations(NAMES, 2):
+            self._write(name, to, self._dice.randint(0, 2))
+        await asyncio.sleep(self._dice.uniform(LONGEST_LIFE, 3 * LONGEST_LIFE))
 
     def _revive(self, chance: float) -> None:
         world, dice = self._world, self._dice

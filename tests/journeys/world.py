@@ -192,15 +192,15 @@ class World:
 
     def repeated(self) -> int:
         """Return how many envelopes the relay holds more than once."""
-        return self._count("select count(*) from envelope group by mailbox, envelope_id having count(*) > 1")
+        return self._count("select count(*) - count(distinct mailbox || hex(envelope_id)) from envelope")
 
     def _count(self, query: str) -> int:
         # Not read-only: after a kill the log has to be taken in first.
         connection = apsw.Connection(str(self.data / "app.db"), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_timeout(BUSY_MS)
-            found: int | None = connection.execute(query).get
-            return found or 0
+            found: int = connection.execute(query).get
+            return found
         finally:
             connection.close()
 
