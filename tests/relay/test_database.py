@@ -16,6 +16,7 @@ import pytest
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.relay.store import database
 from halonyx.relay.store.database import Busy, Database, Schema
+from halonyx.relay.store.reserve import Reserve
 from relay.sockets_support import until
 
 TABLE = "create table item(id integer not null primary key, body blob not null) strict;"
@@ -103,24 +104,27 @@ async def test_a_cancelled_caller_does_not_disturb_the_group(opened: Database) -
     assert count(opened) == 2
 
 
-async def test_a_full_disk_is_busy_and_deletions_still_run(opened: Database) -> None:
-    released = []
-    opened._on_full = lambda: released.append(1)
-    await asyncio.gather(*(opened.write(insert(number, os.urandom(4096))) for number in range(50)))
-    opened._connection.execute(f"pragma max_page_count={pragma(opened, 'page_count')}")
+async def test_a_full_disk_is_busy_and_deletions_still_run(path: Path) -> None:
+    reserve = Reserve(path.with_name("reserve"), 1 << 20)
+    assert reserve.restore()
+    with closing(Database(path, SCHEMA, reserve=reserve)) as opened:
+        await asyncio.gather(*(opened.write(insert(number, os.urandom(4096))) for number in range(50)))
+        opened._connection.execute(f"pragma max_page_count={pragma(opened, 'page_count')}")
 
-    def delete(connection: apsw.Connection) -> int:
-        connection.execute("delete from item where id < 10")
-        return connection.changes()
+        def delete(connection: apsw.Connection) -> int:
+            connection.execute("delete from item where id < 10")
+            return connection.changes()
 
-    results = await asyncio.gather(
-        opened.write(insert(100, os.urandom(FULL_BYTES))), opened.write(delete), return_exceptions=True
-    )
-    assert isinstance(results[0], Busy)
-    assert results[1] == 10
-    assert count(opened) == 40
-    assert released == [1]
-    assert await opened.write(insert(101, b"fits now")) == 101
+        results = await asyncio.gather(
+            opened.write(insert(100, os.urandom(FULL_BYTES))),
+            opened.write(delete, may_grow=False),
+            return_exceptions=True,
+        )
+        assert isinstance(results[0], Busy)
+        assert results[1] == 10
+        assert count(opened) == 40
+        await until(lambda: not opened.is_short)
+        assert await opened.write(insert(101, b"fits now")) == 101
 
 
 class Recorder:

@@ -21,11 +21,10 @@ from halonyx.relay.secrets import load_or_create
 from halonyx.relay.server import Relay
 from halonyx.relay.settings import load_settings
 from halonyx.relay.sockets import framed
-from halonyx.relay.store import identity, mailbox, reserve
+from halonyx.relay.store import identity, mailbox
 from halonyx.relay.store.database import Database
 from halonyx.relay.store.identity import IdentityStore
 from halonyx.relay.store.mailbox import MailboxStore
-from halonyx.relay.store.reserve import Reserve
 from halonyx.wire.frames import (
     RECEIVE_PATH,
     SEND_PATH,
@@ -214,25 +213,6 @@ async def test_a_proxy_is_believed_only_when_there_is_one(tmp_path: Path) -> Non
 )
 def test_a_frame_has_the_shortest_length(size: int, head: str) -> None:
     assert framed(bytes(size)) == bytes.fromhex(head) + bytes(size)
-
-
-def test_the_reserve_is_given_up_and_put_aside_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "reserve"
-    kept = Reserve(path, 1 << 20)
-    kept.review()
-    assert path.stat().st_size == 1 << 20
-    kept.release()
-    kept.release()
-    assert not path.exists()
-    monkeypatch.setattr(reserve, "FULL", 0.0)
-    assert kept.restore() is False
-    kept.review()
-    assert not path.exists()
-    monkeypatch.undo()
-    assert kept.restore() is True
-    assert kept.restore() is True
-    assert Reserve(tmp_path / "none", 0).restore() is True
-    assert not (tmp_path / "none").exists()
 
 
 def test_files_of_other_secrets_are_refused_in_words(tmp_path: Path) -> None:

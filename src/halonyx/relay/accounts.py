@@ -128,12 +128,12 @@ class Accounts:
         self._context.metrics.sign_ups.inc()
 
     @asynccontextmanager
-    async def _announced(self, address: Address) -> AsyncIterator[None]:
+    async def _announced(self, address: Address, *, is_removal: bool = False) -> AsyncIterator[None]:
         """Announce a change of several files; if it is refused halfway, take back what identity.db does not know.
 
         If even that fails (a full disk), the announcement stays for the next start.
         """
-        intent = await self._context.identity.announce(address)
+        intent = await self._context.identity.announce(address, is_removal=is_removal)
         try:
             yield
         except HalonyxError:
@@ -191,7 +191,7 @@ class Accounts:
 
     async def delete(self, address: Address) -> None:
         """Delete everything but the reservation of the address for its management key; repeating does no harm."""
-        async with self._lock(address), self._announced(address):
+        async with self._lock(address), self._announced(address, is_removal=True):
             await self._context.identity.delete(address)
             await self._align(address, ())
 

@@ -24,7 +24,6 @@ from halonyx.relay.events import Event, log
 from halonyx.relay.guard import Guard
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.services import VERSION, Services
-from halonyx.relay.store.database import Busy
 from halonyx.wire.rest import ErrorCode
 
 UPKEEP_SECONDS: Final = 60.0
@@ -118,9 +117,7 @@ async def _on_refused(request: Request, error: Exception) -> Response:  # noqa: 
     return answer(error if isinstance(error, Refused) else Refused("internal"))
 
 
-async def _on_store_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    if isinstance(error, Busy):
-        log(Event.DISK_FULL)
+async def _on_store_error(request: Request, error: Exception) -> Response:  # noqa: ARG001 (logged by the store)
     return answer(Refused("busy", BUSY_SECONDS))
 
 

@@ -97,12 +97,8 @@ class Relay:
             reserve = Reserve(settings.data / "reserve", settings.reserve_bytes)
 
             def database(name: str, schema: Schema) -> Database:
-                def on_full() -> None:
-                    reserve.release()
-                    log(Event.DISK_FULL, database=name)
-
                 found = Database(
-                    settings.data / name, schema, checkpoint_interval_s=settings.checkpoint_seconds, on_full=on_full
+                    settings.data / name, schema, checkpoint_interval_s=settings.checkpoint_seconds, reserve=reserve
                 )
                 opened.callback(found.close)
                 return found
@@ -141,7 +137,7 @@ class Relay:
 
     async def _review(self, reserve: Reserve) -> None:
         while True:
-            reserve.review()
+            reserve.restore()
             await asyncio.sleep(self.settings.checkpoint_seconds)
 
     def _config(self, app: FastAPI) -> uvicorn.Config:

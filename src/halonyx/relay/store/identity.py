@@ -108,15 +108,16 @@ class IdentityStore:
         )
         return None if found is None else VerifyKey(found[0])
 
-    async def announce(self, address: Address) -> Intent:
-        """Note durably that a change of several files begins."""
+    async def announce(self, address: Address, *, is_removal: bool = False) -> Intent:
+        """Note durably that a change of several files begins; a removal may be noted on a full disk too."""
         sealed = self._seal(address, _INTENT)
-        return await self.database.write(lambda connection: _announce(connection, sealed))
+        return await self.database.write(lambda connection: _announce(connection, sealed), may_grow=not is_removal)
 
     async def settle(self, intent: Intent) -> None:
         """Forget an announced change: every file is as this one says."""
         await self.database.write(
-            lambda connection: connection.execute("delete from intent where id = ?", (intent,)).fetchall()
+            lambda connection: connection.execute("delete from intent where id = ?", (intent,)).fetchall(),
+            may_grow=False,
         )
 
     def announced(self) -> list[tuple[Intent, Address]]:
@@ -204,7 +205,7 @@ class IdentityStore:
             connection.execute("delete from device where row = ?", (row,))
             connection.execute("update account set sealed_record_hash = null where row = ?", (row,))
 
-        await self.database.write(job)
+        await self.database.write(job, may_grow=False)
 
     def _account(self, connection: apsw.Connection, row: bytes) -> Account | None:
         found = connection.execute(

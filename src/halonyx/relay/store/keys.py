@@ -209,12 +209,13 @@ class KeyStore:
                 gone = [(row, number) for (number,) in stored if number not in kept]
                 connection.executemany(f"delete from {table} where row = ? and device = ?", gone)  # noqa: S608
 
-        await self.database.write(job)
+        await self.database.write(job, may_grow=False)
 
     async def forget_fetches(self, now: Millis) -> None:
         """Drop cached bundles whose time is over."""
         await self.database.write(
-            lambda connection: connection.execute("delete from fetch where expires <= ?", (now,)).fetchall()
+            lambda connection: connection.execute("delete from fetch where expires <= ?", (now,)).fetchall(),
+            may_grow=False,
         )
 
 

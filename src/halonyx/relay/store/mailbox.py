@@ -144,7 +144,7 @@ class MailboxStore:
             )
             self._intake.forget_account(name)
 
-        await self.database.write(job)
+        await self.database.write(job, may_grow=False)
 
     async def create_mailbox(self, address: Address, device: DeviceId) -> bytes:
         """Make a device's mailbox if it has none, and return its epoch, 8 bytes."""
@@ -187,7 +187,7 @@ class MailboxStore:
                 self._intake.forget_account(account)
             return found
 
-        for _, name in await self.database.write(job):
+        for _, name in await self.database.write(job, may_grow=False):
             if self._listener is not None:
                 self._listener.dropped(name)
 
@@ -228,7 +228,7 @@ class MailboxStore:
                 self._intake.forget_mailbox(mailbox)
             return Opened(box, ours, next_seq - 1, after)
 
-        return await self.database.write(job)
+        return await self.database.write(job, may_grow=False)
 
     def waiting(self, box: int, after: int, messages: int) -> list[Stored]:
         """Read at most `messages` envelopes behind a sequence number, in order."""
@@ -247,7 +247,7 @@ class MailboxStore:
         """Delete what has waited longer than the retention, in batches; return how many envelopes that were."""
         swept = 0
         while True:
-            count = await self.database.write(self._sweep_batch)
+            count = await self.database.write(self._sweep_batch, may_grow=False)
             swept += count
             if count < SWEEP_BATCH:
                 return swept
