@@ -34,7 +34,7 @@ check: setup ## Lint, types and import rules
 	@$(BIN)/lint-imports
 
 test: check ## Every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py
