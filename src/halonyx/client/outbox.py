@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Outbox".
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import NAMED_PAUSE
@@ -25,15 +25,11 @@ from halonyx.core.prekeys import EnvelopePrekey
 from halonyx.core.primitives import KeyPair
 from halonyx.core.ratchet import SALT_SIZE
 from halonyx.core.session import Initiated, Session, replace_sending, seal
-from halonyx.core.types import DAY, HOUR, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
+from halonyx.core.types import DAY, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
 
 KEPT: Final = 14 * DAY
 MAX_RESENDS: Final = 5  # one message, one device: a peer must not make us repeat it for ever
-RESETS_AN_HOUR: Final = 10  # of each cause
 MAX_REQUESTS: Final = 5  # unanswered messages to someone who has not answered yet
-
-
-Cause = Literal["proven", "unproven", "epoch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,27 +257,6 @@ def resend(store: Store, contact: int, device: DeviceId, counters: tuple[int, ..
             store.execute(
                 "UPDATE deliveries SET state = 'resend', envelope = NULL, resends = resends + 1 WHERE id = ?", row["id"]
             )
-
-
-def may_ask(store: Store, cause: Cause, now: Millis) -> bool:
-    """Tell whether others may still be asked to send again for this cause; what anyone can forge has its own budget."""
-    asked = store.value("SELECT count(*) FROM resets WHERE cause = ? AND time > ?", cause, now - HOUR)
-    return bool(asked < RESETS_AN_HOUR)
-
-
-def make_up(store: Store, now: Millis) -> None:
-    """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
-
-    Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
-    message, may be what was lost. Both are known by their message ids.
-    """
-    if not may_ask(store, "epoch", now):
-        return  # a relay could name a new epoch at every login
-    store.execute("INSERT INTO resets VALUES (?, 'epoch')", now)
-    for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
-        add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
-        for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):
-            repeat_unconfirmed(store, row["id"], DeviceId(device["device"]))
 
 
 def repeat_unconfirmed(store: Store, contact: int, device: DeviceId) -> None:

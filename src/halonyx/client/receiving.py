@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from halonyx.client import inbox, outbox, prekeys
+from halonyx.client import inbox, prekeys, repair
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay, Socket, log_in, receive_reply
@@ -87,7 +87,7 @@ class Receiver:
             self.store.execute("UPDATE account SET epoch = ?, cursor = 0", epoch)
             if any(former):
                 prekeys.publish_again(self.store, now_ms())
-                outbox.make_up(self.store, now_ms())
+                repair.make_up(self.store, now_ms())
 
     async def _read(self, socket: Socket, epoch: bytes) -> None:
         account = load_account(self.store)

@@ -12,21 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import directory, outbox, prekeys
+from halonyx.client import directory, outbox, prekeys, repair
 from halonyx.client.account import Account, load_account, now_ms
-from halonyx.client.events import add_notice
 from halonyx.client.locks import OUTBOX_LOCK, try_lock
-from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
+from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay, Socket, submit
 from halonyx.core import handshake, session
-from halonyx.core.content import Kind, Resend
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
 from halonyx.core.handshake import Peer
 from halonyx.core.origin import reaches_this_machine
 from halonyx.core.prekeys import Prekey, PrekeyBundle
 from halonyx.core.primitives import KeyPair
-from halonyx.core.types import HOUR, DeviceId, Millis
+from halonyx.core.types import DeviceId
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
 from halonyx.wire.rest import FETCH_ID_SIZE, MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
 
@@ -37,7 +35,6 @@ FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 60.0
 MAINTAIN_SECONDS: Final = 3600.0
 MAX_ROUNDS: Final = 3
-RESET_EVERY: Final = HOUR
 CONTACTS_AT_ONCE: Final = 8
 
 _REASONS: Final = {
@@ -227,7 +224,7 @@ class Sender:
         """Start a session with each device that has none, or whose session broke."""
         for device in contact.record.devices if contact.record else ():
             row = device_row(self._store, contact.id, device.id)
-            is_broken = row.broken_session is not None and self._may_reset(row)
+            is_broken = row.broken_session is not None and repair.may_reset(self._store, row, now_ms())
             if row.sessions.sending is not None and not is_broken:
                 continue
             peer = Peer(contact.address, device)
@@ -244,8 +241,8 @@ class Sender:
                 sessions = session.begin(current.sessions, session.Initiated(ratchet, hello), now)
                 save_sessions(self._store, current, sessions)
                 directory.store_envelope_prekey(self._store, contact, device.id, bundle.envelope, now)
-                if is_broken and row.broken_session is not None:
-                    self._ask_reset(contact, peer, row, now)
+                if is_broken:
+                    repair.ask_reset(self._store, account, contact, peer, now)
 
     async def _bundle(self, contact: ContactRow, peer: Peer) -> PrekeyBundle:
         """Fetch a bundle (raises as `directory.fetch_bundle`); by request key if they changed the access key."""
@@ -259,23 +256,6 @@ class Sender:
             bundle = await directory.fetch_bundle(line.relay, contact, peer, fetch_id, now_ms())
         del self._fetch_ids[slot]
         return bundle
-
-    def _ask_reset(self, contact: ContactRow, peer: Peer, row: DeviceRow, now: Millis) -> None:
-        """Seal the reset request as the first message of the new session, so that it names what it replaces."""
-        to = (contact.id, DeviceId(peer.device.id))
-        position = outbox.add(self._store, to, Kind.RESEND, Resend(row.broken_session or None, ()).encode())
-        if not outbox.seal_for(self._store, load_account(self._store), contact, peer, position):
-            raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
-        self._store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
-        self._store.execute(
-            "UPDATE devices SET broken_session = NULL, reset_sent = ? WHERE contact = ? AND device = ?", now, *to
-        )
-        self._store.execute("INSERT INTO resets VALUES (?, ?)", now, _cause(row))
-        add_notice(self._store, "refreshed", contact.id, now)
-
-    def _may_reset(self, row: DeviceRow) -> bool:
-        now = now_ms()
-        return row.reset_sent + RESET_EVERY <= now and outbox.may_ask(self._store, _cause(row), now)
 
     async def _submit(self, contact_id: int) -> bool:
         """Send sealed envelopes in order; True when their record must be fetched again.
@@ -360,7 +340,3 @@ class Sender:
                 if line.socket is not None:
                     await line.socket.close()
                 await line.relay.__aexit__(None, None, None)
-
-
-def _cause(row: DeviceRow) -> outbox.Cause:
-    return "proven" if row.is_break_proven else "unproven"

@@ -1,0 +1,95 @@
+"""Asking again for what was lost: with a session that broke, or with a relay that was put back to an older copy.
+
+Source: spec/ratchet.md, "Repair"; spec/delivery.md, "Client".
+"""
+
+from typing import Final, Literal
+
+from halonyx.client import outbox
+from halonyx.client.account import Account
+from halonyx.client.events import add_notice
+from halonyx.client.people import ContactRow, DeviceRow, device_row
+from halonyx.client.store import Store
+from halonyx.client.transport import Refused
+from halonyx.core.content import Kind, Resend
+from halonyx.core.handshake import Peer
+from halonyx.core.types import HOUR, DeviceId, Millis
+
+RESET_EVERY: Final = HOUR  # of one device pair
+ASKED_AN_HOUR: Final = 10  # for each cause
+
+Cause = Literal["proven", "unproven", "epoch"]
+"""What anyone can forge has a budget of its own."""
+
+
+def may_reset(store: Store, row: DeviceRow, now: Millis) -> bool:
+    """Tell whether a device may be asked for a new session now."""
+    return row.reset_sent + RESET_EVERY <= now and _may_ask(store, _cause(row), now)
+
+
+def ask_reset(store: Store, account: Account, contact: ContactRow, peer: Peer, now: Millis) -> None:
+    """Seal a reset request as the first message of our new session; inside the caller's transaction.
+
+    Raises:
+        Refused: There is no valid envelope prekey for it.
+    """
+    device = device_row(store, contact.id, peer.device.id)
+    to = (contact.id, DeviceId(peer.device.id))
+    # It names what it replaces, so that both sides archive the same session.
+    body = Resend(device.broken_session or None, ()).encode()
+    position = outbox.add(store, to, Kind.RESEND, body)
+    if not outbox.seal_for(store, account, contact, peer, position):
+        raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
+    store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
+    store.execute("UPDATE devices SET reset_sent = ? WHERE contact = ? AND device = ?", now, *to)
+    _asked(store, device, now)
+    _mended(store, device)
+    add_notice(store, "refreshed", contact.id, now)
+
+
+def ask_on_new_session(store: Store, row: DeviceRow, now: Millis) -> None:
+    """Ask for what a broken session lost on the one they have just begun; inside the caller's transaction.
+
+    A handshake of ours besides would leave each side sending on a session that the other has archived.
+    """
+    if row.broken_session is None:
+        return
+    if _may_ask(store, _cause(row), now):
+        outbox.add(store, (row.contact, row.device), Kind.RESEND, Resend(None, ()).encode())
+        _asked(store, row, now)
+    _mended(store, row)
+
+
+def make_up(store: Store, now: Millis) -> None:
+    """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
+
+    Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
+    message, may be what was lost. Both are known by their message ids.
+    """
+    if not _may_ask(store, "epoch", now):
+        return  # a relay could name a new epoch at every login
+    store.execute("INSERT INTO resets VALUES (?, 'epoch')", now)
+    for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
+        outbox.add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
+        for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):
+            outbox.repeat_unconfirmed(store, row["id"], DeviceId(device["device"]))
+
+
+def _asked(store: Store, row: DeviceRow, now: Millis) -> None:
+    """Note that a device was asked, and repeat what it has not confirmed: the receipts may be what was lost."""
+    store.execute("INSERT INTO resets VALUES (?, ?)", now, _cause(row))
+    outbox.repeat_unconfirmed(store, row.contact, row.device)
+
+
+def _mended(store: Store, row: DeviceRow) -> None:
+    where = (row.contact, row.device)
+    store.execute("UPDATE devices SET broken_session = NULL WHERE contact = ? AND device = ?", *where)
+
+
+def _may_ask(store: Store, cause: Cause, now: Millis) -> bool:
+    asked = store.value("SELECT count(*) FROM resets WHERE cause = ? AND time > ?", cause, now - HOUR)
+    return bool(asked < ASKED_AN_HOUR)
+
+
+def _cause(row: DeviceRow) -> Cause:
+    return "proven" if row.is_break_proven else "unproven"
