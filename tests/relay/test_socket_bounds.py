@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,49 @@ async def test_a_receiver_that_never_reads_is_dropped_and_costs_one_window(tmp_p
         await until(lambda: not relay.relay.hub._receivers)
         assert relay.rows() == 300
         transport.abort()
+
+
+@pytest.mark.parametrize("size", [0, 1024])
+async def test_a_sender_that_never_reads_its_answers_is_not_read_either(tmp_path: Path, size: int) -> None:
+    limits = replace(FAST, send_buffer_bytes=4096, progress_s=0.3, ping_s=60, mailbox_messages=10**6)
+    async with served(tmp_path, limits) as relay:
+        alice = await relay.enrol()
+        hub, opened = relay.relay.hub, await relay.socket(SEND_PATH)
+        (connection,) = hub._connections
+        connection.socket.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        transport = opened._conn.transport  # type: ignore[union-attr]  # to stop reading
+        assert transport is not None
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        transport.pause_reading()
+        frame = Submit(
+            EnvelopeId(os.urandom(16)), alice.address, alice.device, alice.access_key, envelope(size)
+        ).encode()
+
+        async def flood() -> None:
+            while True:
+                await opened.send_bytes(frame)
+
+        flooding = asyncio.create_task(flood())
+        await until(lambda: connection.is_paused and connection.socket.get_write_buffer_size() > 4096)
+        assert connection.socket.get_write_buffer_size() < 4096 + 512 * 1024
+        await until(lambda: not hub._connections)
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+        transport.abort()
+
+
+async def test_a_sender_that_reads_late_gets_every_answer(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, send_buffer_bytes=4096)) as relay:
+        alice = await relay.enrol()
+        async with relay.sender() as sender:
+            (connection,) = relay.relay.hub._connections
+            connection.pause_writing()
+            posted = [await sender.post(alice, envelope()) for _ in range(100)]
+            await asyncio.sleep(0.1)
+            assert relay.relay.hub.counts.submitted == 0
+            connection.resume_writing()
+            answers = [await sender.next() for _ in posted]
+            assert answers == [Accepted(envelope_id, Status.ACCEPTED) for envelope_id in posted]
 
 
 async def test_a_receiver_that_reads_late_gets_everything_in_order(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ class Quiet:
         unproved: Since the challenge, while there is no valid AUTH.
         session: Since AUTH.
         idle: Since the last SUBMIT was read and answered (sending connections).
-        stuck: Since deliveries wait for the peer to read or to acknowledge.
+        stuck: Since what was sent waits for the peer to read, or deliveries for it to acknowledge.
     """
 
     heard: float

@@ -42,6 +42,7 @@ class Sending(Connection):
         self._names: dict[int, tuple[bytes, bytes]] = {}
         self._unaccepted = 0
         self._busy_at = hub.now
+        self._blocked_at: float | None = None
         self._is_draining = False
 
     def on_frame(self, data: bytes) -> None:
@@ -93,10 +94,21 @@ class Sending(Connection):
             self.close(CloseCode.SHUTTING_DOWN)
 
     def read_if_allowed(self) -> None:
-        """Read again once half of what was in flight is answered and the writer has room."""
+        """Read again once half of what was in flight is answered and read, and the writer has room."""
         is_low = self._unaccepted * 2 <= self._hub.limits.unaccepted_submits
-        if is_low and self._hub.pressure is not Pressure.PAUSED and not self._is_draining:
+        is_held = self._blocked_at is not None or self._is_draining
+        if is_low and self._hub.pressure is not Pressure.PAUSED and not is_held:
             self.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Read nothing more from a peer that does not read its answers: each costs memory here."""
+        self._blocked_at = self._hub.now
+        self.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._blocked_at = None
+        self.read_if_allowed()
 
     def drain(self) -> None:
         """Answer what was read, then close."""
@@ -119,6 +131,7 @@ class Sending(Connection):
                 pinged=None if self.pinged_at is None else now - self.pinged_at,
                 closing=None if self.closed_at is None else now - self.closed_at,
                 idle=None if self._unaccepted else now - self._busy_at,
+                stuck=None if self._blocked_at is None else now - self._blocked_at,
             ),
             self._hub.limits,
         )

@@ -108,8 +108,10 @@ class RelaySettings(BaseSettings):
     unacked_messages: Positive = Field(64, description="deliveries a device may leave unacknowledged")
     unacked_bytes: int = Field(MIB, ge=MAX_ENVELOPE, description="bytes a device may leave unacknowledged")
     unaccepted_submits: Positive = Field(64, description="submits in flight on one connection before it is paused")
-    send_buffer_bytes: int = Field(256 * KIB, ge=MAX_ENVELOPE, description="socket buffer at which deliveries pause")
-    progress_seconds: Positive = Field(60, description="seconds without progress before a receiver is closed")
+    send_buffer_bytes: int = Field(256 * KIB, ge=MAX_ENVELOPE, description="socket buffer at which a connection pauses")
+    progress_seconds: Positive = Field(
+        60, description="seconds a peer may read or acknowledge nothing that waits for it"
+    )
     idle_send_seconds: Positive = Field(60, description="idle seconds before a sending connection is closed")
     auth_seconds: Positive = Field(5, description="seconds a receiving connection has to prove itself")
     ping_seconds: Positive = Field(25, description="idle seconds before a ping")
