@@ -10,7 +10,6 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import takewhile
 from typing import Final, cast
 
 import apsw
@@ -34,7 +33,7 @@ SCHEMA: Final = Schema(
             request_hash blob
         ) strict;
         create table mailbox(
-            id integer not null primary key,
+            id integer primary key autoincrement, -- never used again: a connection may know a mailbox that is gone
             name blob not null unique,
             account integer not null references account(id),
             epoch blob not null,
@@ -53,6 +52,7 @@ SCHEMA: Final = Schema(
         ) strict;
         create unique index envelope_by_id on envelope(mailbox, envelope_id);
         create unique index envelope_by_seq on envelope(mailbox, seq);
+        create index envelope_by_time on envelope(time);
         """,
     ),
 )
@@ -253,11 +253,10 @@ class MailboxStore:
                 return swept
 
     def _sweep_batch(self, connection: apsw.Connection) -> int:
-        # Rows are numbered in the order of their time, so the oldest come first without an index on time.
-        query = "select row, time from envelope order by row limit ?"
-        oldest = cast("list[tuple[int, int]]", connection.execute(query, (SWEEP_BATCH,)).fetchall())
-        limit = self._clock() - self._limits.retention_ms
-        expired = array("q", (row for row, _ in takewhile(lambda found: found[1] < limit, oldest)))
+        # By time and not by row: the clock may be set back, and one row with a late time must not stop the sweep.
+        query = "select row from envelope where time < ? limit ?"
+        found = connection.execute(query, (self._clock() - self._limits.retention_ms, SWEEP_BATCH))
+        expired = array("q", (cast(int, row) for (row,) in found))
         self._intake.delete(connection, expired)
         return len(expired)
 
