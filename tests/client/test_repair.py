@@ -138,6 +138,45 @@ async def test_a_corrupted_session_is_repaired(talking: Pair) -> None:
     assert "refreshed" in kinds(alices)
 
 
+async def test_a_receipt_that_could_not_be_read_comes_again(talking: Pair) -> None:
+    """It was on a session that its reader lost: the text is repeated, shown once, and confirmed anew."""
+    await talking.alice.send("bob", "did you get it?")
+    assert texts(await drain(talking.bob)) == ["did you get it?"]
+    lose_sessions(talking.alice)
+
+    alices, bobs = await settle(talking.alice, talking.bob)
+
+    assert "delivered" in kinds(alices)
+    assert texts(bobs) == []
+    assert stored(talking.alice, "SELECT 1 FROM outbox") == []
+
+
+async def test_an_old_envelope_under_a_new_id_does_not_look_like_a_broken_session(talking: Pair) -> None:
+    forger = Forger(talking.alice, "bob")
+    envelope = forger.envelope(forger.message(forger.content(b"once").encode()))
+    await forger.submit(envelope)
+    assert texts(await drain(talking.bob)) == ["once"]
+    lose_sessions(talking.bob)
+
+    await forger.submit(envelope)
+
+    assert await drain(talking.bob) == []
+    assert device_of(talking.bob, "alice").broken_session is None
+
+
+async def test_what_anyone_can_forge_does_not_use_up_real_repairs(talking: Pair) -> None:
+    """A session id only the two know tells a real break from one that somebody made up."""
+    forger = Forger(talking.alice, "bob")
+    for _ in range(10):
+        change(talking.bob, "INSERT INTO resets VALUES (unixepoch() * 1000, 'unproven')")
+    message = forger.message(forger.content(b"unreadable").encode())
+    await forger.submit(forger.envelope(message[:-1] + bytes([message[-1] ^ 1])))
+
+    bobs, _ = await settle(talking.bob, talking.alice)
+
+    assert kinds(bobs) == ["refreshed"]
+
+
 async def test_both_losing_their_sessions_at_once_converges(talking: Pair) -> None:
     await talking.alice.send("bob", "from alice")
     await talking.bob.send("alice", "from bob")
