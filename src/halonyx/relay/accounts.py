@@ -90,13 +90,14 @@ class Accounts:
         keys = verify_key(call.management_key), verify_key(call.device.login_key)
         _check_complete(call.device)
         async with self._lock(address):
-            account = self._context.identity.account(address)
-            is_owner = account is not None and account.management_key == keys[0]
-            is_new = account is None or not is_owner or account.record_hash is None
+            holder = self._context.identity.management_key(address)
+            # The account is read only for its owner: reading one that is there takes longer.
+            account = self._context.identity.account(address) if holder == keys[0] else None
+            is_new = account is None or account.record_hash is None
             if is_new:
                 self._check_work(call)
                 admit()
-                if account is not None and not is_owner:
+                if holder not in {None, keys[0]}:
                     raise Refused("address-taken")
                 await self._add(address, call, keys)
             elif account is None or (account.record_hash, dict(account.devices)) != (

@@ -37,8 +37,7 @@ _SIGNED: Final[tuple[ErrorCode, ...]] = (
 
 
 async def _by_management_key(request: Request, here: Services, address: Address) -> None:
-    account = here.context.identity.account(address)
-    key = None if account is None else account.management_key
+    key = here.context.identity.management_key(address)
     await _demand(request, here, address, lambda device: key if device == MANAGEMENT else None)
 
 

@@ -18,7 +18,7 @@ import apsw
 
 from halonyx.core.errors import AuthenticationFailed, StoreError
 from halonyx.core.labels import RELAY_SEAL
-from halonyx.core.primitives import NONCE_SIZE, VerifyKey, aead_open, aead_seal, hkdf
+from halonyx.core.primitives import NONCE_SIZE, SigningKey, VerifyKey, aead_open, aead_seal, hkdf
 from halonyx.core.types import KEY_SIZE, Address, DeviceId
 from halonyx.relay.secrets import pseudonym
 from halonyx.relay.store.database import Database, Schema
@@ -47,6 +47,7 @@ SCHEMA: Final = Schema(
     ),
 )
 
+_NO_KEY: Final = SigningKey.generate().public.raw
 _INTENT: Final = b"intent"  # no pseudonym is this short
 
 Intent = NewType("Intent", int)
@@ -99,14 +100,18 @@ class IdentityStore:
         return self.database.read(lambda connection: self._account(connection, row))
 
     def login_key(self, address: Address, device: DeviceId) -> VerifyKey | None:
-        """Return the key by which a device proves itself, or None if there is no such device."""
-        found = self.database.read(
-            lambda connection: connection.execute(
-                "select login_key from device where row = ? and device = ?",
-                (pseudonym(self._pepper, address), device),
-            ).fetchone()
-        )
-        return None if found is None else VerifyKey(found[0])
+        """Return the key by which a device proves itself, or None; the same work for either."""
+        query = "select login_key from device where row = ? and device = ?"
+        return self._key(query, (pseudonym(self._pepper, address), device))
+
+    def management_key(self, address: Address) -> VerifyKey | None:
+        """Return the key that holds an address, also after deletion, or None; the same work for either."""
+        return self._key("select management_key from account where row = ?", (pseudonym(self._pepper, address),))
+
+    def _key(self, query: str, bindings: tuple[bytes | int, ...]) -> VerifyKey | None:
+        found = self.database.read(lambda connection: connection.execute(query, bindings).fetchone())
+        key = VerifyKey(_NO_KEY if found is None else found[0])
+        return None if found is None else key
 
     async def announce(self, address: Address, *, is_removal: bool = False) -> Intent:
         """Note durably that a change of several files begins; a removal may be noted on a full disk too."""

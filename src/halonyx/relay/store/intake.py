@@ -32,6 +32,7 @@ _DELETE: Final = "delete from envelope where row in carray(?) returning mailbox,
 
 Clock = Callable[[], int]
 Hashes = tuple[bytes | None, bytes | None]
+NO_HASHES: Final[Hashes] = (None, None)
 
 
 def system_clock() -> int:
@@ -112,7 +113,7 @@ class Intake:
         self.listener: Listener | None = None
         self._limits = limits
         self._clock = clock
-        self._boxes: dict[bytes, _Box | None] = {}
+        self._boxes: dict[bytes, _Box] = {}
         self._boxes_by_id: dict[int, _Box] = {}
         self._accounts: dict[bytes, Hashes] = {}
         # Never goes back while the process lives: a late acknowledgement must not meet a new row under an old number.
@@ -184,12 +185,13 @@ class Intake:
         next_row = max(self._next_row, connection.execute("select coalesce(max(row), 0) + 1 from envelope").get)
         for submission in submissions:
             submission.row = 0
-            box = self._box(connection, submission.mailbox)
-            kind = key_kind(*self._hashes(connection, submission.account), submission.key)
+            # The key first: what a mailbox costs to look at would tell a stranger whether it exists.
+            kind = self._key_kind(connection, submission.account, submission.key)
+            box = None if kind is None else self._box(connection, submission.mailbox)
             size = len(submission.envelope)
             submission.status = admit(kind, box, size, self._limits)
             if box is None or submission.status is not Status.ACCEPTED:
-                if box is not None and kind is not None and _has(connection, box.id, submission.envelope_id):
+                if box is not None and _has(connection, box.id, submission.envelope_id):
                     submission.status = Status.ACCEPTED  # a repetition needs no room
                 continue
             is_request = 1 if kind is KeyKind.REQUEST else 0
@@ -238,30 +240,30 @@ class Intake:
         except KeyError:
             pass
         found = connection.execute(
-            "select id, next_seq, (select count(*) from envelope where mailbox = id),"
-            " (select coalesce(sum(size), 0) from envelope where mailbox = id),"
-            " (select coalesce(sum(is_request), 0) from envelope where mailbox = id) from mailbox where name = ?",
+            "select m.id, m.next_seq, count(e.row), coalesce(sum(e.size), 0), coalesce(sum(e.is_request), 0)"
+            " from mailbox m left join envelope e on e.mailbox = m.id where m.name = ? group by m.id",
             (name,),
         ).fetchone()
-        box = None if found is None else _Box(*found)
-        self._boxes[name] = box
-        if box is not None:
-            self._boxes_by_id[box.id] = box
+        if found is None:
+            return None
+        box = self._boxes[name] = self._boxes_by_id[found[0]] = _Box(*found)
         return box
 
-    def _hashes(self, connection: apsw.Connection, name: bytes) -> Hashes:
-        try:
-            return self._accounts[name]
-        except KeyError:
-            pass
-        hashes = self._accounts[name] = read_hashes(connection, name)
-        return hashes
+    def _key_kind(self, connection: apsw.Connection, name: bytes, key: bytes) -> KeyKind | None:
+        """Tell which key this is; a wrong one costs the same whether the account is remembered, known or made up."""
+        kind = key_kind(*self._accounts.get(name, NO_HASHES), key)
+        if kind is None:
+            hashes = read_hashes(connection, name)
+            kind = key_kind(*hashes, key)
+            if kind is not None:  # only then: a stranger's names must not push out those that are used
+                self._accounts[name] = hashes
+        return kind
 
 
 def read_hashes(connection: apsw.Connection, name: bytes) -> Hashes:
     """Return the hashes of the access key and the request key; (None, None) for an unknown account."""
     found = connection.execute("select access_hash, request_hash from account where name = ?", (name,)).fetchone()
-    return (None, None) if found is None else (found[0], found[1])
+    return NO_HASHES if found is None else (found[0], found[1])
 
 
 def _has(connection: apsw.Connection, box: int, envelope_id: bytes) -> bool:
