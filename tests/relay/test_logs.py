@@ -1,8 +1,10 @@
 """Logs name nobody: a whole life of an account at debug level, then a search for everything that could identify."""
 
 import base64
+import io
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,27 @@ def test_levels_are_respected(capsys: pytest.CaptureFixture[str]) -> None:
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     assert [(line["event"], line["level"]) for line in lines] == [("relay-started", "info")]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, OSError, ValueError])
+def test_a_log_that_is_not_taken_stops_nothing(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lost(io.StringIO):
+        def write(self, _: str) -> int:
+            raise error
+
+    monkeypatch.setattr(sys, "stderr", Lost())
+    configure("info")
+    log(Event.STARTED, port=3000)
+
+
+def test_without_standard_error_nothing_is_logged_elsewhere(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    configure("info")
+    log(Event.STARTED, port=3000)
+
+    assert capsys.readouterr().out == ""
 
 
 async def test_a_bug_is_logged_by_its_class_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

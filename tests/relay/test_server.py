@@ -44,7 +44,7 @@ from halonyx.wire.frames import (
 )
 from halonyx.wire.login import login_body
 from relay.sockets_support import Device, envelope, free_port, served
-from relay_process import RelayProcess, running_relay
+from relay_process import RelayProcess, clean_environment, running_relay
 
 SETTINGS = {"HALONYX_RESERVE_BYTES": "0"}
 
@@ -154,6 +154,42 @@ def test_both_signals_stop_it_with_status_0(tmp_path: Path, number: signal.Signa
     with running_relay(tmp_path, **SETTINGS) as process:
         assert process._end(number) == 0
         assert "Traceback" not in process.log()
+
+
+@pytest.mark.parametrize("stderr", ["broken pipe", "full disk", "closed"])
+async def test_a_lost_standard_error_does_not_break_stopping(tmp_path: Path, stderr: str) -> None:
+    port, reading, writing = free_port(), -1, -1
+    command = [sys.executable, "-m", "halonyx.relay", "--port", str(port), "--data", str(tmp_path / "relay")]
+    if stderr == "broken pipe":
+        reading, writing = os.pipe()
+    elif stderr == "full disk":
+        writing = os.open("/dev/full", os.O_WRONLY)
+    else:
+        command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *command]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env=clean_environment(**SETTINGS),
+        stdout=subprocess.PIPE,
+        stderr=None if writing < 0 else writing,
+    )
+    for descriptor in (reading, writing):
+        if descriptor >= 0:
+            os.close(descriptor)
+    async with aiohttp.ClientSession() as session:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    opened = await session.ws_connect(f"http://127.0.0.1:{port}{SEND_PATH}", protocols=[SUBPROTOCOL])
+                except aiohttp.ClientError:
+                    await asyncio.sleep(0.05)
+                else:
+                    break
+        process.terminate()
+        await opened.receive()
+        assert opened.close_code == 4503
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert process.stdout is not None
+    assert await process.stdout.read() == b""
 
 
 def start_again(process: RelayProcess, port: int, data: Path) -> subprocess.CompletedProcess[str]:

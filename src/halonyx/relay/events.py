@@ -4,7 +4,9 @@ No id, address, key, IP address or content has a field to go into, so it can't g
 Source: docs/reference/relay.md, "Log".
 """
 
+import contextlib
 import logging
+import os
 import sys
 from enum import StrEnum
 from typing import Any, Final
@@ -12,6 +14,8 @@ from typing import Any, Final
 import structlog
 
 from halonyx.core.errors import Misuse
+
+STDERR: Final = 2
 
 
 class Event(StrEnum):
@@ -56,7 +60,14 @@ LEVELS: Final = {
 
 
 def configure(level: str) -> None:
-    """Send events at `level` (debug, info, warning, error) and above to standard error, one JSON object a line."""
+    """Send events at `level` (debug, info, warning, error) and above to standard error, one JSON object a line.
+
+    Call it before anything is opened.
+    """
+    # A standard stream that was closed leaves its number to the next file, and a socket under it ends the event loop.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(descriptor)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -70,7 +81,7 @@ def configure(level: str) -> None:
 
 
 def log(event: Event, **fields: int | str) -> None:
-    """Write one event.
+    """Write one event, or lose it: standard error may be closed or on a full disk, and the relay goes on.
 
     Raises:
         Misuse: A field that is not in the list, or of another type.
@@ -78,5 +89,8 @@ def log(event: Event, **fields: int | str) -> None:
     for name, value in fields.items():
         if type(value) is not FIELDS.get(name):
             raise Misuse(f"event field {name} is not in the list")
+    if sys.stderr is None:  # closed before the start; structlog would take standard output instead
+        return
     logger: Any = structlog.get_logger()
-    logger.log(LEVELS.get(event, logging.INFO), event.value, **fields)
+    with contextlib.suppress(OSError, ValueError):
+        logger.log(LEVELS.get(event, logging.INFO), event.value, **fields)
