@@ -31,6 +31,7 @@ SETTINGS: Final = {
     "log_level": "warning",
     "reserve_bytes": 0,  # every history has a data folder of its own
     "connections_per_client": 1000,
+    "http_connections_per_client": 1000,
     "ping_seconds": 2,
     "pong_seconds": 2,
     "rate_sign_up": NO_LIMIT,

@@ -46,7 +46,7 @@ RATES = (
     "rate_bundle_device",
     "rate_public",
 )
-GENEROUS = dict.fromkeys(RATES, "100000/minute")
+GENEROUS: dict[str, object] = {**dict.fromkeys(RATES, "100000/minute"), "http_connections_per_client": 1000}
 
 
 class Clock:

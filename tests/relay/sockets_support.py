@@ -40,7 +40,7 @@ from halonyx.wire.frames import (
 from halonyx.wire.login import challenge_body, login_body
 
 WAIT_S = 10
-FAST = Limits(tick_s=0.02, linger_s=0.2, connections_per_client=200)
+FAST = Limits(tick_s=0.02, linger_s=0.2, connections_per_client=200, http_connections_per_client=200)
 
 
 def free_port() -> int:

@@ -163,3 +163,4 @@ def test_what_time_asks_of_a_connection(quiet: Quiet, expected: Action) -> None:
 def test_the_defaults_are_the_settings_defaults() -> None:
     assert Limits.of(load_settings()) == Limits()
     assert Limits.of(load_settings(unacked_messages=3)).unacked_messages == 3
+    assert Limits.of(load_settings(body_seconds=3)).body_s == 3

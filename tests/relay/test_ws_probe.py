@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import socket
 import struct
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -17,8 +18,9 @@ import pytest
 import pytest_asyncio
 
 from halonyx.core.types import EnvelopeId
+from halonyx.relay.http_guard import GuardedHttp
 from halonyx.wire.frames import RECEIVE_PATH, SEND_PATH, Status, Submit, accepted_frame
-from relay.sockets_support import FAST, Device, Served, envelope, served
+from relay.sockets_support import FAST, Device, Served, envelope, served, until
 
 WAIT_S = 10
 OPCODE_CLOSE, OPCODE_BINARY, OPCODE_PING, OPCODE_PONG = 8, 2, 9, 10
@@ -76,8 +78,8 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def wire(relay: Served) -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+async def wire(relay: Served, source: str = "127.0.0.1") -> AsyncIterator[Wire]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, local_addr=(source, 0))
     try:
         yield Wire(reader, writer)
     finally:
@@ -352,6 +354,52 @@ async def test_silent_sockets_are_capped(tmp_path: Path) -> None:
                 assert await third.ended() == b""
         await asyncio.sleep(0.1)
         assert await status(relay, f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\n\r\n".encode()) == 200
+
+
+async def test_one_client_has_so_many_sockets_before_an_upgrade(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, http_connections_per_client=2)) as relay:
+        async with wire(relay) as first, wire(relay):
+            async with wire(relay) as third:
+                assert await third.ended() == b""
+            async with wire(relay, "127.0.0.2") as other:
+                other.writer.write(health(relay))
+                assert (await other.head()).startswith(b"HTTP/1.1 200 ")
+            first.writer.write(request(relay))
+            assert (await first.head()).startswith(b"HTTP/1.1 101 ")
+            assert await status(relay, health(relay)) == 200
+        await until(lambda: not relay.relay.hub._connections)
+        async with wire(relay), wire(relay), wire(relay) as third:
+            assert await third.ended() == b""
+
+
+async def test_behind_a_proxy_sockets_are_the_proxys(tmp_path: Path) -> None:
+    limits = replace(FAST, http_connections_per_client=1)
+    async with served(tmp_path, limits, behind_proxy=True) as relay, wire(relay):
+        assert await status(relay, health(relay)) == 200
+
+
+@pytest.mark.parametrize("ending", ["keep-alive", "close"])
+async def test_an_answer_nobody_reads_ends_the_connection(tmp_path: Path, ending: str) -> None:
+    async with served(tmp_path, replace(FAST, progress_s=0.3)) as relay:
+        server = relay.relay._server
+        assert server is not None
+        unread = socket.socket()
+        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        unread.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(unread, ("127.0.0.1", relay.port))
+        await until(lambda: server.server_state.connections)
+        (connection,) = server.server_state.connections
+        assert isinstance(connection, GuardedHttp)
+        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
+        head = f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\nConnection: {ending}\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(unread, head.encode())
+        await until(lambda: connection.flow.write_paused)
+        await until(lambda: not server.server_state.connections)
+        unread.close()
+
+
+def health(relay: Served) -> bytes:
+    return f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\nConnection: close\r\n\r\n".encode()
 
 
 async def test_requests_on_a_kept_connection_are_guarded_each(relay: Served) -> None:

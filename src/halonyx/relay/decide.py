@@ -19,7 +19,11 @@ NO_HASH: Final = bytes(HASH_SIZE)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every bound of delivery; each is a setting of the same meaning. Times in seconds."""
+    """Every bound of delivery; times in seconds.
+
+    Each is a setting of the same meaning but these constants: `writer_patience_s`, `head_s`, `pings_per_second`,
+    `linger_s`, `tick_s`, `retry_after_s`.
+    """
 
     mailbox_messages: int = 10_000
     mailbox_bytes: int = 64 * MIB
@@ -36,7 +40,7 @@ class Limits:
     progress_s: float = 60
     idle_send_s: float = 60
     head_s: float = 5
-    body_s: float = 30
+    body_s: float = 20
     auth_s: float = 5
     session_s: float = 86_400
     ping_s: float = 25
@@ -45,6 +49,7 @@ class Limits:
     linger_s: float = 2
     tick_s: float = 1
     connections_per_client: int = 20
+    http_connections_per_client: int = 50
     unauthenticated_connections: int = 500
     retry_after_s: int = 5
 
@@ -65,11 +70,13 @@ class Limits:
             send_buffer_bytes=settings.send_buffer_bytes,
             progress_s=settings.progress_seconds,
             idle_send_s=settings.idle_send_seconds,
+            body_s=settings.body_seconds,
             auth_s=settings.auth_seconds,
             session_s=settings.session_seconds,
             ping_s=settings.ping_seconds,
             pong_s=settings.pong_seconds,
             connections_per_client=settings.connections_per_client,
+            http_connections_per_client=settings.http_connections_per_client,
             unauthenticated_connections=settings.unauthenticated_connections,
         )
 

@@ -5,27 +5,49 @@ Source: spec/delivery.md, "Opening a connection".
 """
 
 import asyncio
+from collections import Counter
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from halonyx.relay.clients import network_of
+from halonyx.relay.decide import Limits
 
 MAX_HEAD: Final = 16 * 1024
 
 
 class Crowd:
-    """Sockets that have not shown a whole request yet, all clients together.
+    """Sockets that speak HTTP: those that have not shown a whole request yet, and how many each client has.
+
+    One client's silent sockets must not shut everybody out. Behind a proxy all come from one address, and the proxy
+    has to tell clients apart.
 
     Args:
-        capacity: How many there may be; one more is dropped before anything is allocated for it.
-        head_s: Seconds to send request line and headers.
-        body_s: Seconds to send the body after that.
+        limits: Bounds and times. One socket too many is dropped before anything is allocated for it.
+        behind_proxy: Whether the peer is a proxy.
     """
 
-    def __init__(self, capacity: int, head_s: float, body_s: float) -> None:
-        self.capacity = capacity
-        self.head_s = head_s
-        self.body_s = body_s
+    def __init__(self, limits: Limits, *, behind_proxy: bool) -> None:
+        self.limits = limits
         self.waiting = 0
+        self._behind_proxy = behind_proxy
+        self._networks: Counter[str] = Counter()
+
+    def enter(self, host: str) -> str | None:
+        """Count a socket of this host and return the network to `leave`; None when there are too many."""
+        if self.waiting >= self.limits.unauthenticated_connections:
+            return None
+        network = "" if self._behind_proxy else network_of(host)
+        if not self._behind_proxy and self._networks[network] >= self.limits.http_connections_per_client:
+            return None
+        self._networks[network] += 1
+        return network
+
+    def leave(self, network: str) -> None:
+        """Count a socket no more."""
+        self._networks[network] -= 1
+        if not self._networks[network]:
+            del self._networks[network]
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -41,18 +63,22 @@ class GuardedHttp(HttpToolsProtocol):
         self._is_waiting = False
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._network: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock of the first request."""
         super().connection_made(transport)
-        if self._crowd.waiting >= self._crowd.capacity:
+        self._network = self._crowd.enter((transport.get_extra_info("peername") or ("",))[0])
+        if self._network is None:
             transport.abort()
             return
+        transport.set_write_buffer_limits(high=0)  # so that `pause_writing` tells of every byte that is not taken
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
-        self._stop()
+        self._leave()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,7 +106,9 @@ class GuardedHttp(HttpToolsProtocol):
         is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
         if size > MAX_HEAD or hosts != 1 or is_chunked:
             raise ValueError("head is too large, has no single Host or no length")  # the parser makes a 400 of it
-        self._timer = self.loop.call_later(self._crowd.body_s, self.transport.abort)
+        # The guard answers at `body_s`; this ends what no answer ends.
+        patience = self._crowd.limits.body_s + self._crowd.limits.linger_s
+        self._timer = self.loop.call_later(patience, self.transport.abort)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -90,14 +118,36 @@ class GuardedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Stop the clock: the socket leaves this protocol."""
-        self._stop()
+        self._leave()
         super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """Start the clock of an answer that is not read; closing alone would wait for its reader for ever."""
+        super().pause_writing()
+        self._unread_timer = self.loop.call_later(self._crowd.limits.progress_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop the clock."""
+        super().resume_writing()
+        self._stop_unread()
+
+    def _leave(self) -> None:
+        self._stop()
+        self._stop_unread()
+        if self._network is not None:
+            self._crowd.leave(self._network)
+            self._network = None
+
+    def _stop_unread(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _await_head(self) -> None:
         self._is_waiting = True
         self._head_bytes = 0
         self._crowd.waiting += 1
-        self._timer = self.loop.call_later(self._crowd.head_s, self._refuse)
+        self._timer = self.loop.call_later(self._crowd.limits.head_s, self._refuse)
 
     def _refuse(self) -> None:
         if not self.transport.is_closing():

@@ -141,7 +141,7 @@ class Relay:
             await asyncio.sleep(self.settings.checkpoint_seconds)
 
     def _config(self, app: FastAPI) -> uvicorn.Config:
-        crowd = Crowd(self.limits.unauthenticated_connections, self.limits.head_s, self.limits.body_s)
+        crowd = Crowd(self.limits, behind_proxy=self.settings.behind_proxy)
         protocols: dict[str, Any] = {  # uvicorn calls them like classes, which is all it asks of one
             "http": functools.partial(GuardedHttp, crowd),
             "ws": functools.partial(Bridge, self.hub),

@@ -117,6 +117,9 @@ class RelaySettings(BaseSettings):
     ping_seconds: Positive = Field(25, description="idle seconds before a ping")
     pong_seconds: Positive = Field(20, description="seconds a ping may stay unanswered")
     connections_per_client: Positive = Field(20, description="open sockets per IPv4 address or IPv6 /64")
+    http_connections_per_client: Positive = Field(
+        50, description="open connections before an upgrade per IPv4 address or IPv6 /64; not counted behind a proxy"
+    )
     unauthenticated_connections: Positive = Field(500, description="open sockets that have not proved anything yet")
     session_seconds: Positive = Field(86_400, description="seconds until a device has to prove itself again")
     reserve_bytes: int = Field(64 * MIB, ge=0, description="room given up on a full disk so that deletions still run")
