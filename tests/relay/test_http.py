@@ -73,7 +73,7 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
 
 
 async def test_with_https_browsers_are_told_to_stay_with_it(tmp_path: Path) -> None:
-    async with running_relay(tmp_path, origins=["https://relay.example"]) as relay:
+    async with running_relay(tmp_path, origins=["https://relay.example"], behind_proxy=True) as relay:
         answer = await relay.call("GET", "/v1/relay", headers={"Host": "relay.example"})
 
         assert answer.status == 200

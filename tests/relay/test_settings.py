@@ -37,7 +37,9 @@ def test_the_defaults_are_for_one_person_on_one_machine() -> None:
 
 def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "relay.toml"
-    file.write_text("port = 3001\npow_bits = 21\nmailbox_messages = 5\norigins = ['https://file.example']\n")
+    file.write_text(
+        "port = 3001\npow_bits = 21\nmailbox_messages = 5\norigins = ['https://file.example']\nbehind_proxy = true\n"
+    )
     monkeypatch.setenv("HALONYX_CONFIG", str(file))
     monkeypatch.setenv("HALONYX_POW_BITS", "22")
     monkeypatch.setenv("HALONYX_PORT", "3002")
@@ -96,6 +98,14 @@ def test_behind_a_proxy_the_origin_has_to_be_named() -> None:
 
     settings = load_settings(host=EVERY_INTERFACE, behind_proxy=True, origins=["https://relay.example"])
     assert settings.signup_mode == "pow"
+
+
+def test_a_public_origin_needs_a_proxy() -> None:
+    with pytest.raises(Misuse, match=r"https://relay\.example .* set behind_proxy"):
+        load_settings(origins=["http://localhost:3000", "https://relay.example"])
+
+    assert load_settings(origins=["https://relay.example"], behind_proxy=True).signup_mode == "pow"
+    assert load_settings(origins=["http://localhost:4000", "http://127.0.0.1:3000"]).signup_mode == "open"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from halonyx.core.errors import Malformed, Misuse
-from halonyx.core.origin import check_origin
+from halonyx.core.origin import check_origin, reaches_this_machine
 from halonyx.core.types import DAY, Millis
 from halonyx.wire.frames import MAX_ENVELOPE
 from halonyx.wire.rest import RelayLimits
@@ -152,6 +152,12 @@ class RelaySettings(BaseSettings):
             )
         if not is_loopback(self.host) and not self.origins:
             raise ValueError("name the public origin people use, for example origins = ['https://relay.example']")
+        public = next((origin for origin in self.origins if not reaches_this_machine(origin)), None)
+        if public is not None and not self.behind_proxy:
+            raise ValueError(
+                f"origin {public} is reached through a proxy that ends TLS: set behind_proxy and let the proxy set "
+                "X-Forwarded-For, or everybody would count as this machine"
+            )
         return self
 
     @classmethod
