@@ -295,7 +295,7 @@ async def test_a_relay_with_other_secrets_does_not_guess(tmp_path: Path) -> None
 def test_nonces_are_remembered_for_a_bounded_number_of_keys() -> None:
     memory = NonceMemory(per_key=4, keys=2)
 
-    seen = [memory.remember(key, "n", 0) for key in ("a", "b", "a", "c", "c", "a")]
+    seen = [memory.remember(key, "n", 0) for key in (b"a", b"b", b"a", b"c", b"c", b"a")]
 
     assert seen == [True, True, False, True, False, True]
 

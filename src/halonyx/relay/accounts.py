@@ -179,14 +179,18 @@ class Accounts:
                 if device.id not in known:
                     _check_complete(device)
             replaces, record_hash = bytes.fromhex(call.replaces), sha256(call.record)
-            _demand(judge_replacement(account, replaces, record_hash, devices))
+            change = judge_replacement(account, replaces, record_hash, devices)
+            _demand(change)
+            if change is Change.REPEATED:  # the access key may have been replaced since
+                return self.status(address)
             prekeys = [(DeviceId(device.id), device.prekeys) for device in call.devices]
             async with self._announced(address):
                 await self._stage(address, call.record, prekeys)
                 for number in devices:
                     await self._context.mailboxes.create_mailbox(address, number)
-                _demand(await self._context.identity.replace(address, replaces, record_hash, devices))
+                # Before identity.db says so: a repetition after a crash in between has to find both done.
                 await self._context.mailboxes.set_keys(address, call.access_hash, call.request_hash)
+                _demand(await self._context.identity.replace(address, replaces, record_hash, devices))
                 await self._align(address, known - set(devices))
         return self.status(address)
 

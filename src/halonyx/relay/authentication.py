@@ -5,8 +5,8 @@ Source: spec/delivery.md, "Signed calls".
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from fastapi import Request
@@ -27,18 +27,23 @@ _NOBODY: Final = SigningKey.generate().public
 FindKey = Callable[[int], VerifyKey | None]
 
 
+NoteCall = Callable[[bytes, Millis, Millis], Awaitable[bool]]
+
+
 class NonceMemory:
     """Nonces of signatures that verified, as long as they would verify again. Bounded in keys and per key."""
 
     def __init__(self, per_key: int = NONCES_PER_KEY, keys: int = KEYS_REMEMBERED) -> None:
         self._per_key = per_key
         self._keys = keys
-        self._seen: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._seen: OrderedDict[bytes, dict[str, int]] = OrderedDict()
 
-    def remember(self, key: str, nonce: str, now: int) -> bool:
+    def remember(self, key: bytes, nonce: str, now: int) -> bool:
         """Note a nonce; False if it was seen before.
 
         Args:
+            key: The public key that verified: under the name it claims, a stranger could use up the owner's calls.
+            nonce: As signed.
             now: Unix seconds.
 
         Raises:
@@ -62,11 +67,15 @@ class Authenticator:
 
     Attributes:
         nonces: What was used before.
+        newcomers: The same for keys that came with the call: made-up ones must not push out those of accounts.
     """
 
     nonces: NonceMemory
+    newcomers: NonceMemory = field(default_factory=NonceMemory)
 
-    async def check(self, request: Request, address: Address, find_key: FindKey, now: Millis) -> None:
+    async def check(
+        self, request: Request, address: Address, find_key: FindKey, now: Millis, note: NoteCall | None
+    ) -> None:
         """Demand that the call is signed, now and for the first time, by a key of `address`.
 
         Args:
@@ -75,9 +84,10 @@ class Authenticator:
             find_key: Gives the key for the device number the signature names (0: management key), or None if
                 there is none or it may not make this call.
             now: Milliseconds since 1970.
+            note: Notes a call on disk, for what a restart forgets; None if the key came with the call.
 
         Raises:
-            Refused: not-authenticated, the same for every reason.
+            Refused: not-authenticated, the same for every reason; too-many-requests.
         """
         target = Target(request.method, request.headers.get("host", ""), request.url.path)
         try:
@@ -87,5 +97,9 @@ class Authenticator:
             claim.check_fresh(now // SECOND)
         except (Malformed, BadSignature):
             raise Refused("not-authenticated") from None
-        if key is None or not self.nonces.remember(str(claim.key_id), claim.nonce, now // SECOND):
+        memory = self.newcomers if note is None else self.nonces
+        if key is None or not memory.remember(key.raw, claim.nonce, now // SECOND):
+            raise Refused("not-authenticated")
+        kept_until = Millis(now + _REMEMBERED_SECONDS * SECOND)
+        if note is not None and not await note(key.raw + claim.nonce.encode("ascii"), now, kept_until):
             raise Refused("not-authenticated")

@@ -50,7 +50,8 @@ async def _by_login_key(request: Request, here: Services, address: Address, only
 
 
 async def _demand(request: Request, here: Services, address: Address, find_key: FindKey) -> None:
-    await here.authenticator.check(request, address, find_key, here.context.clock())
+    context = here.context
+    await here.authenticator.check(request, address, find_key, context.clock(), context.identity.note_call)
 
 
 def _admit(context: RelayContext, host: str) -> None:
@@ -75,7 +76,9 @@ def _admit(context: RelayContext, host: str) -> None:
 async def sign_up(call: SignUpRequest, request: Request, here: Here) -> Response:
     """Make an account with its first device; signed by the management key in the body."""
     key = verify_key(call.management_key)
-    await _demand(request, here, Address(call.address), lambda device: key if device == MANAGEMENT else None)
+    address, now = Address(call.address), here.context.clock()
+    # Not noted on disk: repeating a sign-up changes nothing, and anybody can make up a key.
+    await here.authenticator.check(request, address, lambda device: key if device == MANAGEMENT else None, now, None)
     host = client_host(request.scope, behind_proxy=here.context.settings.behind_proxy)
     epoch, is_new = await here.accounts.sign_up(call, lambda: _admit(here.context, host))
     return reply(SignUpResponse(epoch=epoch), 201 if is_new else 200)

@@ -1,6 +1,7 @@
 """identity.db: which management key holds an address, which devices it has, and their login keys.
 
-No name, e-mail or phone column, and no time: rows are keyed by a pseudonym of the address under this file's pepper.
+No name, e-mail or phone column, and no time but that of the signed calls of the last minutes, which no row joins with
+an account: rows are keyed by a pseudonym of the address under this file's pepper.
 A change that touches more than this file is announced here first, so that a crash in the middle can be tidied up:
 SQLite does not commit atomically across files. Which record is current is sealed: its hash in clear would join this
 file's rows with those of keys.db.
@@ -17,9 +18,9 @@ from typing import Any, Final, NewType
 import apsw
 
 from halonyx.core.errors import AuthenticationFailed, StoreError
-from halonyx.core.labels import RELAY_SEAL
-from halonyx.core.primitives import NONCE_SIZE, SigningKey, VerifyKey, aead_open, aead_seal, hkdf
-from halonyx.core.types import KEY_SIZE, Address, DeviceId
+from halonyx.core.labels import RELAY_PSEUDONYM, RELAY_SEAL
+from halonyx.core.primitives import NONCE_SIZE, SigningKey, VerifyKey, aead_open, aead_seal, hkdf, hmac_sha256
+from halonyx.core.types import KEY_SIZE, Address, DeviceId, Millis
 from halonyx.relay.secrets import pseudonym
 from halonyx.relay.store.database import Database, Schema
 
@@ -43,6 +44,11 @@ SCHEMA: Final = Schema(
             id integer not null primary key,
             sealed_address blob not null
         ) strict;
+        create table call(
+            name blob not null primary key,
+            expires integer not null
+        ) strict, without rowid;
+        create index call_expires on call(expires);
         """,
     ),
 )
@@ -135,6 +141,26 @@ class IdentityStore:
             lambda connection: connection.execute("select id, sealed_address from intent order by id").fetchall()
         )
         return [(Intent(number), Address(self._unseal(sealed, _INTENT))) for number, sealed in rows]
+
+    async def note_call(self, call: bytes, now: Millis, expires: Millis) -> bool:
+        """Note a signed call until its signature is too old to be taken again, also over a restart.
+
+        Args:
+            call: The key that signed, and the nonce.
+            now: Milliseconds since 1970; what expired by then is dropped.
+            expires: The same.
+
+        Returns:
+            False if it was noted before.
+        """
+        name = hmac_sha256(self._pepper, RELAY_PSEUDONYM + b"\x00" + call)  # longer than an address
+
+        def job(connection: apsw.Connection) -> bool:
+            connection.execute("delete from call where expires < ?", (now,))
+            connection.execute("insert or ignore into call values (?, ?)", (name, expires))
+            return connection.changes() == 1
+
+        return await self.database.write(job, may_grow=False)
 
     async def register(
         self, address: Address, management_key: VerifyKey, record_hash: bytes, device: tuple[DeviceId, VerifyKey]
