@@ -112,6 +112,23 @@ async def test_used_ids_never_come_back(tmp_path: Path) -> None:
         assert one_time_ids(taken) == [3]
 
 
+async def test_renewed_one_time_prekeys_are_gone_and_stay_gone(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        older = [prekey(use, 4) for use in (USE_ONE_TIME, USE_ONE_TIME_KEM)]
+        renewed = [prekey(use, number) for use in (USE_ONE_TIME, USE_ONE_TIME_KEM) for number in (6, 7)]
+        await alice.publish(relay, older)
+
+        counts = await alice.publish(relay, renewed, one_time_from=6)
+        recorded = await alice.publish(relay, alice.prekeys + older)
+        taken = [await alice.bundle(relay) for _ in range(3)]
+
+        assert counts.json == recorded.json == {"one_time": 2, "one_time_kem": 2}
+        assert one_time_ids(taken) == [6, 7]
+        assert [answer.json["signed_prekey"]["id"] for answer in taken] == [1, 1, 1]
+
+
 async def test_publishing_again_keeps_the_first_blob(tmp_path: Path) -> None:
     async with running_relay(tmp_path) as relay:
         alice = Person()
