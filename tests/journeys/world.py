@@ -41,6 +41,8 @@ SETTINGS: Final = {
     "rate_lookup": NO_LIMIT,
     "rate_bundle": NO_LIMIT,
     "rate_bundle_device": NO_LIMIT,
+    "rate_bundle_requests": NO_LIMIT,
+    "rate_bundle_client": NO_LIMIT,
     "rate_public": NO_LIMIT,
 }
 # A hole in the counters is a message that was lost or overtaken, even if it is mended later: nobody may see one.

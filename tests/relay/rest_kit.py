@@ -44,6 +44,8 @@ RATES = (
     "rate_lookup",
     "rate_bundle",
     "rate_bundle_device",
+    "rate_bundle_requests",
+    "rate_bundle_client",
     "rate_public",
 )
 GENEROUS: dict[str, object] = {**dict.fromkeys(RATES, "100000/minute"), "http_connections_per_client": 1000}

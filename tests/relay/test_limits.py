@@ -1,14 +1,16 @@
 """Rate limits: per client, per device and overall; in memory, bounded, and without exemption."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from halonyx.core.types import DeviceId
 from halonyx.relay.guard import client_host
-from halonyx.relay.limits import Limiter
-from halonyx.wire.rest import AccountRequest, LookupRequest, WorkRequest
-from relay.rest_kit import Person, running_relay
+from halonyx.relay.limits import Limiter, Scope
+from halonyx.wire.rest import AccountRequest, BundleRequest, LookupRequest, WorkRequest
+from relay.rest_kit import Answer, Person, Relay, prekeys, running_relay
 
 
 class Hand:
@@ -21,19 +23,55 @@ class Hand:
         return self.now
 
 
-def test_a_window_moves() -> None:
+def test_a_rate_lets_its_number_through_at_once_and_then_fills_up_evenly() -> None:
     clock = Hand()
     limiter = Limiter(100, clock)
 
     first = [limiter.hit("3/minute", "route", "a") for _ in range(4)]
-    clock.now += 59
+    clock.now += 19
     almost = limiter.hit("3/minute", "route", "a")
     clock.now += 1
+    one = [limiter.hit("3/minute", "route", "a") for _ in range(2)]
+    clock.now += 600
     again = [limiter.hit("3/minute", "route", "a") for _ in range(4)]
 
-    assert first == [0, 0, 0, 60]
+    assert first == [0, 0, 0, 20]
     assert almost == 1
-    assert again == [0, 0, 0, 60]
+    assert one == [0, 20]
+    assert again == [0, 0, 0, 20]
+
+
+@pytest.mark.parametrize("rate", ["7/hour", "10/hour", "60/hour", "300/minute", "6/10 minute"])
+def test_every_rate_lets_through_exactly_its_number(rate: str) -> None:
+    limiter, number = Limiter(100, Hand()), int(rate.split("/", maxsplit=1)[0])
+
+    assert [limiter.hit(rate, "route", "a") for _ in range(number)] == [0] * number
+    assert limiter.hit(rate, "route", "a") >= 1
+
+
+def test_many_clients_do_not_make_the_limiter_forget_devices_and_everybody() -> None:
+    limiter = Limiter(50, Hand())
+    limiter.hit("1/hour", "route", "device", Scope.DEVICE)
+    limiter.hit("1/hour", "route")
+
+    for number in range(200):
+        limiter.hit("1/hour", "route", str(number))
+        limiter.hit("1/hour", "route", str(number), Scope.CLIENT_AND_DEVICE)
+
+    assert limiter.hit("1/hour", "route", "device", Scope.DEVICE) > 0
+    assert limiter.hit("1/hour", "route") > 0
+
+
+def test_a_key_is_remembered_as_one_number() -> None:
+    limiter = Limiter(50, Hand())
+    for _ in range(300):
+        limiter.hit("300/minute", "route", "a")
+
+    assert [type(kept) for kept in limiter._empty_at[Scope.CLIENT].values()] == [float]
+
+
+def test_setting_the_clock_of_the_machine_changes_nothing() -> None:
+    assert Limiter(1)._clock is time.monotonic
 
 
 def test_refused_calls_do_not_count() -> None:
@@ -169,30 +207,51 @@ async def test_each_route_has_its_limit(tmp_path: Path, rate: str, path: str) ->
         assert [answer.status for answer in answers[2:]] == [429, 429]
 
 
-async def test_bundles_are_limited_per_device_for_all_clients_together(tmp_path: Path) -> None:
+async def test_five_hundred_strangers_take_ten_one_time_prekeys_and_contacts_still_get_theirs(tmp_path: Path) -> None:
+    defaults = {"rate_bundle_device": "60/hour", "rate_bundle_requests": "10/hour", "rate_bundle_client": "6/10 minute"}
     origins = ["http://127.0.0.1:3998"]
-    async with running_relay(tmp_path, rate_bundle_device="6/hour", behind_proxy=True, signup="open", port=3998,
-                             origins=origins) as relay:  # fmt: skip
-        alice, bob = Person(), Person()
+    async with running_relay(tmp_path, behind_proxy=True, signup="open", port=3998, origins=origins,
+                             **defaults) as relay:  # fmt: skip
+        alice, fetch = Person(prekeys=prekeys(100)), os.urandom(16)
+        await alice.sign_up(relay)
+        first = await alice.bundle(relay, fetch, key=alice.request_key)
+        strangers = [await fetched_from(relay, alice, number, alice.request_key) for number in range(500)]
+        contacts = [await fetched_from(relay, alice, number, alice.access_key) for number in range(70)]
+
+        assert {answer.status for answer in strangers + contacts} == {200}
+        assert [answer.json["one_time_prekey"] is not None for answer in strangers] == [True] * 9 + [False] * 491
+        assert all(answer.json["last_resort_prekey"] for answer in strangers)
+        assert sum(answer.json["one_time_prekey"] is not None for answer in contacts) == 60
+        assert relay.here.keys.counts(alice.address, DeviceId(1)) == (30, 30)
+        assert (await alice.bundle(relay, fetch, key=alice.request_key)).body == first.body
+
+
+async def fetched_from(relay: Relay, person: Person, number: int, key: bytes) -> Answer:
+    call = BundleRequest(address=person.address, key=key, device=1, fetch_id=os.urandom(16))
+    hop = {"X-Forwarded-For": f"198.51.{number // 200}.{number % 200}"}
+    return await relay.call("POST", "/v1/bundle", call, headers=hop)
+
+
+async def test_one_client_fetches_six_bundles_of_a_device_in_ten_minutes(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, rate_bundle_client="6/10 minute") as relay:
+        alice, bob, fetch = Person(prekeys=prekeys(20)), Person(), os.urandom(16)
         await alice.sign_up(relay)
         await bob.sign_up(relay)
-        fetch = os.urandom(16)
         first = await alice.bundle(relay, fetch)
-        answers = [await alice.bundle(relay) for _ in range(20)]
-        repeated = await alice.bundle(relay, fetch)
+        answers = [await alice.bundle(relay) for _ in range(8)]
 
-        assert [answer.status for answer in answers] == [200] * 5 + [429] * 15
+        assert [answer.status for answer in answers] == [200] * 5 + [429] * 3
         assert int(answers[-1].headers["Retry-After"]) >= 1
-        assert repeated.body == first.body
+        assert (await alice.bundle(relay, fetch)).body == first.body
         assert (await bob.bundle(relay)).status == 200
 
 
-async def test_a_stranger_can_not_use_up_a_devices_bundles(tmp_path: Path) -> None:
-    async with running_relay(tmp_path, rate_bundle_device="3/hour") as relay:
+async def test_a_wrong_key_does_not_count(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, rate_bundle_device="3/hour", rate_bundle_client="3/hour") as relay:
         alice = Person()
         await alice.sign_up(relay)
 
         for _ in range(10):
             assert (await alice.bundle(relay, key=os.urandom(16))).status == 403
 
-        assert (await alice.bundle(relay)).status == 200
+        assert (await alice.bundle(relay)).json["one_time_prekey"] is not None

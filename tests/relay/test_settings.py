@@ -32,6 +32,8 @@ def test_the_defaults_are_for_one_person_on_one_machine() -> None:
     assert (limits.request_inbox, limits.max_envelope_bytes) == (20, 65_536)
     assert (settings.rate_sign_up, settings.rate_sign_up_total) == ("5/hour", "60/hour")
     assert settings.rate_bundle_device == "60/hour"
+    assert settings.rate_bundle_requests == "10/hour"
+    assert settings.rate_bundle_client == "6/10 minute"
     assert settings.pow_bits == 20
 
 

@@ -1,9 +1,9 @@
-"""Rate limits, in memory only: moving windows per client, per device and overall.
+"""Rate limits, in memory only: per client, per device, per client and device, and overall, each in its own store.
 
-A client is its IPv4 address or IPv6 /64, hashed under a key that is renewed daily and never stored. The library's own
-memory store keeps every key it ever saw and starts a thread for each hit, so its windows are kept here, bounded.
+A rate of n per period lets n calls through at once, then one every period/n (GCRA: a leaky bucket that is one number a
+key). A client is its IPv4 address or IPv6 /64, hashed under a key that is renewed daily and never stored.
 
-Source: docs/reference/relay.md, "Rates"; https://limits.readthedocs.io, "Moving window".
+Source: docs/reference/relay.md, "Rates"; ITU-T I.371, "Generic Cell Rate Algorithm".
 """
 
 import functools
@@ -11,102 +11,76 @@ import ipaddress
 import math
 import secrets as random
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final
 
 import limits
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
 from halonyx.core.primitives import hmac_sha256
 from halonyx.core.types import KEY_SIZE
 
 DAY_SECONDS: Final = 86_400
 IPV6_PREFIX: Final = 64
-_ALL_CLIENTS: Final = "all"
+_ROUNDING_SECONDS: Final = 0.001
 
 _parse = functools.lru_cache(maxsize=64)(limits.parse)
 
 
-class BoundedWindows(MemoryStorage):
-    """Moving windows of the most recently seen keys; the least recently seen one goes when there are too many.
+class Scope(Enum):
+    """Whose calls are counted together; one scope can't push another out of memory."""
 
-    Args:
-        capacity: Keys that are kept.
-        clock: Seconds.
-    """
-
-    STORAGE_SCHEME: Final = ["bounded"]  # type: ignore[misc]  # the base leaves it open
-
-    def __init__(self, capacity: int, clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._capacity = capacity
-        self._clock = clock
-        self._windows: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._windows)
-
-    def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Count `amount` if that stays within `limit` in the last `expiry` seconds."""
-        window = self._window(key, expiry)
-        if len(window) + amount > limit:
-            return False
-        window.extend([self._clock()] * amount)
-        self._windows[key] = window
-        self._windows.move_to_end(key)
-        if len(self._windows) > self._capacity:
-            self._windows.popitem(last=False)
-        return True
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:  # noqa: ARG002
-        """Return when the window began and how many it counts."""
-        window = self._window(key, expiry)
-        return (window[0] if window else self._clock()), len(window)
-
-    def _window(self, key: str, expiry: int) -> deque[float]:
-        window = self._windows.get(key, deque())
-        oldest = self._clock() - expiry
-        while window and window[0] <= oldest:
-            window.popleft()
-        return window
+    ALL = auto()
+    CLIENT = auto()
+    DEVICE = auto()
+    CLIENT_AND_DEVICE = auto()
 
 
 class Limiter:
     """Counts calls against the rates of the settings.
 
     Args:
-        capacity: Clients whose rates are counted apart.
-        clock: Unix seconds.
+        capacity: Keys that are remembered in each scope; the least recently seen one goes first.
+        clock: Seconds that never go back.
     """
 
-    def __init__(self, capacity: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._capacity = capacity
         self._clock = clock
-        self._windows = BoundedWindows(capacity, clock)
-        self._strategy = MovingWindowRateLimiter(self._windows)
+        # When each key's bucket will be empty again.
+        self._empty_at: dict[Scope, OrderedDict[tuple[str, str], float]] = {scope: OrderedDict() for scope in Scope}
         self._day = -1
         self._key = b""
 
-    def hit(self, rate: str, route: str, who: str = _ALL_CLIENTS) -> int:
+    def hit(self, rate: str, route: str, who: str = "", scope: Scope | None = None) -> int:
         """Count one call.
 
         Args:
             rate: For example `5/hour`.
             route: What is counted; rates of different routes are apart.
-            who: A pseudonym from `client`, or another short text; by default everybody together.
+            who: A pseudonym from `client`; by default everybody together.
+            scope: By default CLIENT, or ALL without `who`.
 
         Returns:
             0 if the call may go on, else the seconds after which it may be tried again, at least 1.
         """
-        item = _parse(rate)
-        if self._strategy.hit(item, route, who):
-            return 0
-        reset = self._strategy.get_window_stats(item, route, who).reset_time
-        return max(1, math.ceil(reset - self._clock()))
+        item, now = _parse(rate), self._clock()
+        known = self._empty_at[scope or (Scope.CLIENT if who else Scope.ALL)]
+        period, key = item.get_expiry(), (route, who)
+        empty_at = max(known.get(key, now), now) + period / item.amount
+        # Sums of floats: without the millisecond, the last call of a full bucket is refused now and then.
+        wait = empty_at - now - period
+        if wait > _ROUNDING_SECONDS:
+            return max(1, math.ceil(wait))
+        known[key] = empty_at
+        known.move_to_end(key)
+        if len(known) > self._capacity:
+            known.popitem(last=False)
+        return 0
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return sum(map(len, self._empty_at.values()))
 
     def client(self, host: str) -> str:
         """Return today's pseudonym of a client's IPv4 address or IPv6 /64."""

@@ -5,9 +5,13 @@ Unknown account, wrong key and unknown device get the same answer, byte for byte
 
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from halonyx.core.types import Address, DeviceId
+from halonyx.relay.context import RelayContext
+from halonyx.relay.decide import KeyKind
+from halonyx.relay.guard import client_host
+from halonyx.relay.limits import Scope
 from halonyx.relay.refusals import Refused
 from halonyx.relay.services import VERSION, Here, Services, refusals, reply
 from halonyx.relay.store.identity import Account
@@ -54,7 +58,7 @@ async def sign_up_challenge(call: WorkRequest, here: Here) -> Response:
 async def lookup(call: LookupRequest, here: Here) -> Response:
     """Return the sealed record and each device's envelope prekey."""
     address = Address(call.address)
-    account = _opened(here, address, call.key)
+    _, account = _opened(here, address, call.key)
     if account.record_hash is None:
         raise Refused("bad-access-key")
     record = here.context.keys.record(address, account.record_hash)
@@ -69,33 +73,50 @@ async def lookup(call: LookupRequest, here: Here) -> Response:
 
 
 @router.post("/bundle", response_model=Bundle, responses=refusals(*_BODY, "bad-access-key"))
-async def bundle(call: BundleRequest, here: Here) -> Response:
+async def bundle(call: BundleRequest, request: Request, here: Here) -> Response:
     """Hand out one of each prekey of a device; on disk before it leaves, and never twice.
 
-    The same `fetch_id` within ten minutes gets the same bundle. The rate is per device, for all clients together:
-    whoever has the key can't drain the one-time prekeys faster than the device refills them.
+    The same `fetch_id` within ten minutes gets the same bundle. One-time prekeys have a budget per device, for all
+    clients together, apart for those with the access key and those with the request key, so that strangers can't drain
+    them for contacts; past it the bundle comes without.
     """
-    address, device, now = Address(call.address), DeviceId(call.device), here.context.clock()
-    if device not in _opened(here, address, call.key).devices:
+    context, address, device = here.context, Address(call.address), DeviceId(call.device)
+    kind, account = _opened(here, address, call.key)
+    if device not in account.devices:
         raise Refused("bad-access-key")
-    known = here.context.keys.fetched(address, device, call.fetch_id, now)
+    now = context.clock()
+    known = context.keys.fetched(address, device, call.fetch_id, now)
     if known is not None:
         return reply(known)
-    limiter = here.context.limiter
-    who = limiter.client(f"{address.hex()}.{device}")
-    wait = limiter.hit(here.context.settings.rate_bundle_device, "rate_bundle_device", who)
-    if wait:
-        here.context.metrics.limited.labels("/v1/bundle").inc()
-        raise Refused("too-many-requests", wait)
-    popped = await here.context.keys.pop_bundle(address, device, call.fetch_id, now)
+    popped = await context.keys.pop_bundle(
+        address, device, call.fetch_id, now, with_one_time=_is_within_budget(request, context, kind, call)
+    )
     if popped is None:
         raise Refused("bad-access-key")
-    here.context.metrics.bundles.inc()
+    context.metrics.bundles.inc()
     return reply(popped)
 
 
-def _opened(here: Services, address: Address, key: bytes) -> Account:
-    """Return the account that `key` opens.
+def _is_within_budget(request: Request, context: RelayContext, kind: KeyKind, call: BundleRequest) -> bool:
+    """Count a fetch; tell whether it may have one-time prekeys.
+
+    Raises:
+        Refused: too-many-requests, if this client asks for this device too often.
+    """
+    limiter, settings = context.limiter, context.settings
+    host = client_host(request.scope, behind_proxy=settings.behind_proxy)
+    device = limiter.client(f"{call.address.hex()}.{call.device}")
+    pair = f"{limiter.client(host)}.{device}"
+    wait = limiter.hit(settings.rate_bundle_client, "rate_bundle_client", pair, Scope.CLIENT_AND_DEVICE)
+    if wait:
+        context.metrics.limited.labels("/v1/bundle").inc()
+        raise Refused("too-many-requests", wait)
+    name = "rate_bundle_device" if kind is KeyKind.ACCESS else "rate_bundle_requests"
+    return limiter.hit(getattr(settings, name), name, device, Scope.DEVICE) == 0
+
+
+def _opened(here: Services, address: Address, key: bytes) -> tuple[KeyKind, Account]:
+    """Return which key `key` is, and the account it opens.
 
     Raises:
         Refused: bad-access-key, whatever the reason.
@@ -103,6 +124,6 @@ def _opened(here: Services, address: Address, key: bytes) -> Account:
     # The account is read only for those with the key: reading one that is there takes longer.
     kind = here.context.mailboxes.check_key(address, key)
     account = None if kind is None else here.context.identity.account(address)
-    if account is None:
+    if kind is None or account is None:
         raise Refused("bad-access-key")
-    return account
+    return kind, account

@@ -133,14 +133,18 @@ class RelaySettings(BaseSettings):
     bundle_cache_seconds: Positive = Field(600, description="seconds in which a repeated fetch gets the same bundle")
     tracked_clients: Positive = Field(100_000, description="clients whose rates are counted apart")
 
-    # Rates: in memory, moving window, per client address (IPv6: /64) unless it says otherwise.
+    # Rates: in memory, per client address (IPv6: /64) unless it says otherwise.
     rate_sign_up: Rate = Field("5/hour", description="sign-ups")
     rate_sign_up_total: Rate = Field("60/hour", description="sign-ups of all clients together")
     rate_challenge: Rate = Field("30/minute", description="sign-up challenges")
     rate_signed: Rate = Field("60/minute", description="signed calls")
     rate_lookup: Rate = Field("60/minute", description="lookups")
     rate_bundle: Rate = Field("60/minute", description="bundle fetches")
-    rate_bundle_device: Rate = Field("60/hour", description="bundles handed out per device, to all clients together")
+    rate_bundle_device: Rate = Field(
+        "60/hour", description="bundles with one-time prekeys per device by access key, to all clients together"
+    )
+    rate_bundle_requests: Rate = Field("10/hour", description="the same by request key")
+    rate_bundle_client: Rate = Field("6/10 minute", description="bundle fetches of one client for one device")
     rate_public: Rate = Field("300/minute", description="pages, health checks and relay information")
 
     @model_validator(mode="after")

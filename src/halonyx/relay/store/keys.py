@@ -173,10 +173,13 @@ class KeyStore:
         slot = self._slot(address, device)
         return self.database.read(lambda connection: _fetched(connection, slot, fetch_id, now))
 
-    async def pop_bundle(self, address: Address, device: DeviceId, fetch_id: bytes, now: Millis) -> Bundle | None:
+    async def pop_bundle(
+        self, address: Address, device: DeviceId, fetch_id: bytes, now: Millis, *, with_one_time: bool = True
+    ) -> Bundle | None:
         """Take one of each prekey; the one-time ones are gone for ever when this returns.
 
         Args:
+            with_one_time: False leaves the one-time prekeys for others.
             fetch_id: 16 random bytes of the caller; repeating them within the cache time gets the same bundle.
 
         Returns:
@@ -188,7 +191,7 @@ class KeyStore:
             known = _fetched(connection, slot, fetch_id, now)
             if known is not None:
                 return known
-            bundle = _pop_bundle(connection, slot)
+            bundle = _pop_bundle(connection, slot, with_one_time=with_one_time)
             if bundle is not None:
                 connection.execute(
                     "insert or replace into fetch values (?, ?, ?, ?, ?)",
@@ -284,7 +287,7 @@ def _fetched(connection: apsw.Connection, slot: Slot, fetch_id: bytes, now: Mill
     return None if found is None else Bundle.model_validate_json(found[0])
 
 
-def _pop_bundle(connection: apsw.Connection, slot: Slot) -> Bundle | None:
+def _pop_bundle(connection: apsw.Connection, slot: Slot, *, with_one_time: bool) -> Bundle | None:
     signed = _current(connection, slot, USE_SIGNED)
     envelope = _current(connection, slot, USE_ENVELOPE)
     last_resort = _current(connection, slot, USE_LAST_RESORT)
@@ -294,8 +297,8 @@ def _pop_bundle(connection: apsw.Connection, slot: Slot) -> Bundle | None:
         signed_prekey=signed,
         envelope_prekey=envelope,
         last_resort_prekey=last_resort,
-        one_time_prekey=_pop(connection, slot, USE_ONE_TIME),
-        one_time_kem_prekey=_pop(connection, slot, USE_ONE_TIME_KEM),
+        one_time_prekey=_pop(connection, slot, USE_ONE_TIME) if with_one_time else None,
+        one_time_kem_prekey=_pop(connection, slot, USE_ONE_TIME_KEM) if with_one_time else None,
     )
 
 
