@@ -47,6 +47,7 @@ RATES = (
     "rate_bundle_requests",
     "rate_bundle_client",
     "rate_public",
+    "rate_sockets",
 )
 GENEROUS: dict[str, object] = {**dict.fromkeys(RATES, "100000/minute"), "http_connections_per_client": 1000}
 

@@ -40,7 +40,12 @@ from halonyx.wire.frames import (
 from halonyx.wire.login import challenge_body, login_body
 
 WAIT_S = 10
-FAST = Limits(tick_s=0.02, linger_s=0.2, connections_per_client=200, http_connections_per_client=200)
+FAST = Limits(
+    tick_s=0.02,
+    linger_s=0.2,
+    connections_per_client=200,
+    http_connections_per_client=200,
+)
 
 
 def free_port() -> int:
@@ -240,7 +245,8 @@ def envelope(size: int = 1024, mark: bytes = b"") -> bytes:
 async def served(folder: Path, limits: Limits = FAST, **settings: object) -> AsyncIterator[Served]:
     """Run a relay in this event loop."""
     port = free_port()
-    given: dict[str, object] = {"reserve_bytes": 0, "log_level": "error", "signup": "open", **settings}
+    quiet = {"reserve_bytes": 0, "log_level": "error", "signup": "open", "rate_sockets": "100000/minute"}
+    given: dict[str, object] = quiet | settings
     relay = Relay(load_settings(port=port, data=folder / "data", **given), limits)
     task = asyncio.create_task(relay.serve())
     waiting = asyncio.create_task(relay.is_serving.wait())

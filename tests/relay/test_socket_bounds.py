@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from halonyx.core.primitives import sha256
 from halonyx.core.types import Address, DeviceId, EnvelopeId
 from halonyx.relay.decide import Pressure
 from halonyx.relay.store.database import Busy
@@ -28,6 +29,7 @@ from halonyx.wire.frames import (
 )
 from relay.sockets_support import (
     FAST,
+    Device,
     Receiver,
     Sender,
     Served,
@@ -316,6 +318,57 @@ async def test_there_are_so_many_unproved_connections(tmp_path: Path) -> None:
             await unproved[0].close()
             await until(lambda: relay.relay.hub._unproved == 3)
             await (await relay.socket(RECEIVE_PATH)).close()
+
+
+async def test_there_are_so_many_sending_connections_in_all(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, sending_connections=2)) as relay:
+        alice = await relay.enrol()
+        first, _ = await relay.socket(SEND_PATH), await relay.socket(SEND_PATH)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await relay.socket(SEND_PATH)
+        assert refused.value.status == 429
+        async with relay.receiver(alice):
+            await first.close()
+            await until(lambda: len(relay.relay.hub._connections) == 2)
+            await (await relay.socket(SEND_PATH)).close()
+
+
+async def test_a_client_opens_so_many_sockets_in_a_minute(tmp_path: Path) -> None:
+    async with served(tmp_path, rate_sockets="3/minute", behind_proxy=True) as relay:
+        for path in (SEND_PATH, RECEIVE_PATH, SEND_PATH):
+            await (await relay.socket(path)).close()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await relay.socket(SEND_PATH)
+        assert refused.value.status == 429
+        await (await relay.socket(SEND_PATH, **{"X-Forwarded-For": "192.0.2.1"})).close()
+
+
+# Wrong keys
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_wrong_keys_never_reach_the_writer_and_close(relay: Served, is_known: bool) -> None:  # noqa: FBT001
+    alice = await relay.enrol() if is_known else Device.fresh()
+    before = relay.relay.hub.counts.submitted
+    async with relay.sender() as sender:
+        for _ in range(FAST.unaccepted_submits):  # all that may be in flight when a key is changed
+            await sender.post(alice, envelope(), key=bytes(16))
+        answers = [await sender.next() for _ in range(FAST.unaccepted_submits)]
+        assert {answer.status for answer in answers if isinstance(answer, Accepted)} == {Status.BAD_ACCESS_KEY}
+        assert await sender.next() == 1008
+    assert relay.relay.hub.counts.submitted == before
+
+
+async def test_a_key_changed_on_the_way_is_refused_by_the_writer(relay: Served) -> None:
+    alice, new_key = await relay.enrol(), os.urandom(16)
+    async with relay.sender() as sender:
+        assert await sender.submit(alice, envelope()) is Status.ACCEPTED
+        await relay.relay.context.mailboxes.set_keys(alice.address, sha256(new_key), None)
+        before = relay.relay.hub.counts.submitted
+        assert [await sender.submit(alice, envelope()) for _ in range(3)] == [Status.BAD_ACCESS_KEY] * 3
+        assert relay.relay.hub.counts.submitted == before + 1
+        assert await sender.submit(alice, envelope(), key=new_key) is Status.ACCEPTED
+    assert relay.rows() == 2
 
 
 # Stopping

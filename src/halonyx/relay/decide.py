@@ -51,6 +51,7 @@ class Limits:
     connections_per_client: int = 20
     http_connections_per_client: int = 50
     unauthenticated_connections: int = 500
+    sending_connections: int = 2000
     retry_after_s: int = 5
 
     @classmethod
@@ -78,6 +79,7 @@ class Limits:
             connections_per_client=settings.connections_per_client,
             http_connections_per_client=settings.http_connections_per_client,
             unauthenticated_connections=settings.unauthenticated_connections,
+            sending_connections=settings.sending_connections,
         )
 
 

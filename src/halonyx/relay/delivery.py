@@ -20,6 +20,7 @@ from halonyx.core.types import Millis
 from halonyx.relay.decide import Limits, Pressure, pressure
 from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Upgrade
+from halonyx.relay.limits import Limiter
 from halonyx.relay.receiving import LoginKey, PrekeysLeft, Receiving
 from halonyx.relay.sending import Sending
 from halonyx.relay.sockets import Connection
@@ -56,6 +57,8 @@ class Hub:
         relay_key: Signs challenges.
         origins: The relay's own origins.
         limits: The operator's bounds.
+        limiter: Counts upgrades.
+        rate_sockets: Their rate per client.
         behind_proxy: Whether X-Forwarded-For is believed.
         clock: Milliseconds since 1970.
     """
@@ -69,6 +72,8 @@ class Hub:
         relay_key: SigningKey,
         origins: tuple[str, ...],
         limits: Limits,
+        limiter: Limiter,
+        rate_sockets: str,
         behind_proxy: bool = False,
         clock: Callable[[], int] = system_clock,
     ) -> None:
@@ -79,6 +84,8 @@ class Hub:
         self.relay_key = relay_key
         self.origins = origins
         self.limits = limits
+        self._limiter = limiter
+        self._rate = rate_sockets
         self.behind_proxy = behind_proxy
         self.counts = Counts()
         self.pressure = Pressure.OPEN
@@ -89,6 +96,7 @@ class Hub:
         self._networks: Counter[str] = Counter()
         self._receivers: dict[bytes, Receiving] = {}
         self._unproved = 0
+        self._senders = 0
         self._outbox: list[object] = []
         self._queued = 0
         self._queued_bytes = 0
@@ -122,6 +130,8 @@ class Hub:
 
     def admit(self, upgrade: Upgrade, network: str) -> Connection | None:
         """Make the connection for an upgrade, or refuse when the client or everybody has too many."""
+        if self._limiter.hit(self._rate, "sockets", self._limiter.client(network)):
+            return None
         if self._networks[network] >= self.limits.connections_per_client:
             return None
         connection: Connection
@@ -131,6 +141,9 @@ class Hub:
             self._unproved += 1
             connection = Receiving(self, network, upgrade.origin)
         else:
+            if self._senders >= self.limits.sending_connections:
+                return None
+            self._senders += 1
             connection = Sending(self, network)
         self._connections.add(connection)
         self._networks[network] += 1
@@ -140,6 +153,8 @@ class Hub:
         """Drop a connection whose socket is closed."""
         if connection in self._connections:
             self._connections.discard(connection)
+            if isinstance(connection, Sending):
+                self._senders -= 1
             self._networks[connection.network] -= 1
             if not self._networks[connection.network]:
                 del self._networks[connection.network]

@@ -10,13 +10,22 @@ from halonyx.core.types import Address, DeviceId
 from halonyx.relay.decide import Action, Pressure, Quiet, due
 from halonyx.relay.sockets import Connection, Gate
 from halonyx.relay.store.intake import Submission
-from halonyx.relay.store.mailbox import Names
-from halonyx.wire.frames import CloseCode, ErrorCode, Status, accepted_frame, is_envelope, parse_send_request
+from halonyx.relay.store.mailbox import MailboxStore, Names
+from halonyx.wire.frames import (
+    CloseCode,
+    ErrorCode,
+    Status,
+    Submit,
+    accepted_frame,
+    is_envelope,
+    parse_send_request,
+)
 
 
 class Writer(Gate, Protocol):
     """The hub, as a sending connection sees it."""
 
+    mailboxes: MailboxStore
     names: Names
     pressure: Pressure
 
@@ -40,6 +49,8 @@ class Sending(Connection):
         self._hub = hub
         self._address: Address | None = None
         self._names: dict[int, tuple[bytes, bytes]] = {}
+        self._good_key = b""
+        self._wrong_keys = 0
         self._unaccepted = 0
         self._busy_at = hub.now
         self._blocked_at: float | None = None
@@ -65,6 +76,8 @@ class Sending(Connection):
             self.send(accepted_frame(submit.envelope_id, Status.MALFORMED, 0))
         elif self._hub.pressure is Pressure.REFUSING or self._is_draining:
             self._refuse(submit.envelope_id)
+        elif not self._is_known(submit):
+            self._refuse_key(submit.envelope_id)
         else:
             names = self._names.get(submit.device) or self._name(submit.address, submit.device)
             self._unaccepted += 1
@@ -76,6 +89,23 @@ class Sending(Connection):
         names = self._names[device] = (self._hub.names.account(address), self._hub.names.mailbox(address, device))
         return names
 
+    def _is_known(self, submit: Submit) -> bool:
+        """Check a key before it costs the writer anything, about 5 µs; the writer's own check decides."""
+        if submit.key == self._good_key:
+            return True
+        if self._hub.mailboxes.check_key(submit.address, submit.key) is None:
+            return False
+        self._good_key = submit.key
+        return True
+
+    def _refuse_key(self, envelope_id: bytes) -> None:
+        """Answer a wrong key; a client has no more to show than may be in flight when the key is changed."""
+        self._good_key = b""
+        self._wrong_keys += 1
+        self.send(accepted_frame(envelope_id, Status.BAD_ACCESS_KEY, 0))
+        if self._wrong_keys >= self._hub.limits.unaccepted_submits:
+            self.close(CloseCode.POLICY_VIOLATION)
+
     def _refuse(self, envelope_id: bytes) -> None:
         self.send(accepted_frame(envelope_id, Status.BUSY, self._hub.limits.retry_after_s))
 
@@ -86,6 +116,8 @@ class Sending(Connection):
         status = submission.status
         if status is Status.BUSY:
             self._refuse(submission.envelope_id)
+        elif status is Status.BAD_ACCESS_KEY:  # changed since it was checked
+            self._refuse_key(submission.envelope_id)
         else:
             self.send(accepted_frame(submission.envelope_id, status, 0))
         if self.is_paused:

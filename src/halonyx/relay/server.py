@@ -125,6 +125,8 @@ class Relay:
                 relay_key=secrets.relay_key,
                 origins=settings.public_origins,
                 limits=self.limits,
+                limiter=self.context.limiter,
+                rate_sockets=settings.rate_sockets,
                 behind_proxy=settings.behind_proxy,
             )
             self.context.metrics.registry.register(self.hub)

@@ -121,6 +121,7 @@ class RelaySettings(BaseSettings):
         50, description="open connections before an upgrade per IPv4 address or IPv6 /64; not counted behind a proxy"
     )
     unauthenticated_connections: Positive = Field(500, description="open sockets that have not proved anything yet")
+    sending_connections: Positive = Field(2000, description="open sending sockets of all clients together")
     session_seconds: Positive = Field(86_400, description="seconds until a device has to prove itself again")
     reserve_bytes: int = Field(64 * MIB, ge=0, description="room given up on a full disk so that deletions still run")
     min_free_bytes: int = Field(64 * MIB, ge=0, description="free disk space below which the relay is not ready")
@@ -140,6 +141,7 @@ class RelaySettings(BaseSettings):
     rate_signed: Rate = Field("60/minute", description="signed calls")
     rate_lookup: Rate = Field("60/minute", description="lookups")
     rate_bundle: Rate = Field("60/minute", description="bundle fetches")
+    rate_sockets: Rate = Field("120/minute", description="WebSockets opened")
     rate_bundle_device: Rate = Field(
         "60/hour", description="bundles with one-time prekeys per device by access key, to all clients together"
     )
