@@ -44,6 +44,7 @@ SETTINGS: Final = {
     "rate_bundle_requests": NO_LIMIT,
     "rate_bundle_client": NO_LIMIT,
     "rate_public": NO_LIMIT,
+    "rate_sockets": NO_LIMIT,
 }
 # A hole in the counters is a message that was lost or overtaken, even if it is mended later: nobody may see one.
 WITNESS: Final = (
