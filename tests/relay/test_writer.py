@@ -51,8 +51,9 @@ async def fails_with_full(relay: Relay) -> None:
     def full(connection: apsw.Connection) -> None:
         raise apsw.FullError
 
-    with pytest.raises(Busy):
-        await relay.database.write(full)
+    async with asyncio.timeout(10):
+        with pytest.raises(Busy):
+            await relay.database.write(full)
 
 
 async def test_a_log_that_can_not_be_written_does_not_end_it(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
