@@ -20,10 +20,10 @@ from halonyx.relay import routes_account, routes_directory, routes_public
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import Authenticator, NonceMemory
 from halonyx.relay.context import RelayContext
-from halonyx.relay.events import Event, log
 from halonyx.relay.guard import Guard
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.services import VERSION, Services
+from halonyx.relay.upkeep import every
 from halonyx.wire.rest import ErrorCode
 
 UPKEEP_SECONDS: Final = 60.0
@@ -95,7 +95,7 @@ def _describe(operation: dict[str, Any]) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await services.accounts.tidy()
-    upkeep = asyncio.create_task(_upkeep(services.context))
+    upkeep = asyncio.create_task(every(UPKEEP_SECONDS, functools.partial(_forget, services.context)))
     try:
         yield
     finally:
@@ -104,13 +104,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await upkeep
 
 
-async def _upkeep(context: RelayContext) -> None:
-    while True:
-        try:
-            await context.keys.forget_fetches(context.clock())
-        except StoreError as error:
-            log(Event.UPKEEP_FAILED, error=type(error).__name__)
-        await asyncio.sleep(UPKEEP_SECONDS)
+async def _forget(context: RelayContext) -> None:
+    await context.keys.forget_fetches(context.clock())
 
 
 async def _on_refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 (the library's shape)

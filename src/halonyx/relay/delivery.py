@@ -14,7 +14,6 @@ from typing import cast
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from halonyx.core.errors import StoreError
 from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Millis
 from halonyx.relay.decide import Limits, Pressure, pressure
@@ -26,6 +25,7 @@ from halonyx.relay.sending import Sending
 from halonyx.relay.sockets import Connection
 from halonyx.relay.store.intake import Acknowledged, Submission, system_clock
 from halonyx.relay.store.mailbox import MailboxStore
+from halonyx.relay.upkeep import every
 from halonyx.wire.frames import RECEIVE_PATH, CloseCode, Status
 
 
@@ -106,8 +106,8 @@ class Hub:
 
     def start(self) -> None:
         """Begin to look after time: deadlines of connections, expiry of envelopes."""
-        self.keep(self._loop.create_task(self._tick_forever()))
-        self.keep(self._loop.create_task(self._sweep_forever()))
+        self.keep(self._loop.create_task(every(self.limits.tick_s, self._tick)))
+        self.keep(self._loop.create_task(every(self.limits.sweep_s, self._sweep)))
 
     async def stop(self) -> None:
         """End the tasks; connections are closed before, by whoever stops the server."""
@@ -224,11 +224,14 @@ class Hub:
                 self.counts.accepted += 1
             elif submission.status is Status.BUSY:
                 self.counts.busy += 1
-            cast(Sending, submission.sender).settled(submission)
+            sender = cast(Sending, submission.sender)
+            with _Apart(sender):
+                sender.settled(submission)
             if submission.row:
                 receiver = receivers.get(submission.mailbox)
                 if receiver is not None:
-                    receiver.committed(submission)
+                    with _Apart(receiver):
+                        receiver.committed(submission)
         if self.pressure is not Pressure.OPEN:
             self._weigh()
 
@@ -253,27 +256,46 @@ class Hub:
     def keep(self, task: asyncio.Task[None]) -> None:
         """Hold a task until it is done: the event loop itself does not."""
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _tick_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self.limits.tick_s)
-            self.tick()
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log(Event.UPKEEP_FAILED, error=type(error).__name__)
+
+    async def _tick(self) -> None:
+        self.tick()
 
     def tick(self) -> None:
         """Carry out what time asks of every connection."""
         self.now = self._loop.time()
         self._weigh()
         for connection in tuple(self._connections):
-            connection.tick()
+            with _Apart(connection):
+                connection.tick()
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            try:
-                swept = await self.mailboxes.sweep()
-                self.counts.swept += swept
-                if swept:
-                    log(Event.SWEPT, count=swept)
-            except StoreError as error:
-                log(Event.UPKEEP_FAILED, error=type(error).__name__)
-            await asyncio.sleep(self.limits.sweep_s)
+    async def _sweep(self) -> None:
+        swept = await self.mailboxes.sweep()
+        self.counts.swept += swept
+        if swept:
+            log(Event.SWEPT, count=swept)
+
+
+class _Apart:
+    """Ends the one connection in which something unforeseen happened; the others don't notice."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        log(Event.SOCKET_FAILED, error=type(error).__name__)
+        self._connection.abort()
+        return True

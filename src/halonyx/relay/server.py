@@ -39,6 +39,7 @@ from halonyx.relay.store.identity import IdentityStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.relay.store.reserve import Reserve
+from halonyx.relay.upkeep import every
 
 BACKLOG: Final = 1024
 DRAIN_S: Final = 30
@@ -131,16 +132,15 @@ class Relay:
             )
             self.context.metrics.registry.register(self.hub)
             self.hub.start()
-            self.hub.keep(asyncio.create_task(self._review(reserve)))
+
+            async def restore() -> None:
+                reserve.restore()
+
+            self.hub.keep(asyncio.create_task(every(settings.checkpoint_seconds, restore)))
             try:
                 yield
             finally:
                 await self.hub.stop()
-
-    async def _review(self, reserve: Reserve) -> None:
-        while True:
-            reserve.restore()
-            await asyncio.sleep(self.settings.checkpoint_seconds)
 
     def _config(self, app: FastAPI) -> uvicorn.Config:
         crowd = Crowd(self.limits, behind_proxy=self.settings.behind_proxy)

@@ -133,6 +133,10 @@ class Connection(WSListener):
         self.send(Error(error).encode())
         self.close(CloseCode.PROTOCOL_ERROR)
 
+    def abort(self) -> None:
+        """End the connection without a word."""
+        self.transport.disconnect(graceful=False)
+
     def pause_reading(self) -> None:
         """Stop reading: the peer's own send buffer fills up and it has to wait."""
         if not self.is_paused and not self.socket.is_closing():
@@ -157,7 +161,7 @@ class Connection(WSListener):
                 self.pinged_at = self.gate.now
                 self.transport.send_ping()
             case Nothing.ABORT:
-                self.transport.disconnect(graceful=False)
+                self.abort()
             case Nothing.WAIT:
                 pass
 
