@@ -147,8 +147,11 @@ def receive(pipe: Connection, home: Path, key: bytes) -> None:
     asyncio.run(main())
 
 
-def relay(pipe: Connection, settings: dict[str, Any]) -> None:
-    """Be the relay, exactly as its command starts it."""
+def relay(pipe: Connection, log: Path, settings: dict[str, Any]) -> None:
+    """Be the relay, exactly as its command starts it; what it says goes to the end of `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     server.run(load_settings(**settings))
 
 

@@ -19,6 +19,8 @@ from journeys.world import NAMES, Person, World, pair, text_command
 
 KILLS: Final = 16  # a history
 LONGEST_LIFE: Final = 0.25
+AIMED: Final = 0.6  # of the faults, at the milliseconds in which something is under way
+LONGEST_AIM: Final = 0.006
 RESTORES_ONE_IN: Final = 4
 COPY_AFTER: Final = 3  # kills
 RESTORE_AFTER: Final = 9
@@ -92,7 +94,11 @@ class History:
             self._write(*pair(dice), dice.randint(1, 3))
         weights = self._weights()
         fault = dice.choices(list(weights), weights=list(weights.values()))[0]
-        await asyncio.sleep(dice.uniform(0, LONGEST_LIFE))
+        if dice.random() < AIMED:
+            await self._world.proxy.bytes_pass(LONGEST_LIFE)
+            await asyncio.sleep(dice.uniform(0, LONGEST_AIM))
+        else:
+            await asyncio.sleep(dice.uniform(0, LONGEST_LIFE))
         self._note(fault, happened=await self._break(fault))
 
     def _weights(self) -> dict[str, int]:
@@ -214,6 +220,7 @@ class History:
 
     def _check(self) -> None:
         wrong = self.outcome.wrong
+        wrong += [f"relay: {failure}" for failure in self._world.failures()]
         with self._world.stores() as stores:
             for name, to in permutations(NAMES, 2):
                 wrong += [f"{name} to {to}: {what}" for what in self._compare(stores[name], stores[to], (name, to))]

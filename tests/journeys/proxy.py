@@ -1,6 +1,7 @@
 """A TCP proxy between clients and a relay that cuts connections, and freezes them: half-open, as a lost network is."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,8 +21,9 @@ class Freeze(Enum):
 
 @dataclass(slots=True)
 class _Way:
-    """One direction of one connection."""
+    """One direction of one connection; `passed` is set whenever bytes went through."""
 
+    passed: asyncio.Event
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
@@ -35,6 +37,7 @@ class _Way:
                 await self.writer.drain()
             except OSError:
                 return
+            self.passed.set()
             data = await self._next()
 
     async def _next(self) -> bytes:
@@ -96,6 +99,7 @@ class Proxy:
         self._relay_port = relay_port
         self._server: asyncio.Server | None = None
         self._lines: list[_Line] = []
+        self._passed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, port: int = 0) -> int:
@@ -112,6 +116,13 @@ class Proxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def bytes_pass(self, seconds: float) -> None:
+        """Return as soon as bytes pass, whichever way, but at the latest after so many seconds."""
+        self._passed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._passed.wait()
 
     def cut_one(self, dice: random.Random) -> bool:
         """Reset some connection; False when there is none."""
@@ -163,7 +174,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        line = _Line(_Way(reader, relay_writer), _Way(relay_reader, writer))
+        line = _Line(_Way(self._passed, reader, relay_writer), _Way(self._passed, relay_reader, writer))
         line.thaw()
         self._lines.append(line)
         try:

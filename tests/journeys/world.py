@@ -141,13 +141,14 @@ class World:
     def start_relay(self) -> None:
         """Start the relay, unless it lives."""
         if self._relay is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
             settings: dict[str, Any] = {
                 **SETTINGS,
                 "port": self._relay_port,
                 "data": self.data,
                 "origins": [f"http://localhost:{self._proxy_port}"],
             }
-            self._relay = Life.begin("relay", driver.relay, settings)
+            self._relay = Life.begin("relay", driver.relay, self.folder / "relay.log", settings)
 
     def kill_relay(self) -> bool:
         """Kill it; False when it is dead already."""
@@ -189,6 +190,11 @@ class World:
         connection = apsw.Connection(str(self.data / "app.db"))
         connection.execute("update mailbox set epoch = randomblob(8)")
         connection.close()
+
+    def failures(self) -> list[str]:
+        """Return what the relay logged as failures of its own."""
+        log = (self.folder / "relay.log").read_text()
+        return [line for line in log.splitlines() if "unexpected" in line or "Error" in line]
 
     def retained(self) -> int:
         """Return how many envelopes the relay holds."""
