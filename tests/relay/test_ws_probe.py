@@ -4,27 +4,17 @@ The library by itself accepts reserved bits, stray continuations, interleaved fr
 Host headers, and echoes no close frame.
 """
 
-import asyncio
-import base64
-import contextlib
 import os
-import socket
 import struct
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from halonyx.core.types import EnvelopeId
-from halonyx.relay.http_guard import GuardedHttp
 from halonyx.wire.frames import RECEIVE_PATH, SEND_PATH, Status, Submit, accepted_frame
-from relay.sockets_support import FAST, Device, Served, envelope, served, until
-
-WAIT_S = 10
-OPCODE_CLOSE, OPCODE_BINARY, OPCODE_PING, OPCODE_PONG = 8, 2, 9, 10
-
+from relay.sockets_support import Device, Served, envelope, served
+from relay.wire_support import OPCODE_BINARY, OPCODE_PING, OPCODE_PONG, frame, request, status, upgraded, wire
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,101 +24,6 @@ async def relay(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
     """One relay for all probes: none of them may hurt it."""
     async with served(tmp_path_factory.mktemp("probe")) as made:
         yield made
-
-
-class Wire:
-    """A bare TCP connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def read(self, size: int) -> bytes:
-        return await asyncio.wait_for(self.reader.readexactly(size), WAIT_S)
-
-    async def head(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), WAIT_S)
-
-    async def frame(self) -> tuple[int, bytes]:
-        """Return opcode and payload of the next frame; all of the relay's are whole and unmasked."""
-        first, size = await self.read(2)
-        assert first & 0xF0 == 0x80
-        if size == 126:
-            (size,) = struct.unpack(">H", await self.read(2))
-        elif size == 127:
-            (size,) = struct.unpack(">Q", await self.read(8))
-        return first & 15, await self.read(size)
-
-    async def close_code(self) -> int:
-        """Return the code of the relay's close frame, and see that the connection ends behind it."""
-        opcode, payload = await self.frame()
-        while opcode != OPCODE_CLOSE:
-            opcode, payload = await self.frame()
-        (code,) = struct.unpack(">H", payload[:2])
-        with contextlib.suppress(ConnectionError):
-            self.writer.write(frame(OPCODE_CLOSE, payload[:2]))
-            assert await self.ended() == b""
-        return int(code)
-
-    async def ended(self) -> bytes:
-        """Return what is left until the connection ends, however it ends."""
-        try:
-            return await asyncio.wait_for(self.reader.read(), WAIT_S)
-        except ConnectionError:
-            return b""
-
-
-@contextlib.asynccontextmanager
-async def wire(relay: Served, source: str = "127.0.0.1") -> AsyncIterator[Wire]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, local_addr=(source, 0))
-    try:
-        yield Wire(reader, writer)
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-@contextlib.asynccontextmanager
-async def upgraded(relay: Served, path: str = SEND_PATH) -> AsyncIterator[Wire]:
-    async with wire(relay) as made:
-        made.writer.write(request(relay, path))
-        assert (await made.head()).startswith(b"HTTP/1.1 101 ")
-        yield made
-
-
-def request(
-    relay: Served, path: str = SEND_PATH, changes: Mapping[str, str | None] | None = None, *, method: str = "GET"
-) -> bytes:
-    """Make an upgrade request; `changes` replace headers (underscores for dashes) or, with None, leave them out."""
-    headers: dict[str, str | None] = {
-        "Host": f"127.0.0.1:{relay.port}",
-        "Upgrade": "websocket",
-        "Connection": "Upgrade",
-        "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Protocol": "halonyx.1",
-    }
-    headers |= {name.replace("_", "-"): value for name, value in (changes or {}).items()}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
-    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
-
-
-def frame(
-    opcode: int, body: bytes = b"", *, fin: bool = True, mask: bool = True, rsv: int = 0, length: int | None = None
-) -> bytes:
-    size = len(body) if length is None else length
-    head = bytes([fin << 7 | rsv << 4 | opcode])
-    bit = 0x80 if mask else 0
-    if size < 126:
-        head += bytes([bit | size])
-    elif size < 65536:
-        head += bytes([bit | 126]) + struct.pack(">H", size)
-    else:
-        head += bytes([bit | 127]) + struct.pack(">Q", size)
-    if not mask:
-        return head + body
-    key = os.urandom(4)
-    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(body))
 
 
 def submit(device: Device, body: bytes | None = None) -> bytes:
@@ -234,12 +129,6 @@ async def test_ten_pings_a_second_are_fine(relay: Served) -> None:
 # Handshakes
 
 
-async def status(relay: Served, data: bytes) -> int:
-    async with wire(relay) as made:
-        made.writer.write(data)
-        return int((await made.head()).split(b" ")[1])
-
-
 @pytest.mark.parametrize("path", [SEND_PATH, RECEIVE_PATH])
 @pytest.mark.parametrize(
     ("changes", "expected"),
@@ -317,99 +206,3 @@ async def test_a_second_host_is_refused_on_plain_http_too(relay: Served) -> None
     head = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\n"
     assert await status(relay, f"{head}\r\n".encode()) == 200
     assert await status(relay, f"{head}Host: evil.example\r\n\r\n".encode()) == 400
-
-
-@pytest.mark.parametrize("sent", [b"", b"GET /v1/send HTTP/1.1\r\nHost: x\r\n"])
-async def test_a_half_request_is_not_waited_for(tmp_path: Path, sent: bytes) -> None:
-    async with served(tmp_path, replace(FAST, head_s=0.1)) as relay, wire(relay) as made:
-        made.writer.write(sent)
-        assert (await made.ended()).startswith(b"HTTP/1.1 400 ")
-
-
-async def test_a_head_that_never_ends_is_cut_by_its_size(relay: Served) -> None:
-    async with wire(relay) as made:
-        made.writer.write(b"GET / HTTP/1.1\r\nX-A: ")
-        with contextlib.suppress(ConnectionError):
-            for _ in range(100):
-                made.writer.write(b"a" * 4096)
-                await made.writer.drain()
-        assert b"200" not in (await made.ended())[:20]
-
-
-async def test_a_body_that_never_comes_is_not_waited_for(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, body_s=0.1)) as relay, wire(relay) as made:
-        head = f"POST /v1/lookup HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\nContent-Type: application/json\r\n"
-        made.writer.write(f"{head}Content-Length: 100\r\n\r\n".encode())
-        assert await made.ended() == b""
-
-
-async def test_silent_sockets_are_capped(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unauthenticated_connections=2)) as relay:
-        async with wire(relay) as first, wire(relay) as second:
-            first.writer.write(b"GET / HT")
-            second.writer.write(b"GET / HT")
-            await second.writer.drain()
-            await asyncio.sleep(0.1)
-            async with wire(relay) as third:
-                assert await third.ended() == b""
-        await asyncio.sleep(0.1)
-        assert await status(relay, f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\n\r\n".encode()) == 200
-
-
-async def test_one_client_has_so_many_sockets_before_an_upgrade(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, http_connections_per_client=2)) as relay:
-        async with wire(relay) as first, wire(relay):
-            async with wire(relay) as third:
-                assert await third.ended() == b""
-            async with wire(relay, "127.0.0.2") as other:
-                other.writer.write(health(relay))
-                assert (await other.head()).startswith(b"HTTP/1.1 200 ")
-            first.writer.write(request(relay))
-            assert (await first.head()).startswith(b"HTTP/1.1 101 ")
-            assert await status(relay, health(relay)) == 200
-        await until(lambda: not relay.relay.hub._connections)
-        async with wire(relay), wire(relay), wire(relay) as third:
-            assert await third.ended() == b""
-
-
-async def test_behind_a_proxy_sockets_are_the_proxys(tmp_path: Path) -> None:
-    limits = replace(FAST, http_connections_per_client=1)
-    async with served(tmp_path, limits, behind_proxy=True) as relay, wire(relay):
-        assert await status(relay, health(relay)) == 200
-
-
-@pytest.mark.parametrize("ending", ["keep-alive", "close"])
-async def test_an_answer_nobody_reads_ends_the_connection(tmp_path: Path, ending: str) -> None:
-    async with served(tmp_path, replace(FAST, progress_s=0.3)) as relay:
-        server = relay.relay._server
-        assert server is not None
-        unread = socket.socket()
-        unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        unread.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(unread, ("127.0.0.1", relay.port))
-        await until(lambda: server.server_state.connections)
-        (connection,) = server.server_state.connections
-        assert isinstance(connection, GuardedHttp)
-        connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2048)
-        head = f"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\nConnection: {ending}\r\n\r\n"
-        await asyncio.get_running_loop().sock_sendall(unread, head.encode())
-        await until(lambda: connection.flow.write_paused)
-        await until(lambda: not server.server_state.connections)
-        unread.close()
-
-
-def health(relay: Served) -> bytes:
-    return f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\nConnection: close\r\n\r\n".encode()
-
-
-async def test_requests_on_a_kept_connection_are_guarded_each(relay: Served) -> None:
-    get = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{relay.port}\r\n\r\n".encode()
-    async with wire(relay) as made:
-        for _ in range(3):
-            made.writer.write(get)
-            head = await made.head()
-            assert head.startswith(b"HTTP/1.1 200 ")
-            size = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
-            await made.read(int(size.split(b":")[1]))
-        made.writer.write(get.replace(b"\r\n\r\n", b"\r\nHost: again\r\n\r\n"))
-        assert (await made.head()).startswith(b"HTTP/1.1 400 ")
