@@ -59,7 +59,8 @@ def test_no_passphrase_no_terminal_no_keyring(backend: str, relay: RelayProcess,
     person = Person(tmp_path / "home", relay.origin, settings)
     answer = person.run("account", "create", status=2)
     assert "HALONYX_PASSPHRASE" in answer.err
-    assert not person.home.exists() or not list(person.home.iterdir())
+    assert not (person.home / "store.db").exists()
+    assert not (person.home / "unlock.json").exists()
 
 
 def test_the_keyring_keeps_the_key(relay: RelayProcess, tmp_path: Path) -> None:

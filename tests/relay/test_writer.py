@@ -33,6 +33,12 @@ class Relay:
         self.database.close()
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what was logged, wherever the log goes in this process."""
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
 @pytest.fixture
 def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
     monkeypatch.setattr(database, "GRACE_S", 0.0)
@@ -85,7 +91,7 @@ async def test_a_checkpoint_that_fails_does_not_end_it(
     await relay.database.write(insert(1))
     assert await asyncio.to_thread(tried.wait, 10)
     assert await relay.database.write(insert(2)) == 2
-    assert type(error).__name__ in capsys.readouterr().out
+    assert type(error).__name__ in said(capsys)
 
 
 async def test_other_errors_are_named_and_are_not_a_full_disk(relay: Relay, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,9 +101,9 @@ async def test_other_errors_are_named_and_are_not_a_full_disk(relay: Relay, caps
     await lane.settled.wait()
     assert not relay.database.is_short
     assert (relay.reserve._path).exists()
-    said = capsys.readouterr().out
-    assert "ConstraintError" in said
-    assert Event.DISK_FULL not in said
+    logged = said(capsys)
+    assert "ConstraintError" in logged
+    assert Event.DISK_FULL not in logged
 
 
 async def test_a_shortage_is_logged_once(relay: Relay, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -106,7 +112,7 @@ async def test_a_shortage_is_logged_once(relay: Relay, capsys: pytest.CaptureFix
         await fails_with_full(relay)
     assert relay.database.is_short
     assert (tmp_path / "reserve").exists()  # nothing that deletes has needed it
-    assert capsys.readouterr().out.count(Event.DISK_FULL) == 1
+    assert said(capsys).count(Event.DISK_FULL) == 1
     with pytest.raises(Busy):
         await relay.database.write(insert(1))
     assert await relay.database.write(insert(2), may_grow=False) == 2
