@@ -19,8 +19,8 @@ from journeys.world import NAMES, Person, World, pair, text_command
 
 KILLS: Final = 16  # a history
 LONGEST_LIFE: Final = 0.25
-AIMED: Final = 0.6  # of the faults, at the milliseconds in which something is under way
-LONGEST_AIM: Final = 0.006
+AIMED: Final = 0.6  # of the other faults, at the moment in which an envelope is taken in
+TAKING_IN: Final = 0.006
 RESTORES_ONE_IN: Final = 4
 COPY_AFTER: Final = 3  # kills
 RESTORE_AFTER: Final = 9
@@ -94,12 +94,22 @@ class History:
             self._write(*pair(dice), dice.randint(1, 3))
         weights = self._weights()
         fault = dice.choices(list(weights), weights=list(weights.values()))[0]
+        if fault == "kill sender":
+            await self._kill_sender()
+            return
         if dice.random() < AIMED:
-            await self._world.proxy.bytes_pass(LONGEST_LIFE)
-            await asyncio.sleep(dice.uniform(0, LONGEST_AIM))
+            await self._world.proxy.envelopes_pass(dice.randint(1, 4), 2 * LONGEST_LIFE)
+            await asyncio.sleep(dice.uniform(0, TAKING_IN))
         else:
             await asyncio.sleep(dice.uniform(0, LONGEST_LIFE))
         self._note(fault, happened=await self._break(fault))
+
+    async def _kill_sender(self) -> None:
+        """Kill somebody who has much to seal and to send."""
+        name, to = pair(self._dice)
+        self._write(name, to, self._dice.randint(1, 5))
+        await asyncio.sleep(self._dice.uniform(0, LONGEST_LIFE))
+        self._note("kill sender", happened=self._world.people[name].kill_sender())
 
     def _weights(self) -> dict[str, int]:
         weights = {"kill sender": 6, "kill receiver": 6, "kill relay": 4, "cut": 2, "half-open": 3, "thaw": 2}
@@ -116,7 +126,6 @@ class History:
         if fault == "restore":
             return await self._restore()
         faults: dict[str, Callable[[], bool]] = {
-            "kill sender": somebody.kill_sender,
             "kill receiver": somebody.kill_receiver,
             "kill relay": self._kill_relay,
             "cut": lambda: proxy.cut_one(dice),
@@ -166,6 +175,8 @@ class History:
         for person in world.people.values():
             if dice.random() < chance:
                 person.start_receiver()
+            if dice.random() < chance:
+                person.start_sender()
 
     def _write(self, name: str, to: str, count: int) -> None:
         life = self._world.people[name].start_sender()
@@ -182,11 +193,8 @@ class History:
 
     async def _heal(self) -> None:
         """End the faults: everything runs, nothing is half-open. What lives and is connected stays so."""
-        world = self._world
-        world.proxy.heal()
+        self._world.proxy.heal()
         self._revive(1)
-        for person in world.people.values():
-            person.start_sender()
         self._note("heal", happened=True)
 
     async def _wait_until_quiet(self) -> None:

@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 CHUNK: Final = 16_384
+SMALLEST_ENVELOPE: Final = 1024
 
 
 class Freeze(Enum):
@@ -21,7 +22,7 @@ class Freeze(Enum):
 
 @dataclass(slots=True)
 class _Way:
-    """One direction of one connection; `passed` is set whenever bytes went through."""
+    """One direction of one connection; `passed` is set when an envelope's first bytes went through."""
 
     passed: asyncio.Event
     reader: asyncio.StreamReader
@@ -37,7 +38,8 @@ class _Way:
                 await self.writer.drain()
             except OSError:
                 return
-            self.passed.set()
+            if len(data) >= SMALLEST_ENVELOPE:
+                self.passed.set()
             data = await self._next()
 
     async def _next(self) -> bytes:
@@ -117,12 +119,13 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def bytes_pass(self, seconds: float) -> None:
-        """Return as soon as bytes pass, whichever way, but at the latest after so many seconds."""
-        self._passed.clear()
+    async def envelopes_pass(self, count: int, seconds: float) -> None:
+        """Return as soon as envelopes passed `count` times, whichever way, but at the latest after so many seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._passed.wait()
+                for _ in range(count):
+                    self._passed.clear()
+                    await self._passed.wait()
 
     def cut_one(self, dice: random.Random) -> bool:
         """Reset some connection; False when there is none."""
