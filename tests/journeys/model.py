@@ -78,6 +78,7 @@ class History:
         await self._world.relay_answers()
         while outcome.kills < KILLS or (self._restores and not outcome.is_restored):
             await self._step()
+        await self._come_back()
         await self._heal()
         await self._wait_until_quiet()
         self._check()
@@ -188,6 +189,21 @@ class History:
         if happened:
             self.outcome.faults[what] += 1
             self.outcome.log.append(f"{time.monotonic() - self._began:7.3f} {what}")
+
+    async def _come_back(self) -> None:
+        """Let some come back over a new connection while the relay still believes in the old one."""
+        world, dice = self._world, self._dice
+        await world.relay_answers()
+        self._revive(1)
+        await asyncio.sleep(dice.uniform(LONGEST_LIFE, 2 * LONGEST_LIFE))
+        world.proxy.freeze_all()
+        self._note("all half-open", happened=True)
+        for name in dice.sample(NAMES, dice.randint(1, len(NAMES))):
+            self._note("kill receiver", happened=world.people[name].kill_receiver())
+        self._revive(1)
+        await asyncio.sleep(dice.uniform(LONGEST_LIFE, 4 * LONGEST_LIFE))
+        for name, to in permutations(NAMES, 2):
+            self._write(name, to, 1)
 
     # Healing
 

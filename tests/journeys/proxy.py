@@ -143,6 +143,11 @@ class Proxy:
             dice, [line for line in self._lines if not line.is_frozen], lambda line: line.freeze(which)
         )
 
+    def freeze_all(self) -> None:
+        """Make every connection half-open; new ones are not concerned."""
+        for line in self._lines:
+            line.freeze(Freeze.BOTH)
+
     def thaw_one(self, dice: random.Random) -> bool:
         """Let the late bytes of some half-open connection through; False when there is none."""
         return self._with_one(dice, [line for line in self._lines if line.is_frozen], _Line.thaw)

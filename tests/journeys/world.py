@@ -32,6 +32,7 @@ SETTINGS: Final = {
     "reserve_bytes": 0,  # every history has a data folder of its own
     "connections_per_client": 1000,
     "http_connections_per_client": 1000,
+    "unacked_messages": 4,  # so that acknowledgements arrive while more waits to be delivered
     "ping_seconds": 2,
     "pong_seconds": 2,
     "rate_sign_up": NO_LIMIT,
