@@ -116,3 +116,16 @@ async def running_front(relay: RelayProcess, port: int) -> AsyncIterator[Front]:
         yield front
     finally:
         await front.stop()
+
+
+def cut_at(frame_type: int, *, times: int = 1) -> Callable[[bytes], bytes | None]:
+    """Cut the connection instead of passing on the first frames of one type."""
+    left = [times]
+
+    def on_frame(frame: bytes) -> bytes | None:
+        if frame[1] == frame_type and left[0] > 0:
+            left[0] -= 1
+            return None
+        return frame
+
+    return on_frame

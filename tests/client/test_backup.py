@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from client.homes import Pair, drain, kinds, settle, sign_up, stored, texts
+from client.homes import Pair, change, drain, kinds, settle, sign_up, stored, texts
 from halonyx.client.backup import MAGIC, SALT_SIZE, _key
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import NONCE_SIZE, aead_open, aead_seal
@@ -208,3 +208,17 @@ async def test_a_backup_needs_a_passphrase_and_a_place(talked: Pair, tmp_path: P
     talked.alice.backup(tmp_path / "backup", PASSPHRASE)  # replaces the former one
 
     assert [path.name for path in tmp_path.iterdir() if "backup" in path.name] == ["backup"]  # noqa: ASYNC240
+
+
+async def test_restored_history_stands_before_what_came_since(talked: Pair, tmp_path: Path) -> None:
+    talked.alice.backup(tmp_path / "backup", PASSPHRASE)
+    change(talked.alice, "DELETE FROM messages")
+    await talked.alice.send("bob", "written since")
+
+    assert talked.alice.restore(tmp_path / "backup", PASSPHRASE) == (0, 4)
+
+    shown = [entry.text for entry in talked.alice.history("bob")]
+    assert shown == ["to bob 0", "to alice 0", "to bob 1", "to alice 1", "written since"]
+    older = talked.alice.history("bob", limit=2, before=talked.alice.history("bob", limit=2)[0].position)
+    assert [entry.text for entry in older] == ["to alice 0", "to bob 1"]
+    assert [entry.text for entry in talked.alice.search("bob 1")] == ["to bob 1"]

@@ -27,6 +27,7 @@ from client.homes import (
 from client.owner import Owner
 from halonyx.client import Client, recover_account
 from halonyx.client.account import load_account
+from halonyx.client.outbox import add_text
 from halonyx.client.prekeys import full_set, published_forms
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Malformed, StoreError
@@ -37,6 +38,8 @@ from halonyx.wire.rest import NewDevice
 from relay_process import RelayProcess, running_relay
 
 SECOND: Final = DeviceId(2)
+MANY: Final = 40
+"""With three of them in the full mailbox, more than a batch (32) waits for it."""
 
 
 @asynccontextmanager
@@ -73,6 +76,27 @@ async def test_a_text_reaches_both_devices_and_both_receipts_count(pair: Pair, s
     assert await drain(pair.alice) == []  # said once
     assert stored(pair.alice, "SELECT 1 FROM outbox") == []
     assert pair.alice.contacts.get("bob").devices == 2
+
+
+async def test_a_full_mailbox_of_one_device_does_not_hold_up_the_other(tmp_path: Path) -> None:
+    with running_relay(tmp_path / "relay", HALONYX_MAILBOX_MESSAGES="3") as relay:
+        async with two_people(tmp_path, (relay.origin, relay.origin)) as pair:
+            home = await Owner(pair.homes[1], pair.bob).add_device(tmp_path / "second")
+            async with home.open() as second:
+                await second.contacts.add(pair.alice.card().uri(), "alice")
+                await pair.alice.send("bob", "hello, you two")
+                await settle(pair.bob, second, pair.alice)
+                written = [str(number) for number in range(MANY)]
+                for text in written:
+                    add_text(pair.alice._store, row_of(pair.alice, "bob"), text)
+
+                arrived: list[str] = []
+                for _ in written:
+                    await pair.alice.flush()
+                    arrived += texts(await drain(second))
+
+                assert arrived == written
+                assert texts(await drain(pair.bob)) == written[:3]
 
 
 async def test_each_device_answers_on_a_session_of_its_own(pair: Pair, second: Client) -> None:

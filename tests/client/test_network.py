@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from client.front import Front
+from client.front import Front, cut_at
 from client.homes import Pair, drain, kinds, settle, stored, texts, two_people
 from halonyx.client import Event
 from halonyx.client.outbox import add_text
@@ -16,19 +16,6 @@ from relay_process import running_relay
 
 MANY: Final = 70
 """More than a batch of envelopes (32) and than the ids of one receipt (64)."""
-
-
-def cut_at(frame_type: int, *, times: int = 1) -> Callable[[bytes], bytes | None]:
-    """Cut the connection instead of passing on the first frames of one type."""
-    left = [times]
-
-    def on_frame(frame: bytes) -> bytes | None:
-        if frame[1] == frame_type and left[0] > 0:
-            left[0] -= 1
-            return None
-        return frame
-
-    return on_frame
 
 
 async def test_many_messages_at_once_arrive_in_order_and_are_all_confirmed(pair: Pair) -> None:

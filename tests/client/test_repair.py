@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from client.forging import Forger
+from client.front import Front, cut_at
 from client.homes import (
     Mailboxes,
     Pair,
@@ -14,11 +15,13 @@ from client.homes import (
     end_hold,
     kinds,
     notices,
+    row_of,
     settle,
     stored,
     texts,
 )
-from halonyx.client import Client
+from halonyx.client import Client, outbox, repair
+from halonyx.client.account import now_ms
 from halonyx.core.content import Kind, Resend
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import HOUR
@@ -269,3 +272,21 @@ async def test_a_session_refreshed_twice_still_reads_what_was_sent_before(talkin
     await forger.submit(late)
 
     assert texts(await drain(talking.bob)) == ["late"]
+
+
+async def test_what_a_restored_relay_accepted_and_said_late_goes_again(front: Front, fronted: Pair) -> None:
+    """Its `accepted` was on the way when the relay was put back: read afterwards, it must not end the sending."""
+    front.on_frame = cut_at(9)
+    await fronted.alice.send("bob", "accepted and lost")
+    front.on_frame = bytes
+    store = fronted.alice._store
+    (late,) = outbox.sealed_rows(store, row_of(fronted.alice, "bob"), (), 10)
+    with store.transaction():
+        repair.make_up(store, now_ms())
+    outbox.mark_accepted(store, late)
+
+    await fronted.alice.flush()
+
+    assert len(stored(fronted.bob, "SELECT 1 FROM seen")) == 0
+    assert texts(await drain(fronted.bob)) == ["accepted and lost"]
+    assert len(stored(fronted.bob, "SELECT 1 FROM seen")) == 3  # the text twice, and what she asks for

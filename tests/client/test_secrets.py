@@ -66,7 +66,7 @@ async def test_nothing_that_is_handed_out_shows_a_secret(pair: Pair) -> None:
         row_of(pair.alice, "bob"),
         device_of(pair.alice, "bob"),
         device_of(pair.bob, "alice"),
-        sealed_rows(pair.alice._store, row_of(pair.alice, "bob"), 10),
+        sealed_rows(pair.alice._store, row_of(pair.alice, "bob"), (), 10),
         full_set(load_account(pair.alice._store).own, 1000, Millis(0))[:5],
         account_keys(parse_recovery_code(pair.homes[0].code)),
         pair.alice._store,

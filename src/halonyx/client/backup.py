@@ -108,7 +108,7 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
 
 
 def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
-    """Add a backup's contacts and history to this account; what is here already stays as it is.
+    """Add a backup's contacts and history to this account, before what is here already; that stays as it is.
 
     Returns:
         How many contacts and messages were added.
@@ -133,7 +133,9 @@ def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
         raise StoreError(f"{path} is a backup of another version") from None
     with store.transaction():
         contacts = sum(_restore_contact(store, contact) for contact in content.contacts)
-        messages = sum(_restore_message(store, message) for message in content.messages)
+        # Below every position of today, in the backup's order: restored history is older than what came since.
+        first = store.value("SELECT min(0, coalesce(min(position), 0)) FROM messages") - len(content.messages)
+        messages = sum(_restore_message(store, at, message) for at, message in enumerate(content.messages, first))
     return contacts, messages
 
 
@@ -165,12 +167,13 @@ def _restore_contact(store: Store, contact: _Contact) -> int:
     )
 
 
-def _restore_message(store: Store, message: _Message) -> int:
+def _restore_message(store: Store, position: int, message: _Message) -> int:
     # What still waited then is not in this outbox.
     state = "failed" if message.state == "waiting" else message.state
     return store.execute(
-        "INSERT OR IGNORE INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
-        " SELECT id, ?, ?, ?, ?, ?, ? FROM contacts WHERE usid = ?",
+        "INSERT OR IGNORE INTO messages (position, contact, is_outgoing, message_id, text, sent, received, state)"
+        " SELECT ?, id, ?, ?, ?, ?, ?, ? FROM contacts WHERE usid = ?",
+        position,
         message.is_outgoing,
         bytes.fromhex(message.message_id),
         message.text,

@@ -6,7 +6,9 @@ the same bytes are sent again until the relay has them on disk.
 Source: spec/delivery.md, "Outbox".
 """
 
+import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -160,24 +162,29 @@ def expand(store: Store, account: Account, contact_id: int) -> bool:
     return True
 
 
-def sealed_rows(store: Store, contact: ContactRow, limit: int) -> list[Sealed]:
+def sealed_rows(store: Store, contact: ContactRow, full: Collection[DeviceId], limit: int) -> list[Sealed]:
     """Return the envelopes to send next, in the order they were sealed.
 
     Before their first answer brought a profile key, only the first MAX_REQUESTS texts without a receipt.
+
+    Args:
+        full: Devices whose mailbox takes nothing now.
     """
     sealed = (
         "SELECT deliveries.id, deliveries.device, envelope_id, envelope FROM deliveries JOIN outbox USING (position)"
         " WHERE contact = ? AND deliveries.state = 'sealed'"
+        " AND deliveries.device NOT IN (SELECT value FROM json_each(?))"
     )
+    of_contact = (contact.id, json.dumps(list(full)))
     in_order = " ORDER BY deliveries.id LIMIT ?"
     first = (
         " AND (kind != ? OR position IN (SELECT DISTINCT position FROM deliveries JOIN outbox USING (position)"
         " WHERE contact = ? AND kind = ? AND deliveries.state IN ('sealed', 'accepted') ORDER BY position LIMIT ?))"
     )
     if contact.profile_key is None:
-        rows = store.all(sealed + first + in_order, contact.id, Kind.TEXT, contact.id, Kind.TEXT, MAX_REQUESTS, limit)
+        rows = store.all(sealed + first + in_order, *of_contact, Kind.TEXT, contact.id, Kind.TEXT, MAX_REQUESTS, limit)
     else:
-        rows = store.all(sealed + in_order, contact.id, limit)
+        rows = store.all(sealed + in_order, *of_contact, limit)
     return [Sealed(row["id"], DeviceId(row["device"]), EnvelopeId(row["envelope_id"]), row["envelope"]) for row in rows]
 
 

@@ -64,7 +64,8 @@ def make_up(store: Store, now: Millis) -> None:
     """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
 
     Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
-    message, may be what was lost. Both are known by their message ids.
+    message, may be what was lost. Both are known by their message ids. Sealed ones too: their `accepted` may be on its
+    way, said by the relay that then lost the receipt.
     """
     if not _may_ask(store, "epoch", now):
         return  # a relay could name a new epoch at every login
@@ -72,7 +73,7 @@ def make_up(store: Store, now: Millis) -> None:
     for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
         outbox.add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
         for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):
-            outbox.repeat_unconfirmed(store, row["id"], DeviceId(device["device"]))
+            outbox.resend(store, row["id"], DeviceId(device["device"]), ())
 
 
 def _asked(store: Store, row: DeviceRow, now: Millis) -> None:

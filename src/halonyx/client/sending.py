@@ -264,10 +264,13 @@ class Sender:
             Refused: The relay does not take them now.
             TransportError: It can't be reached.
         """
+        full: set[DeviceId] = set()
         while True:
             contact = self._contact(contact_id)
             # One by one by request key: a refusal in the middle would let later ones overtake.
-            batch = outbox.sealed_rows(self._store, contact, BATCH if contact.profile_key else 1)
+            batch = outbox.sealed_rows(self._store, contact, full, BATCH if contact.profile_key else 1)
+            if not batch and full:
+                raise self._refused(contact, Status.MAILBOX_FULL)
             if not batch:
                 return False
             frames = [
@@ -275,6 +278,12 @@ class Sender:
                 for sealed in batch
             ]
             answers = await self._answers(contact, frames)
+            # A full mailbox of one of their devices must not hold up the others.
+            full.update(
+                sealed.device
+                for sealed, answer in zip(batch, answers, strict=True)
+                if answer.status is Status.MAILBOX_FULL
+            )
             if self._note_answers(contact, zip(batch, answers, strict=True)):
                 return True
 
@@ -310,11 +319,16 @@ class Sender:
             elif answer.status is Status.BAD_ACCESS_KEY and contact.profile_key is not None:
                 directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
                 is_changed = True
-            else:
-                refused = _REASONS[answer.status]
+            elif answer.status is not Status.MAILBOX_FULL:
+                refused = answer.status
         if refused is not None:
-            raise Refused(refused, f"the relay does not take mail for {contact.name} now: {refused}")
+            raise self._refused(contact, refused)
         return is_changed
+
+    @staticmethod
+    def _refused(contact: ContactRow, status: Status) -> Refused:
+        code = _REASONS[status]
+        return Refused(code, f"the relay does not take mail for {contact.name} now: {code}")
 
     def _contact(self, contact_id: int) -> ContactRow:
         return contact_by_id(self._store, contact_id)

@@ -157,8 +157,7 @@ class PublicKey:
     _loaded: X25519PublicKey | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.raw) != 32:
-            raise Malformed(f"X25519 public key must be 32 bytes, got {len(self.raw)}")
+        _check_size("X25519 public key", self.raw, 32)
         if self.raw[31] >= 0x7F and int.from_bytes(self.raw, "little") >= FIELD_PRIME:
             raise BadKey("X25519 public key is not canonical")
 
@@ -180,13 +179,8 @@ class KeyPair:
 
     @classmethod
     def from_private(cls, raw: bytes) -> "KeyPair":
-        """Load a pair from the 32 private bytes.
-
-        Raises:
-            Malformed: Not 32 bytes.
-        """
-        if len(raw) != 32:
-            raise Malformed(f"X25519 private key must be 32 bytes, got {len(raw)}")
+        """Load a pair from the 32 private bytes (Malformed if another size)."""
+        _check_size("X25519 private key", raw, 32)
         return cls._of(X25519PrivateKey.from_private_bytes(raw))
 
     @classmethod
@@ -226,8 +220,7 @@ class VerifyKey:
     raw: bytes
 
     def __post_init__(self) -> None:
-        if len(self.raw) != 32:
-            raise Malformed(f"Ed25519 public key must be 32 bytes, got {len(self.raw)}")
+        _check_size("Ed25519 public key", self.raw, 32)
         y = int.from_bytes(self.raw, "little") & (2**255 - 1)
         if y >= FIELD_PRIME or y in _SMALL_ORDER_Y:
             raise BadKey("Ed25519 public key is non-canonical or of small order")
@@ -257,13 +250,8 @@ class SigningKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "SigningKey":
-        """Load a key from its 32-byte seed.
-
-        Raises:
-            Malformed: Not 32 bytes.
-        """
-        if len(seed) != 32:
-            raise Malformed(f"Ed25519 seed must be 32 bytes, got {len(seed)}")
+        """Load a key from its 32-byte seed (Malformed if another size)."""
+        _check_size("Ed25519 seed", seed, 32)
         return cls._of(Ed25519PrivateKey.from_private_bytes(seed))
 
     @classmethod
@@ -286,17 +274,12 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class PostQuantumVerifyKey:
-    """ML-DSA-65 public key, 1,952 bytes.
-
-    Raises:
-        Malformed: Another size.
-    """
+    """ML-DSA-65 public key, 1,952 bytes (Malformed if another size)."""
 
     raw: bytes
 
     def __post_init__(self) -> None:
-        if len(self.raw) != MLDSA65_PUBLIC_SIZE:
-            raise Malformed(f"ML-DSA-65 public key must be {MLDSA65_PUBLIC_SIZE} bytes, got {len(self.raw)}")
+        _check_size("ML-DSA-65 public key", self.raw, MLDSA65_PUBLIC_SIZE)
 
     def verify(self, label: bytes, body: bytes, signature: bytes) -> None:
         """Check a signature over the body with the label as context (FIPS 204 section 5.3).
@@ -319,13 +302,8 @@ class PostQuantumSigningKey:
 
     @classmethod
     def from_seed(cls, seed: bytes) -> "PostQuantumSigningKey":
-        """Load a key from its 32-byte seed.
-
-        Raises:
-            Malformed: Not 32 bytes.
-        """
-        if len(seed) != 32:
-            raise Malformed(f"ML-DSA-65 seed must be 32 bytes, got {len(seed)}")
+        """Load a key from its 32-byte seed (Malformed if another size)."""
+        _check_size("ML-DSA-65 seed", seed, 32)
         private = MLDSA65PrivateKey.from_seed_bytes(seed)
         return cls(PostQuantumVerifyKey(private.public_key().public_bytes_raw()), private)
 
@@ -348,8 +326,7 @@ class KemPublicKey:
     _loaded: MLKEM768PublicKey | MLKEM1024PublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.raw) not in (MLKEM768_PUBLIC_SIZE, MLKEM1024_PUBLIC_SIZE):
-            raise Malformed(f"ML-KEM public key must be 1,184 or 1,568 bytes, got {len(self.raw)}")
+        _check_size("ML-KEM public key", self.raw, MLKEM768_PUBLIC_SIZE, MLKEM1024_PUBLIC_SIZE)
         object.__setattr__(self, "_loaded", self._load())
 
     def _load(self) -> MLKEM768PublicKey | MLKEM1024PublicKey:
@@ -386,13 +363,13 @@ class KemKeyPair:
     @classmethod
     def from_seed_768(cls, seed: bytes) -> "KemKeyPair":
         """Load an ML-KEM-768 pair from its 64-byte seed d ‖ z (Malformed if another size)."""
-        _check_kem_seed(seed)
+        _check_size("ML-KEM seed", seed, 64)
         return cls._of(MLKEM768PrivateKey.from_seed_bytes(seed))
 
     @classmethod
     def from_seed_1024(cls, seed: bytes) -> "KemKeyPair":
         """Load an ML-KEM-1024 pair from its 64-byte seed d ‖ z (Malformed if another size)."""
-        _check_kem_seed(seed)
+        _check_size("ML-KEM seed", seed, 64)
         return cls._of(MLKEM1024PrivateKey.from_seed_bytes(seed))
 
     @classmethod
@@ -415,6 +392,6 @@ class KemKeyPair:
             raise Malformed(f"ML-KEM ciphertext of {len(ciphertext)} bytes") from None
 
 
-def _check_kem_seed(seed: bytes) -> None:
-    if len(seed) != 64:
-        raise Malformed(f"ML-KEM seed must be 64 bytes, got {len(seed)}")
+def _check_size(what: str, raw: bytes, *sizes: int) -> None:
+    if len(raw) not in sizes:
+        raise Malformed(f"{what} must be {' or '.join(map(str, sizes))} bytes, got {len(raw)}")

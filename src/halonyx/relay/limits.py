@@ -7,7 +7,6 @@ Source: docs/reference/relay.md, "Rates"; ITU-T I.371, "Generic Cell Rate Algori
 """
 
 import functools
-import ipaddress
 import math
 import secrets as random
 import time
@@ -20,9 +19,9 @@ import limits
 
 from halonyx.core.primitives import hmac_sha256
 from halonyx.core.types import KEY_SIZE
+from halonyx.relay.clients import network_of
 
 DAY_SECONDS: Final = 86_400
-IPV6_PREFIX: Final = 64
 _ROUNDING_SECONDS: Final = 0.001
 
 _parse = functools.lru_cache(maxsize=64)(limits.parse)
@@ -87,17 +86,4 @@ class Limiter:
         today = int(self._clock() // DAY_SECONDS)
         if today != self._day:
             self._day, self._key = today, random.token_bytes(KEY_SIZE)
-        return hmac_sha256(self._key, _network(host).encode("utf-8"))[:16].hex()
-
-
-def _network(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        if mapped is not None:
-            return str(mapped)
-        return str(ipaddress.ip_network((int(address), IPV6_PREFIX), strict=False))
-    return str(address)
+        return hmac_sha256(self._key, network_of(host).encode("utf-8"))[:16].hex()
