@@ -28,7 +28,7 @@ FRAMEWORKS: Final = {
 FILE_SYSTEM: Final = {"os", "io", "pathlib", "shutil", "tempfile", "glob", "fileinput", "mmap", "fcntl", "importlib"}
 STORES: Final = {"sqlite3", "apsw", "sqlcipher3", "dbm", "shelve", "pickle", "keyring"}
 CLOCKS: Final = {"time", "datetime", "calendar", "zoneinfo", "sched", "timeit"}
-LOGGING: Final = {"logging", "structlog", "warnings", "traceback", "sys", "rich", "typer", "prometheus_client"}
+LOGGING: Final = {"logging", "warnings", "traceback", "sys", "rich", "typer", "prometheus_client"}
 CONCURRENCY: Final = {
     "asyncio",
     "anyio",

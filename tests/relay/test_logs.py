@@ -5,12 +5,10 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import structlog
 
 from halonyx.core.errors import Misuse
 from halonyx.relay.events import Event, configure, log
@@ -19,12 +17,6 @@ from halonyx.wire.rest import encode_base64url
 from relay.rest_kit import Person, Relay, prekeys
 from relay.rest_kit import running_relay as running_here
 from relay_process import RelayProcess, running_relay
-
-
-@pytest.fixture(autouse=True)
-def _quiet_afterwards() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
 
 
 async def live(process: RelayProcess, alice: Person) -> list[bytes]:

@@ -2,12 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import structlog
 
 from halonyx.relay.events import configure
 from halonyx.relay.sending import Sending
@@ -19,10 +17,8 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def _logged() -> Iterator[None]:
+def _logged() -> None:
     configure("info")
-    yield
-    structlog.reset_defaults()
 
 
 class Fault(Exception):

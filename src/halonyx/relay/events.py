@@ -5,13 +5,13 @@ Source: docs/reference/relay.md, "Log".
 """
 
 import contextlib
+import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final
-
-import structlog
+from typing import Final
 
 from halonyx.core.errors import Misuse
 
@@ -59,6 +59,26 @@ LEVELS: Final = {
 """Levels other than info."""
 
 
+_logger: Final = logging.getLogger("halonyx.relay")
+
+
+class _Lines(logging.Handler):
+    """Writes one JSON object a line, or loses it: standard error may be closed or on a full disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is None:  # closed before the start
+            return
+        line = {
+            "event": record.msg,
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            **record.__dict__["fields"],
+        }
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(json.dumps(line, sort_keys=True) + "\n")
+            sys.stderr.flush()
+
+
 def configure(level: str) -> None:
     """Send events at `level` (debug, info, warning, error) and above to standard error, one JSON object a line.
 
@@ -68,20 +88,13 @@ def configure(level: str) -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         pass
     os.close(descriptor)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(sort_keys=True),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
+    _logger.handlers = [_Lines()]
+    _logger.propagate = False
+    _logger.setLevel(level.upper())
 
 
 def log(event: Event, **fields: int | str) -> None:
-    """Write one event, or lose it: standard error may be closed or on a full disk, and the relay goes on.
+    """Write one event; the relay goes on if it can't be written.
 
     Raises:
         Misuse: A field that is not in the list, or of another type.
@@ -89,8 +102,4 @@ def log(event: Event, **fields: int | str) -> None:
     for name, value in fields.items():
         if type(value) is not FIELDS.get(name):
             raise Misuse(f"event field {name} is not in the list")
-    if sys.stderr is None:  # closed before the start; structlog would take standard output instead
-        return
-    logger: Any = structlog.get_logger()
-    with contextlib.suppress(OSError, ValueError):
-        logger.log(LEVELS.get(event, logging.INFO), event.value, **fields)
+    _logger.log(LEVELS.get(event, logging.INFO), event.value, extra={"fields": fields})
