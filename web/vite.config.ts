@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config"
+
+// One build for the hosted page and for `halonyx web`: no absolute address, no time and no path of this machine in it.
+export default defineConfig({
+  base: "./",
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  worker: { format: "es" },
+  build: {
+    target: "es2023",
+    outDir: "dist",
+    assetsInlineLimit: 0, // a strict CSP has no data: addresses
+    modulePreload: { polyfill: false },
+    reportCompressedSize: true,
+  },
+  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000 },
+})
