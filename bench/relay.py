@@ -243,8 +243,10 @@ def run(command: Callable[[int, Path], list[str]], load: Callable[[Server], Awai
 
 
 def spread(values: list[float], unit: str) -> str:
-    """Word a median with its lowest and highest."""
-    return f"{statistics.median(values):,.1f} {unit} ({min(values):,.1f} to {max(values):,.1f})"
+    """Word a median with its lowest and highest; a ratio with two places, because its goal may be near."""
+    places = 2 if unit == "x node" else 1
+    median, lowest, highest = (f"{value:,.{places}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{median} {unit} ({lowest} to {highest})"
 
 
 def line(what: str, figures: str, goal: str, *, is_met: bool) -> None:
