@@ -245,7 +245,8 @@ def run(command: Callable[[int, Path], list[str]], load: Callable[[Server], Awai
 def spread(values: list[float], unit: str) -> str:
     """Word a median with its lowest and highest; a ratio with two places, because its goal may be near."""
     places = 2 if unit == "x node" else 1
-    median, lowest, highest = (f"{value:,.{places}f}" for value in (statistics.median(values), min(values), max(values)))
+    shown = (statistics.median(values), min(values), max(values))
+    median, lowest, highest = (f"{value:,.{places}f}" for value in shown)
     return f"{median} {unit} ({lowest} to {highest})"
 
 
