@@ -35,10 +35,16 @@ def flood(relay: RelayProcess, frame: bytes) -> int:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         raw.connect(("127.0.0.1", relay.port))
         key = base64.b64encode(os.urandom(16)).decode()
-        raw.sendall(
-            f"GET {SEND_PATH} HTTP/1.1\r\nHost: localhost:{relay.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n".encode()
+        lines = (
+            f"GET {SEND_PATH} HTTP/1.1",
+            f"Host: localhost:{relay.port}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+            "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Protocol: {SUBPROTOCOL}",
         )
+        raw.sendall("\r\n".join((*lines, "", "")).encode("ascii"))
         assert raw.recv(12) == b"HTTP/1.1 101"
         raw.settimeout(STUCK_SECONDS)
         burst, taken = frame * 64, 0
