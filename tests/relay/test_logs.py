@@ -3,7 +3,9 @@
 import base64
 import io
 import json
+import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -114,3 +116,29 @@ async def test_a_bug_is_logged_by_its_class_alone(tmp_path: Path, capsys: pytest
     assert (answer.status, answer.code) == (500, "internal")
     assert [(line["route"], line["error"]) for line in failed] == [("/v1/prekeys", "SQLError")]
     assert alice.address.hex() not in str(lines)
+
+
+@pytest.mark.parametrize("library", ["asyncio", "uvicorn.error"])
+def test_what_a_library_says_is_logged_by_class_alone(library: str, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info")
+    logging.getLogger(library).warning("bad request of 192.0.2.77")
+    try:
+        raise ConnectionError("192.0.2.77 is gone")
+    except ConnectionError:
+        logging.getLogger(library).exception("lost 192.0.2.77")
+    logging.getLogger(library).error("no exception, 192.0.2.77")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["error"]) for line in lines] == [
+        ("socket-failed", "ConnectionError"),
+        ("socket-failed", library),
+    ]
+
+
+def test_what_is_no_http_leaves_no_line(tmp_path: Path) -> None:
+    with running_relay(tmp_path) as process:
+        with socket.create_connection(("127.0.0.1", process.port)) as raw:
+            raw.sendall(b"this is no HTTP\r\n\r\n")
+            raw.recv(1024)
+        process.stop()
+        assert "invalid" not in process.log().lower()

@@ -205,6 +205,23 @@ async def test_a_full_mailbox_refuses_and_never_drops_the_oldest(tmp_path: Path)
         assert (await bench.submit(bob)).status is Status.ACCEPTED
 
 
+async def test_a_small_envelope_does_not_overtake_a_large_one_that_found_no_room(tmp_path: Path) -> None:
+    async with benched(tmp_path, mailbox_bytes=5 * 1024) as bench:
+        alice, bob = await bench.enrol(), await bench.enrol()
+        first = await bench.submit(alice, envelope(2048))
+        group = [
+            bench.submission(device, envelope(size), None, None)
+            for device, size in ((alice, 4096), (bob, 1024), (alice, 1024))
+        ]
+        again = bench.submission(alice, first.envelope, None, first.envelope_id)
+
+        settled = await bench.submit_all([*group, again])
+
+        full, taken = Status.MAILBOX_FULL, Status.ACCEPTED
+        assert [submission.status for submission in settled] == [full, taken, full, taken]
+        assert (await bench.submit(alice, envelope(1024))).status is taken
+
+
 async def test_counters_survive_a_restart_and_seqs_are_never_reused(tmp_path: Path) -> None:
     alice = Device.fresh()
     async with benched(tmp_path, mailbox_messages=3) as bench:

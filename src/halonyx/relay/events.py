@@ -34,6 +34,8 @@ class Event(StrEnum):
     WRITE_FAILED = "write-failed"
 
 
+LIBRARIES: Final = ("asyncio", "uvicorn.error")
+
 FIELDS: Final[dict[str, type]] = {
     "port": int,
     "count": int,
@@ -79,6 +81,14 @@ class _Lines(logging.Handler):
             sys.stderr.flush()
 
 
+class _Foreign(logging.Handler):
+    """Makes an event of what a library says, by the error's class alone: its text could name a client."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        log(Event.SOCKET_FAILED, error=kind.__name__ if kind else record.name)
+
+
 def configure(level: str) -> None:
     """Send events at `level` (debug, info, warning, error) and above to standard error, one JSON object a line.
 
@@ -91,6 +101,10 @@ def configure(level: str) -> None:
     _logger.handlers = [_Lines()]
     _logger.propagate = False
     _logger.setLevel(level.upper())
+    for name in LIBRARIES:
+        library = logging.getLogger(name)
+        library.handlers = [_Foreign(logging.ERROR)]  # their warnings say that a stranger sent no HTTP
+        library.propagate = False
 
 
 def log(event: Event, **fields: int | str) -> None:

@@ -182,6 +182,7 @@ class Intake:
         now = self._clock()
         stored: list[tuple[Submission, _Box, int]] = []
         values: list[object] = []
+        full: set[int] = set()  # a smaller envelope behind one that did not fit must not overtake it
         next_row = max(self._next_row, connection.execute("select coalesce(max(row), 0) + 1 from envelope").get)
         for submission in submissions:
             submission.row = 0
@@ -190,6 +191,10 @@ class Intake:
             box = None if kind is None else self._box(connection, submission.mailbox)
             size = len(submission.envelope)
             submission.status = admit(kind, box, size, self._limits)
+            if box is not None and box.id in full and submission.status is Status.ACCEPTED:
+                submission.status = Status.MAILBOX_FULL
+            if box is not None and submission.status is Status.MAILBOX_FULL:
+                full.add(box.id)
             if box is None or submission.status is not Status.ACCEPTED:
                 if box is not None and _has(connection, box.id, submission.envelope_id):
                     submission.status = Status.ACCEPTED  # a repetition needs no room
