@@ -122,10 +122,8 @@ async def test_a_bug_is_logged_by_its_class_alone(tmp_path: Path, capsys: pytest
 def test_what_a_library_says_is_logged_by_class_alone(library: str, capsys: pytest.CaptureFixture[str]) -> None:
     configure("info")
     logging.getLogger(library).warning("bad request of 192.0.2.77")
-    try:
-        raise ConnectionError("192.0.2.77 is gone")
-    except ConnectionError:
-        logging.getLogger(library).exception("lost 192.0.2.77")
+    lost = ConnectionError("192.0.2.77 is gone")
+    logging.getLogger(library).error("lost 192.0.2.77", exc_info=lost)
     logging.getLogger(library).error("no exception, 192.0.2.77")
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
