@@ -34,6 +34,20 @@ export function utf8(text: string): Bytes {
   return new TextEncoder().encode(text)
 }
 
+/** Write bytes as base64url without padding (RFC 4648 section 5). */
+export function toBase64Url(data: Uint8Array): string {
+  const text = btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""))
+  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+}
+
+/** Read base64url in its one way (Malformed: another character, padding, a length or a last character nothing has). */
+export function fromBase64Url(text: string): Bytes {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new Malformed("not base64url")
+  const data = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0))
+  if (toBase64Url(data) !== text) throw new Malformed("not base64url written in its one way")
+  return data
+}
+
 /** Tell whether two byte strings are the same; for public values (secrets: `equal` of primitives). */
 export function sameBytes(first: Uint8Array, second: Uint8Array): boolean {
   return first.length === second.length && first.every((byte, at) => byte === second[at])
@@ -140,6 +154,7 @@ export class Writer {
 
   /** Append a big-endian unsigned integer. */
   unsigned(value: number | bigint, sizeBytes: number): this {
+    if (typeof value === "number" && !Number.isSafeInteger(value)) throw new Misuse("value is no exact integer")
     const field = new Uint8Array(sizeBytes)
     let left = BigInt(value)
     for (let at = sizeBytes - 1; at >= 0; at--) {

@@ -24,13 +24,25 @@ export interface PostQuantum {
 
 /** TypeScript's library does not know these calls yet. */
 interface NativeSubtle {
-  readonly importKey: (format: string, key: Bytes, name: string, extractable: boolean, uses: string[]) => Promise<CryptoKey>
-  readonly exportKey: (format: string, key: CryptoKey) => Promise<ArrayBuffer>
-  readonly getPublicKey?: (key: CryptoKey, uses: string[]) => Promise<CryptoKey>
-  readonly encapsulateBits: (name: string, key: CryptoKey) => Promise<{ ciphertext: ArrayBuffer; sharedKey: ArrayBuffer }>
+  readonly importKey: (
+    format: "raw-public" | "raw-seed",
+    key: Bytes,
+    name: string,
+    isExtractable: boolean,
+    uses: readonly string[],
+  ) => Promise<CryptoKey>
+  readonly encapsulateBits: (
+    name: string,
+    key: CryptoKey,
+  ) => Promise<{ readonly ciphertext: ArrayBuffer; readonly sharedKey: ArrayBuffer }>
   readonly decapsulateBits: (name: string, key: CryptoKey, ciphertext: Bytes) => Promise<ArrayBuffer>
-  readonly sign: (algorithm: { name: string; context: Bytes }, key: CryptoKey, body: Bytes) => Promise<ArrayBuffer>
-  readonly verify: (algorithm: { name: string; context: Bytes }, key: CryptoKey, signature: Bytes, body: Bytes) => Promise<boolean>
+  readonly sign: (algorithm: Signing, key: CryptoKey, body: Bytes) => Promise<ArrayBuffer>
+  readonly verify: (algorithm: Signing, key: CryptoKey, signature: Bytes, body: Bytes) => Promise<boolean>
+}
+
+interface Signing {
+  readonly name: string
+  readonly context: Bytes
 }
 
 const kemOf = (size: KemSize) => (size === 768 ? ml_kem768 : ml_kem1024)

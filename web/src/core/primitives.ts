@@ -150,8 +150,8 @@ export class KeyPair {
 
   /** Make a fresh pair whose private key can't be read out. */
   static async generate(): Promise<KeyPair> {
-    const pair = (await crypto.subtle.generateKey("X25519", false, ["deriveBits"]))
-    return new KeyPair(new PublicKey(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey))), pair.privateKey)
+    const pair = await crypto.subtle.generateKey("X25519", false, ["deriveBits"])
+    return new KeyPair(new PublicKey(await rawOf(pair.publicKey)), pair.privateKey)
   }
 
   /** Load a pair from the 32 private bytes (Malformed if another size). */
@@ -231,8 +231,8 @@ export class SigningKey {
 
   /** Make a fresh key that can't be read out. */
   static async generate(): Promise<SigningKey> {
-    const pair = (await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]))
-    return new SigningKey(new VerifyKey(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey))), pair.privateKey)
+    const pair = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"])
+    return new SigningKey(new VerifyKey(await rawOf(pair.publicKey)), pair.privateKey)
   }
 
   /** Sign label ‖ 0x00 ‖ body; 64 bytes. */
@@ -376,6 +376,10 @@ function isModular(polynomials: Uint8Array): boolean {
     if ((low | ((middle & 15) << 8)) >= 3329 || ((middle >> 4) | (high << 4)) >= 3329) return false
   }
   return true
+}
+
+async function rawOf(key: CryptoKey): Promise<Bytes> {
+  return new Uint8Array(await crypto.subtle.exportKey("raw", key))
 }
 
 /** Import a private key that can't be read out; its public bytes come from a copy that is dropped. */
