@@ -1,0 +1,99 @@
+/**
+ * JSON as REST bodies use it: exact fields, strict types, bytes as base64url.
+ *
+ * Source: spec/delivery.md, "REST".
+ */
+
+import { utf8 } from "../core/encoding"
+import { Malformed, Misuse } from "../core/errors"
+import type { Bytes } from "../core/types"
+
+/** Makes an answer of parsed JSON (Malformed if it is none). */
+export type Parse<Answer> = (value: unknown) => Answer
+
+/** Return base64 with padding (RFC 4648 section 4). */
+export function encodeBase64(data: Bytes): string {
+  return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""))
+}
+
+/** Return base64url without padding (RFC 4648 section 5). */
+export function encodeBase64url(data: Bytes): string {
+  return encodeBase64(data).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+}
+
+/** Return the bytes of canonical base64url (Malformed: padding, another alphabet, white space, unused bits set). */
+export function decodeBase64url(text: string): Bytes {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new Malformed("not base64url without padding")
+  const decoded = atob(text.replaceAll("-", "+").replaceAll("_", "/"))
+  const data = Uint8Array.from(decoded, (character) => character.charCodeAt(0))
+  if (encodeBase64url(data) !== text) throw new Malformed("not canonical base64url")
+  return data
+}
+
+/**
+ * Return JSON in UTF-8 with names in snake case and bytes as base64url.
+ *
+ * @throws Misuse: a number that JSON does not keep exactly.
+ */
+export function encodeJson(value: object): Bytes {
+  return utf8(JSON.stringify(plain(value)))
+}
+
+/** Take an object with exactly these fields. */
+export function object(value: unknown, names: readonly string[]): Readonly<Record<string, unknown>> {
+  if (!isObject(value)) throw new Malformed("no object")
+  if (Object.keys(value).length !== names.length || !names.every((name) => Object.hasOwn(value, name))) {
+    throw new Malformed("an object with other fields")
+  }
+  return value
+}
+
+/** Take a list. */
+export function list<Item>(value: unknown, parse: Parse<Item>): readonly Item[] {
+  if (!Array.isArray(value)) throw new Malformed("no list")
+  return value.map((item: unknown) => parse(item))
+}
+
+/** Take a value or null. */
+export function orNull<Value>(value: unknown, parse: Parse<Value>): Value | null {
+  return value === null ? null : parse(value)
+}
+
+/** Take a string. */
+export function text(value: unknown): string {
+  if (typeof value !== "string") throw new Malformed("no text")
+  return value
+}
+
+/** Take an integer within its bounds; without bounds, one that a number holds exactly. */
+export function integer(value: unknown, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER): number {
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < minimum || value > maximum) {
+    throw new Malformed("no integer within its bounds")
+  }
+  return value
+}
+
+/** Take base64url of `minimum` to `maximum` bytes. */
+export function bytes(value: unknown, minimum: number, maximum = minimum): Bytes {
+  const encoded = text(value)
+  if (encoded.length > Math.ceil((4 * maximum) / 3)) throw new Malformed("more bytes than there may be")
+  const data = decodeBase64url(encoded)
+  if (data.length < minimum || data.length > maximum) throw new Malformed("not base64url of the right size")
+  return data
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return encodeBase64url(new Uint8Array(value))
+  if (Array.isArray(value)) return value.map(plain)
+  if (typeof value === "number" && !Number.isSafeInteger(value)) throw new Misuse("a number that JSON does not keep")
+  if (!isObject(value)) return value
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [snakeCase(name), plain(part)]))
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
