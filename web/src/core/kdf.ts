@@ -13,7 +13,7 @@ import { ACCESS_KEY_SIZE, KEY_SIZE, SESSION_ID_SIZE } from "./types"
 import type { Bytes, SessionId, Usid } from "./types"
 
 const ZERO = new Uint8Array(1)
-const ZERO_SALT = new Uint8Array(32)
+export const ZERO_SALT: Bytes = new Uint8Array(32)
 const FIRST = Uint8Array.of(1)
 const SECOND = Uint8Array.of(2)
 
