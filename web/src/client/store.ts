@@ -1,0 +1,288 @@
+/**
+ * The local store: IndexedDB with sealed rows, short transactions, any number of tabs.
+ *
+ * A transaction holds a lock that all tabs share before it reads, so what it decided on is still true when it writes;
+ * the store's revision, checked in the IndexedDB transaction that writes, tells if a browser's locks failed.
+ *
+ * Source: spec/conventions.md, "At rest".
+ */
+
+import { toHex, utf8 } from "../core/encoding"
+import { Misuse, RemoteError, StoreError } from "../core/errors"
+import type { Bytes } from "../core/types"
+import type { Change } from "./api"
+import { Database } from "./database"
+import type { Key, Revision, Selection, StoreKeys, StoredRow } from "./database"
+import { lockName } from "./locks"
+import { MIGRATIONS, TABLES } from "./schema"
+import type { Migration, Shape, Table } from "./schema"
+import { makeSealingKey, openValue, sealValue } from "./seal"
+import { Transaction } from "./transaction"
+
+export type { Key } from "./database"
+export type { Transaction } from "./transaction"
+
+export const DATABASE = "halonyx"
+export const STORE_LOCK = "store"
+const LOCK_MS = 30_000
+
+/** Which rows: a key or a range of keys, null for all. */
+export type Range = Key | IDBKeyRange | null
+
+export interface Options {
+  readonly limit?: number
+  /** The largest keys first. */
+  readonly reverse?: boolean
+}
+
+/** What a store and a transaction both can: read. */
+export interface Reads {
+  get<Row, Index extends string, Id extends keyof Row>(table: Table<Row, Index, Id>, key: Key): Promise<Row | undefined>
+  /** Rows in the order of the index, of its key where that is the same; `index` null: by key. */
+  all<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+    options?: Options,
+  ): Promise<readonly Row[]>
+  count<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+  ): Promise<number>
+  /** Keys of rows, in no particular order; reads nothing that is sealed. */
+  keys<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+  ): Promise<readonly Key[]>
+  /** The different keys of an index; reads nothing that is sealed. */
+  distinct<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index>,
+    range: Range,
+  ): Promise<readonly Key[]>
+  /** A hash, 32 hex digits, that only this browser can make: to find by, what must not stand in the clear. */
+  blind(value: Bytes): Promise<string>
+}
+
+/** Return the range of keys that begin with these fields. */
+export function prefix(...fields: readonly (number | string)[]): IDBKeyRange {
+  return IDBKeyRange.bound(fields, [...fields, []]) // arrays come after all numbers and strings
+}
+
+/** One open store. */
+export class Store implements Reads {
+  /** Called after a commit with the changes that its transaction noted. */
+  onChange: (changes: readonly Change[]) => void = () => undefined
+  readonly name: string
+  readonly #database: Database
+  #keys: StoreKeys | null = null
+
+  private constructor(name: string, database: Database) {
+    this.name = name
+    this.#database = database
+  }
+
+  /**
+   * Open the store of this browser, and make it if there is none.
+   *
+   * @throws StoreError: the browser gives no storage, or a newer program made the store.
+   */
+  static async open(name = DATABASE, migrations: readonly Migration[] = MIGRATIONS): Promise<Store> {
+    return new Store(name, await Database.open(name, migrations))
+  }
+
+  /** Delete a store with all that is in it; tabs that have it open can't use it any more. */
+  static async erase(name = DATABASE): Promise<void> {
+    await underLock(name, () => Database.erase(name))
+  }
+
+  /** Close the connection. */
+  close(): void {
+    this.#database.close()
+  }
+
+  /**
+   * Run `work` under the lock and commit what it wrote, or nothing if it throws.
+   *
+   * @param work Must await nothing but the transaction and cryptography, and not call `transaction`: that never ends well.
+   * @throws StoreError: no lock for half a minute, no room, or a damaged store. StorageConflict: another tab wrote
+   *   although the lock was ours; read again and retry.
+   */
+  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
+    const [result, changes] = await underLock(this.name, async () => {
+      const before = await this.#database.revision()
+      const fresh = await this.#madeKeys()
+      const tx = new Transaction(this, before.counters)
+      const result = await work(tx)
+      const { writes, counters, changes } = tx.end()
+      if (writes.size > 0) await this.#commit(before, counters, writes, fresh)
+      return [result, changes] as const
+    })
+    if (changes.length > 0) this.onChange(changes)
+    return result
+  }
+
+  async get<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    key: Key,
+  ): Promise<Row | undefined> {
+    const stored = await this.#database.get(table.name, key)
+    return stored && this.opened(table, stored)
+  }
+
+  async all<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+    options: Options = {},
+  ): Promise<readonly Row[]> {
+    const rows = await this.sealedRows(table, index, range, options)
+    return Promise.all(rows.map((row) => this.opened(table, row)))
+  }
+
+  count<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+  ): Promise<number> {
+    return this.#database.count(selection(table.name, index, range))
+  }
+
+  keys<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index> | null,
+    range: Range,
+  ): Promise<readonly Key[]> {
+    return this.#database.keysOf(selection(table.name, index, range))
+  }
+
+  distinct<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    index: NoInfer<Index>,
+    range: Range,
+  ): Promise<readonly Key[]> {
+    return this.#database.distinct(selection(table.name, index, range))
+  }
+
+  async blind(value: Bytes): Promise<string> {
+    const { blinding } = await this.#storeKeys()
+    return toHex(new Uint8Array(await crypto.subtle.sign("HMAC", blinding, value)).slice(0, 16))
+  }
+
+  /** Read rows as they lie there; for transactions. */
+  sealedRows(table: Shape, index: string | null, range: Range, options: Options): Promise<readonly StoredRow[]> {
+    return this.#database.rows(selection(table.name, index, range, options))
+  }
+
+  /**
+   * Open a row; for transactions.
+   *
+   * @throws StoreError: the row was altered or belongs elsewhere, or the key is gone.
+   */
+  async opened<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    stored: StoredRow,
+  ): Promise<Row> {
+    const { sealing } = await this.#storeKeys()
+    const clear = clearFields(table)
+    try {
+      const hidden = await openValue(sealing, stored, placeOf(table, stored))
+      // Sealed by us under the key of this store, so it is what was put there.
+      return { ...Object.fromEntries(clear.map((field) => [field, stored[field]])), ...(hidden as object) } as Row
+    } catch (error) {
+      if (error instanceof RemoteError || error instanceof TypeError) throw damaged(table.name)
+      throw error
+    }
+  }
+
+  async #commit(
+    before: Revision,
+    counters: Revision["counters"],
+    writes: ReadonlyMap<string, readonly Write[]>,
+    fresh: boolean,
+  ): Promise<void> {
+    const keys = await this.#storeKeys()
+    const sealed = [...writes].map(async ([name, rows]) => {
+      const table = shapeOf(name)
+      const entries = rows.map(async ([key, row]) => [key, row && (await sealedRow(keys, table, row))] as const)
+      return [name, await Promise.all(entries)] as const
+    })
+    const after = { revision: before.revision + 1, counters }
+    await this.#database.commit(before, after, new Map(await Promise.all(sealed)), fresh ? keys : null)
+  }
+
+  /** Make sure that there are keys, and tell whether they have just been made; under the lock. */
+  async #madeKeys(): Promise<boolean> {
+    this.#keys ??= (await this.#database.keys()) ?? null
+    if (this.#keys !== null) return false
+    if (!(await this.#database.isEmpty(TABLES))) throw keyGone()
+    const [sealing, blinding] = await Promise.all([
+      makeSealingKey(),
+      crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign"]),
+    ])
+    this.#keys = { sealing, blinding }
+    return true
+  }
+
+  async #storeKeys(): Promise<StoreKeys> {
+    this.#keys ??= (await this.#database.keys()) ?? null
+    if (this.#keys === null) throw keyGone()
+    return this.#keys
+  }
+}
+
+/** A row to be written, or null: to be deleted. */
+export type Write = readonly [Key, object | null]
+
+function selection(table: string, index: string | null, range: Range, options: Options = {}): Selection {
+  return { table, index, range, limit: options.limit ?? null, reverse: options.reverse ?? false }
+}
+
+/** Wait for the lock of all tabs, then work. */
+async function underLock<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const waiting = AbortSignal.timeout(LOCK_MS)
+  try {
+    return await navigator.locks.request(lockName(name, STORE_LOCK), { signal: waiting }, work)
+  } catch (error) {
+    if (error !== waiting.reason || !waiting.aborted) throw error
+    throw new StoreError("another tab held the store for half a minute: close it, and try again")
+  }
+}
+
+function shapeOf(name: string): Shape {
+  const table = TABLES.find((known) => known.name === name)
+  if (table === undefined) throw new Misuse("no table of this store")
+  return table
+}
+
+/** Return the fields that stand in the clear. */
+function clearFields(table: Shape): readonly string[] {
+  return [...new Set([...table.key, ...Object.values(table.indexes).flat()])]
+}
+
+/** Return the associated data of a row: its table and all that stands in the clear, so that nothing of it can be altered. */
+function placeOf(table: Shape, row: Readonly<Record<string, unknown>>): Bytes {
+  return utf8(JSON.stringify([table.name, ...clearFields(table).map((field) => row[field])]))
+}
+
+async function sealedRow(keys: StoreKeys, table: Shape, row: object): Promise<StoredRow> {
+  const clear = clearFields(table)
+  const fields = Object.entries(row)
+  const inClear = Object.fromEntries(fields.filter(([field]) => clear.includes(field)))
+  const hidden = Object.fromEntries(fields.filter(([field]) => !clear.includes(field)))
+  return { ...inClear, ...(await sealValue(keys.sealing, hidden, placeOf(table, inClear))) }
+}
+
+function damaged(table: string): StoreError {
+  return new StoreError(
+    `a row of "${table}" was damaged or altered: erase this device, then get the account back by its recovery code`,
+  )
+}
+
+function keyGone(): StoreError {
+  return new StoreError(
+    "the browser lost the key of this store: erase this device, then get the account back by its recovery code",
+  )
+}
