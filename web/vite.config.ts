@@ -7,7 +7,8 @@ export default defineConfig({
   worker: { format: "es" },
   build: {
     target: "es2023",
-    outDir: "dist",
+    outDir: "../src/halonyx/web/site",
+    emptyOutDir: true,
     assetsInlineLimit: 0, // a strict CSP has no data: addresses
     modulePreload: { polyfill: false },
     reportCompressedSize: true,

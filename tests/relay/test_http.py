@@ -205,7 +205,7 @@ async def test_a_trailer_does_not_name_a_client(tmp_path: Path) -> None:
         async def send(_: Message) -> None:
             pass
 
-        await Guard(application, relay.here)(scope, receive, send)
+        await Guard(application, relay.here, {})(scope, receive, send)
 
         assert named == ["192.0.2.1"]
 

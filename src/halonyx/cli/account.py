@@ -38,7 +38,7 @@ async def create(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
     """Sign up; the recovery code exists only in what is printed here."""
     from halonyx.client import create_account  # noqa: PLC0415 (slow import; not for --help)
 
-    origin = _origin(relay)
+    origin = relay_origin(relay)
     passphrase = passphrase_to_create()
     new = await create_account(run.home, origin, passphrase)
     values = {
@@ -59,7 +59,7 @@ async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
     """Take the account over on this machine."""
     from halonyx.client import recover_account  # noqa: PLC0415
 
-    origin, code = _origin(relay), recovery_code()
+    origin, code = relay_origin(relay), recovery_code()
     account = await recover_account(run.home, origin, code, passphrase_to_create())
     run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
 
@@ -78,7 +78,8 @@ async def show(run: Run) -> None:
     run.output.answer(values, text.ACCOUNT_SHOWN, **values)
 
 
-def _origin(typed: str) -> str:
+def relay_origin(typed: str) -> str:
+    """Return a relay's origin as it was typed, with or without a slash at the end (MalformedRelay if it is none)."""
     from halonyx.core.origin import check_origin  # noqa: PLC0415
 
     try:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from halonyx.cli import account, contacts, keeping, messages, relay, text, verification
+from halonyx.cli import account, contacts, keeping, messages, relay, text, verification, web
 from halonyx.cli.command import HomeOption, JsonOption, examples
 from halonyx.cli.output import Output, fill
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
@@ -31,6 +31,7 @@ ORDER: Final = (
     "search",
     "backup",
     "restore",
+    "web",
     "relay",
 )
 
@@ -80,6 +81,7 @@ contacts.register(app)
 verification.register(app)
 messages.register(app)
 keeping.register(app)
+web.register(app)
 
 
 def main() -> None:

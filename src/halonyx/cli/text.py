@@ -55,6 +55,7 @@ COMMAND: Final = {
     "search": "Find messages that contain a text, anywhere in a word.",
     "backup": "Write your contacts and history to an encrypted file.",
     "restore": "Add the contacts and history of a backup file to this account.",
+    "web": "Open the browser client from this machine, so that no relay can alter it.",
 }
 EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "relay": (
@@ -95,6 +96,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "search": ("halonyx search invoice",),
     "backup": ("halonyx backup halonyx.backup",),
     "restore": ("halonyx restore halonyx.backup",),
+    "web": ("halonyx web", "halonyx web --relay https://relay.example --port 3002"),
 }
 
 # Arguments and options.
@@ -127,6 +129,7 @@ BEFORE: Final = "Only messages before the one with this id."
 SEARCH_TEXT: Final = "What to look for, at any place in a message."
 BACKUP_FILE: Final = "The file to write; it must not exist yet."
 RESTORE_FILE: Final = "A file written by 'halonyx backup'."
+WEB_PORT: Final = "Port of this machine to serve the page on. Default: 3001."
 
 # Questions.
 
@@ -158,6 +161,19 @@ Next, in another terminal:
 
 Ctrl-C stops the relay. Nothing is lost by that.
 """
+
+# The browser client.
+
+WEB_STARTS: Final = """\
+Open {address} in your browser.
+
+The page comes from this machine, not from a relay: what a relay's own page may have been altered to do, this one
+doesn't. Build {build}
+
+Ctrl-C ends it. What you wrote and did not send goes out the next time the page is open.
+"""
+WEB_NOT_BUILT: Final = "this installation has no browser client: in a checkout, 'make run' or 'make web' builds it"
+WEB_PORT_TAKEN: Final = "can't serve on port {port} ({reason}): choose another with --port"
 
 # Accounts.
 

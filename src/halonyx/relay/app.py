@@ -22,8 +22,10 @@ from halonyx.relay.authentication import Authenticator, NonceMemory
 from halonyx.relay.context import RelayContext
 from halonyx.relay.guard import Guard
 from halonyx.relay.refusals import Refused, answer
+from halonyx.relay.routes_site import site_headers, site_router
 from halonyx.relay.services import VERSION, Services
 from halonyx.relay.upkeep import every
+from halonyx.web.build import Build
 from halonyx.wire.rest import ErrorCode
 
 UPKEEP_SECONDS: Final = 60.0
@@ -35,8 +37,12 @@ DESCRIPTION: Final = (
 _CODES_BY_STATUS: Final[dict[int, ErrorCode]] = {404: "not-found", 405: "method-not-allowed"}
 
 
-def create_app(context: RelayContext) -> FastAPI:
-    """Return the application of one relay; its lifespan tidies interrupted changes before the first request."""
+def create_app(context: RelayContext, build: Build | None = None) -> FastAPI:
+    """Return the application of one relay; its lifespan tidies interrupted changes before the first request.
+
+    Args:
+        build: The web client to serve; None serves a page that says what this is.
+    """
     app = FastAPI(
         title="Halonyx relay",
         lifespan=_lifespan,
@@ -45,6 +51,8 @@ def create_app(context: RelayContext) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
+    if build is not None:  # before the page that stands in for it
+        app.include_router(site_router(build, context.settings))
     for router in (routes_directory.router, routes_account.router, routes_public.router):
         app.include_router(router)
     app.add_exception_handler(Refused, _on_refused)
@@ -53,7 +61,7 @@ def create_app(context: RelayContext) -> FastAPI:
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.state.services = Services(context, Accounts(context), Authenticator(NonceMemory()))
     app.state.openapi_document = openapi_document
-    app.add_middleware(Guard, context=context)
+    app.add_middleware(Guard, context=context, pages=site_headers(build, context.settings))
     return app
 
 

@@ -43,6 +43,7 @@ FIELDS: Final[dict[str, type]] = {
     "code": int,
     "version": str,
     "mode": str,
+    "build": str,
     "route": str,
     "method": str,
     "error": str,

@@ -5,7 +5,7 @@ Everything that can be refused without reading the body is refused without readi
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -85,10 +85,12 @@ class Guard:
     Args:
         app: The application behind it.
         context: The relay.
+        pages: Headers of the web client's files by path, in place of the relay's own.
     """
 
-    def __init__(self, app: ASGIApp, context: RelayContext) -> None:
+    def __init__(self, app: ASGIApp, context: RelayContext, pages: Mapping[str, Mapping[str, str]]) -> None:
         self._app = app
+        self._pages = pages
         self._context = context
         self._is_https = any(origin.startswith("https:") for origin in context.settings.public_origins)
 
@@ -172,6 +174,7 @@ class Guard:
         is_page = path in {"/", "/docs"} or path.startswith("/static/")
         headers["content-security-policy"] = PAGE_POLICY if is_page else API_POLICY
         headers["cache-control"] = "no-cache" if is_page else "no-store"
+        headers |= self._pages.get(path, {})
         if self._is_https:
             headers["strict-transport-security"] = HSTS
         if rule.access is Access.ANONYMOUS:

@@ -40,6 +40,7 @@ from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.relay.store.reserve import Reserve
 from halonyx.relay.upkeep import every
+from halonyx.web.build import load as load_build
 
 BACKLOG: Final = 1024
 DRAIN_S: Final = 30
@@ -76,8 +77,10 @@ class Relay:
         """
         with _lock(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
             async with self._stores():
-                log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode)
-                app = create_app(self.context)
+                build = load_build()
+                page = {"build": build.hash} if build else {}
+                log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode, **page)
+                app = create_app(self.context, build)
                 # Entered here and not by uvicorn, which turns a failed start into a traceback and an exit.
                 async with app.router.lifespan_context(app):
                     self._server = _Server(self._config(app), self.is_serving)

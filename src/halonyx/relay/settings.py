@@ -87,6 +87,9 @@ class RelaySettings(BaseSettings):
         default=False,
         description="a proxy on the way ends TLS and sets X-Forwarded-For; its last hop is believed",
     )
+    peer_relays: list[Origin] = Field(
+        [], description="other relays that the web client served here may reach, so that people there can be written to"
+    )
     signup: Literal["open", "pow"] | None = Field(
         None, description="who may sign up; default: open on loopback, pow elsewhere"
     )
