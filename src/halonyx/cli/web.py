@@ -1,0 +1,38 @@
+"""`halonyx web`: the web client from this machine."""
+
+from typing import Annotated
+
+import typer
+
+from halonyx.cli import text
+from halonyx.cli.account import DEFAULT_RELAY, RelayOption, relay_origin
+from halonyx.cli.command import Run, command
+from halonyx.cli.output import fill
+from halonyx.core.errors import Misuse
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    command(app, "web", has_home=False)(web)
+
+
+async def web(
+    run: Run,
+    *,
+    relay: RelayOption = DEFAULT_RELAY,
+    port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help=text.WEB_PORT)] = 3001,
+) -> None:
+    """Serve until Ctrl-C."""
+    # Imported here: no other command needs a web server.
+    from halonyx.web.build import load  # noqa: PLC0415
+    from halonyx.web.loopback import serve  # noqa: PLC0415
+
+    origin = relay_origin(relay)
+    build = load()
+    if build is None:
+        raise Misuse(text.WEB_NOT_BUILT)
+    values = {"address": f"http://localhost:{port}", "relay": origin, "build": build.hash}
+    try:
+        await serve(build, port, origin, lambda: run.output.answer(values, text.WEB_STARTS, **values))
+    except OSError as error:
+        raise Misuse(fill(text.WEB_PORT_TAKEN, port=str(port), reason=error.strerror or "")) from None
