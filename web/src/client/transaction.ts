@@ -94,7 +94,7 @@ export class Transaction implements Reads {
     if (!this.#buffers.has(table.name)) return this.#store.distinct(table, index, range)
     const stored = this.#untouched(table, await this.#store.sealedRows(table, index, range, {}))
     const rows = [...stored, ...this.#buffered(table, index, range)] as readonly Fields[]
-    const keys = rows.flatMap((row) => indexKey(table, index, row) ?? [])
+    const keys = rows.map((row) => indexKey(table, index, row)).filter((key) => key !== null)
     return [...new Map(keys.map((key) => [JSON.stringify(key), key])).values()].sort((a, b) => indexedDB.cmp(a, b))
   }
 
