@@ -1,7 +1,7 @@
 """How each kind of event is printed."""
 
 import json
-from typing import get_args
+from typing import Final, get_args
 
 import pytest
 
@@ -18,6 +18,8 @@ DATA: dict[str, dict[str, str | int | bool]] = {
     "stale": {"code": "stale-directory"},
     "device": {"device": 2},
 }
+NOBODYS: Final = ("request", "requests-full", "restored")
+"""Of someone without a name yet, and of our own relay."""
 
 
 @pytest.mark.parametrize("kind", get_args(NoticeKind))
@@ -29,7 +31,7 @@ def test_every_notice_has_words_and_a_shape(kind: NoticeKind, contact: str | Non
     words = capsys.readouterr().out
     assert words.count("\n") == 1
     assert "\u202e" not in words
-    assert kind == "request" or ("b\\u{202e}ob" if contact else "someone") in words
+    assert kind in NOBODYS or ("b\\u{202e}ob" if contact else "someone") in words
 
     show_event(Output(as_json=True), notice)
     printed = json.loads(capsys.readouterr().out)

@@ -129,6 +129,19 @@ async def test_a_message_without_a_handshake_from_someone_unknown_is_nothing(
     assert talking.bob.contacts.requests() == []
 
 
+async def test_noise_leaves_no_mark(talking: Pair, mailboxes: Mailboxes) -> None:
+    """Anyone can send any amount of it."""
+    forger = Forger(talking.alice, "bob")
+    envelope = forger.envelope(forger.message(b"x"))
+    before = stored(talking.bob, "SELECT * FROM seen")
+
+    for _ in range(3):
+        noise = envelope[:60] + secrets.token_bytes(len(envelope) - 60)
+        assert await refused(talking, mailboxes, noise) == []
+
+    assert stored(talking.bob, "SELECT * FROM seen") == before
+
+
 async def test_a_sender_who_is_not_the_records_owner_is_refused(
     talking: Pair, mailboxes: Mailboxes, relay: RelayProcess, tmp_path: Path
 ) -> None:

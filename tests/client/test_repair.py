@@ -1,5 +1,7 @@
 """Gaps and broken sessions over the real relay: noticed, asked for, mended, and never more often than allowed."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,6 +19,7 @@ from client.homes import (
     notices,
     row_of,
     settle,
+    sign_up,
     stored,
     texts,
 )
@@ -178,6 +181,45 @@ async def test_what_anyone_can_forge_does_not_use_up_real_repairs(talking: Pair)
     bobs, _ = await settle(talking.bob, talking.alice)
 
     assert kinds(bobs) == ["refreshed"]
+
+
+@pytest.fixture
+async def carol(talking: Pair, relay: RelayProcess, mailboxes: Mailboxes, tmp_path: Path) -> AsyncIterator[Forger]:
+    """A stranger to Bob, with keys of his and a handshake that he has not seen; Bob sends no repair yet."""
+    home = await sign_up(tmp_path / "carol", relay.origin)
+    async with home.open() as client:
+        await client.contacts.add(talking.bob.card().uri(), "bob")
+        await client.send("bob", "never read")
+        mailboxes.lose(talking.bob.account.address, 0)
+        change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+        yield Forger(client, "bob")
+
+
+async def test_a_stranger_cannot_make_a_break_look_real(talking: Pair, carol: Forger) -> None:
+    """A handshake of hers with valid prekeys, under Alice's name: it fails late, and proves nothing."""
+    message = carol.message(b"nonsense")
+    await carol.submit(carol.envelope(message, sender=talking.alice.account.address, is_hybrid=True))
+
+    assert await drain(talking.bob) == []
+
+    broken = device_of(talking.bob, "alice")
+    assert broken.broken_session
+    assert not broken.is_break_proven
+
+
+async def test_a_forged_break_does_not_replace_a_real_one(talking: Pair, carol: Forger) -> None:
+    alice = Forger(talking.alice, "bob")
+    message = alice.message(b"unreadable")
+    await alice.submit(alice.envelope(message[:-1] + bytes([message[-1] ^ 1])))
+    await drain(talking.bob)
+    real = device_of(talking.bob, "alice")
+    assert real.is_break_proven
+
+    forged = message[:3] + bytes(8) + message[11:]
+    await carol.submit(carol.envelope(forged, sender=talking.alice.account.address))
+    await drain(talking.bob)
+
+    assert device_of(talking.bob, "alice") == real
 
 
 async def test_both_losing_their_sessions_at_once_converges(talking: Pair) -> None:

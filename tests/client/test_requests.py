@@ -2,9 +2,11 @@
 
 import pytest
 
-from client.homes import Mailboxes, Pair, drain, kinds, notices, row_of, settle, stored, texts
-from halonyx.client import Client, Contact, Notice
+from client.forging import Forger
+from client.homes import Mailboxes, Pair, change, drain, kinds, notices, row_of, settle, stored, texts
+from halonyx.client import Client, Contact, Notice, inbox
 from halonyx.core.errors import Misuse
+from halonyx.core.types import DAY
 
 
 def only_request(client: Client) -> Contact:
@@ -180,3 +182,35 @@ async def test_someone_removed_who_writes_again_is_a_request(pair: Pair) -> None
     assert texts(await drain(pair.bob)) == ["still there?"]
     assert notices(await drain(pair.alice), "delivered")
     assert [entry.text for entry in pair.bob.history("alice again")] == ["still there?"]
+
+
+async def test_a_stranger_who_finds_no_room_is_told_of_once_a_day(
+    strangers: Pair, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "MAX_STRANGERS", 0)
+    found = []
+    for days in (0, 0, 1):
+        change(strangers.bob, "UPDATE account SET requests_full_noted = requests_full_noted - ?", days * DAY)
+        await strangers.alice.send("bob", "important")
+        found.append(kinds(await drain(strangers.bob)))
+
+    assert found == [["requests-full"], [], ["requests-full"]]
+    await mailboxes.empty(strangers.bob.account.address)
+    assert strangers.bob.contacts.requests() == []
+
+
+async def test_what_a_strangers_newer_program_says_leaves_nothing(strangers: Pair, mailboxes: Mailboxes) -> None:
+    await strangers.alice.send("bob", "never read")
+    mailboxes.lose(strangers.bob.account.address, 0)
+    forger = Forger(strangers.alice, "bob")
+    record = stored(strangers.alice, "SELECT record FROM account")[0]["record"]
+    for number in range(1, 6):
+        content = forger.content(counter=number * 129).encode()
+        newer = content[:1] + bytes([99]) + content[2:]
+        await forger.submit(forger.envelope(forger.message(newer), record=record))
+
+    assert await drain(strangers.bob) == []
+
+    await mailboxes.empty(strangers.bob.account.address)
+    for table in ("contacts", "devices", "gaps", "messages"):
+        assert stored(strangers.bob, f"SELECT 1 FROM {table}") == []  # noqa: S608

@@ -55,7 +55,7 @@ COMMAND: Final = {
     "search": "Find messages that contain a text, anywhere in a word.",
     "backup": "Write your contacts and history to an encrypted file.",
     "restore": "Add the contacts and history of a backup file to this account.",
-    "web": "Open the browser client from this machine, so that no relay can alter it.",
+    "web": "Serve the browser client from this machine, not from a relay.",
 }
 EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "relay": (
@@ -124,12 +124,20 @@ VERIFY_NUMBER: Final = "The number they see; if it is the same, the contact is m
 SEND_TEXT: Final = "The message. Without it, or with -, it is read from standard input."
 FOLLOW: Final = "Keep waiting for new messages until you press Ctrl-C."
 TIMEOUT: Final = "End this many seconds after the last event."
+TIMEOUT_NO_NUMBER: Final = "'nan' is no number of seconds."
+FOLLOW_OR_TIMEOUT: Final = "one never ends by itself, the other does: give one of them."
 LIMIT: Final = "At most this many messages, the newest."
 BEFORE: Final = "Only messages before the one with this id."
 SEARCH_TEXT: Final = "What to look for, at any place in a message."
-BACKUP_FILE: Final = "The file to write; it must not exist yet."
-RESTORE_FILE: Final = "A file written by 'halonyx backup'."
-WEB_PORT: Final = "Port of this machine to serve the page on. Default: 3001."
+BACKUP_FILE: Final = (
+    "The file to write; it must not exist yet. Its passphrase is $HALONYX_BACKUP_PASSPHRASE, else $HALONYX_PASSPHRASE, "
+    "else you are asked for one."
+)
+RESTORE_FILE: Final = (
+    "A file written by 'halonyx backup'. Its passphrase is $HALONYX_BACKUP_PASSPHRASE, else $HALONYX_PASSPHRASE, else "
+    "you are asked for it."
+)
+WEB_PORT: Final = "Port of this machine to serve the page on."
 
 # Questions.
 
@@ -274,6 +282,13 @@ SAFETY_DIFFERS: Final = (
     "The numbers differ: this is not the number you share with {name}, who stays unverified.\n"
     "Check for a slip first. If they still differ, somebody may sit between you: send nothing private."
 )
+# The mark stays: it is about keys that a USID fixes for good, and a slip must not undo a comparison made face to face.
+SAFETY_DIFFERS_FROM_VERIFIED: Final = (
+    "Warning: this is not the number you share with {name}, whom you verified before. The mark stays, because the keys "
+    "that you verified are still the ones in use here.\n"
+    "Check for a slip first. If they still differ, it isn't {name} who reads the number to you, or {name} was given "
+    "other keys for you: send nothing private until you have met and compared again."
+)
 SAFETY_MALFORMED: Final = "A safety number is twelve groups of five digits. Type it in quotation marks."
 
 # Messages.
@@ -282,7 +297,7 @@ SENT: Final = {
     "waiting": "Kept for {name}: it goes out by itself, with one of your next commands.",
     "accepted": "Sent to {name}: the relay has it.",
     "delivered": "Sent to {name}: their device has it.",
-    "failed": "Given up: it could not be sent to {name} within 14 days.",
+    "failed": "Given up: {name} did not confirm it within 14 days.",
 }
 SENT_REASON: Final = {
     "transport-error": "It waits because the relay can't be reached.",
@@ -311,6 +326,10 @@ OLDER: Final = "Older messages: halonyx history {argument} --before {id}"
 NOTHING_FOUND: Final = "No message contains that."
 NOTICE: Final = {
     "request": "{time} Someone you don't know wrote to you. To decide: halonyx contact requests",
+    "requests-full": (
+        "{time} Someone you don't know wrote to you, and it was dropped: too many strangers wait for you to decide. "
+        "See: halonyx contact requests"
+    ),
     "delivered": "{time} {name} has your message.",
     "device": "{time} {name} uses a new device from now on.",
     "gap": "{time} Missing from {name}: {missing} message(s). They were asked for again.",
@@ -328,7 +347,8 @@ NOTICE: Final = {
         "{time} {name} got none of your one-time keys: somebody uses them up, or the relay withholds them. "
         "What you write is encrypted all the same."
     ),
-    "failed": "{time} A message to {name} was not accepted within 14 days and was given up.",
+    "restored": "{time} Your relay was put back to an older copy. What it may have lost is asked for and sent again.",
+    "failed": "{time} {name} did not confirm a message within 14 days. It was given up.",
 }
 SOMEONE: Final = "someone"
 
@@ -344,7 +364,8 @@ RESTORED: Final = "Restored: {contacts} contacts and {messages} messages."
 
 NO_PASSPHRASE_CHOSEN: Final = "No passphrase was chosen. Start again."
 NO_BACKUP_PASSPHRASE: Final = (
-    "A backup needs a passphrase: set HALONYX_BACKUP_PASSPHRASE, or run the command on a terminal."
+    "A backup needs a passphrase: set HALONYX_BACKUP_PASSPHRASE, or HALONYX_PASSPHRASE for both it and the account, or "
+    "run the command on a terminal."
 )
 NO_RECOVERY_CODE: Final = (
     "No recovery code was given: set HALONYX_RECOVERY_CODE, pipe it in, or run the command on a terminal."

@@ -10,8 +10,9 @@ from typing import Final
 
 from halonyx.client import outbox, prekeys, repair
 from halonyx.client.account import Account, now_ms
-from halonyx.client.directory import accept_record, freeze, note_named
+from halonyx.client.directory import accept_record, note_named
 from halonyx.client.events import add_notice
+from halonyx.client.failures import Failed, TooManyStrangers, note_failure, note_too_many_strangers
 from halonyx.client.order import Text, pass_over, place
 from halonyx.client.people import (
     ContactRow,
@@ -26,14 +27,10 @@ from halonyx.core import handshake, ratchet, session
 from halonyx.core.content import Content, Extension, Kind, Resend, counter_of, parse_ids, parse_text
 from halonyx.core.envelope import Envelope, Payload, open_envelope
 from halonyx.core.errors import (
-    AuthenticationFailed,
-    Duplicate,
     Malformed,
     RemoteError,
     Replay,
     StaleDirectory,
-    TooFarAhead,
-    UnknownPrekey,
     UnknownSession,
     UnsupportedVersion,
     UntrustedIdentity,
@@ -43,7 +40,7 @@ from halonyx.core.identity import AccountRecord, check_record
 from halonyx.core.prekeys import PrekeyUse
 from halonyx.core.primitives import KeyPair, sha256
 from halonyx.core.session import SessionMessage, Sessions
-from halonyx.core.types import DAY, DeviceId, Millis, SessionId
+from halonyx.core.types import DAY, DeviceId, Millis
 from halonyx.wire.frames import Deliver
 
 SEEN_KEPT: Final = 76 * DAY  # by then the private envelope key that could open it is deleted
@@ -53,19 +50,6 @@ MAX_COUNTER: Final = 2**62  # the store holds it, and counting on from it
 LATEST: Final = 253_402_300_799_999  # the end of the year 9999: RFC 3339 has four digits for it
 DRAIN_SUSPECTED: Final = 20
 MAX_STRANGERS: Final = 100
-# What tells that the session is out of step, and not that somebody sent rubbish.
-_NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
-
-
-class _Failed(Exception):
-    """A refusal, with the device and session it concerns, and what speaks against a record."""
-
-    def __init__(
-        self, error: RemoteError, contact: int, device: DeviceId, session_id: SessionId, evidence: bytes = b""
-    ) -> None:
-        super().__init__(error.code)
-        self.error, self.contact, self.device, self.session_id = error, contact, device, session_id
-        self.evidence = evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +74,17 @@ def take_in(store: Store, account: Account, deliver: Deliver) -> str | None:
         with store.transaction():
             if _is_new(store, deliver, now):
                 _take(store, account, deliver.envelope, now)
-    except _Failed as failed:
+    except Failed as failed:
         with store.transaction():
             _is_new(store, deliver, now)
-            _note_failure(store, failed, now)
+            note_failure(store, failed, now)
         return failed.error.code
     except RemoteError as error:
+        # What nobody is known to have sent leaves no mark: anyone can send any amount of it.
         with store.transaction():
-            _is_new(store, deliver, now)
+            _move_cursor(store, deliver)
+            if isinstance(error, TooManyStrangers):
+                note_too_many_strangers(store, now)
         return error.code
     return None
 
@@ -112,13 +99,17 @@ def forget_old(store: Store, now: Millis) -> None:
         prekeys.delete_expired(store, now)
 
 
+def _move_cursor(store: Store, deliver: Deliver) -> None:
+    store.execute("UPDATE account SET cursor = max(cursor, ?)", deliver.seq)
+
+
 def _is_new(store: Store, deliver: Deliver, now: Millis) -> bool:
     """Move the cursor, and tell whether this envelope was not taken in before.
 
     By its bytes, not by the relay's id: a relay that repeats old envelopes under new ids must not make sessions look
     broken.
     """
-    store.execute("UPDATE account SET cursor = max(cursor, ?)", deliver.seq)
+    _move_cursor(store, deliver)
     return store.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", sha256(deliver.envelope), now) == 1
 
 
@@ -127,7 +118,6 @@ def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:
     incoming = _identify(store, payload, now)
     if incoming is None:
         return
-    contact, device = incoming.contact, incoming.peer.device.id
     try:
         sessions, plaintext, accepted = _decrypt(store, account, incoming, now)
         content = _read(plaintext)
@@ -140,7 +130,9 @@ def _take(store: Store, account: Account, envelope: bytes, now: Millis) -> None:
         else:
             _pass_over(store, incoming, content, now)
     except RemoteError as error:
-        raise _Failed(error, contact.id, device, incoming.message.message.session_id) from None
+        sender, named = (incoming.row.contact, incoming.row.device), incoming.message.message.session_id
+        is_known = session.find(incoming.row.sessions, named, now) is not None
+        raise Failed(error, sender, named, is_session_known=is_known) from None
 
 
 def _read(plaintext: bytes) -> Content | int:
@@ -153,10 +145,11 @@ def _read(plaintext: bytes) -> Content | int:
 
 def _pass_over(store: Store, incoming: _Incoming, counter: int, now: Millis) -> None:
     """Say that a message can't be shown; it is authentic, so its session and its counter go on."""
+    if incoming.contact.state != "accepted":
+        raise UnsupportedVersion("a stranger's program is newer: nothing of it is kept")
     if counter > MAX_COUNTER:
         raise Malformed("a counter out of range")
-    if incoming.contact.state == "accepted":
-        add_notice(store, "unsupported", incoming.contact.id, now)
+    add_notice(store, "unsupported", incoming.contact.id, now)
     if counter:
         pass_over(store, incoming.contact.id, incoming.peer.device.id, counter, now)
 
@@ -199,7 +192,7 @@ def _check_same(contact: ContactRow, record: AccountRecord, payload: Payload) ->
     try:
         check_record(record, contact.usid, contact.record)
     except StaleDirectory as error:
-        raise _Failed(error, contact.id, payload.device, SessionId(b""), record.encoded) from None
+        raise Failed(error, (contact.id, payload.device), evidence=record.encoded) from None
 
 
 def _parse(payload: Payload, contact: ContactRow | None) -> SessionMessage:
@@ -208,12 +201,12 @@ def _parse(payload: Payload, contact: ContactRow | None) -> SessionMessage:
     except UnsupportedVersion as error:
         if contact is None:
             raise  # said of strangers, it would let anyone fill the screen
-        raise _Failed(error, contact.id, payload.device, SessionId(b"")) from None
+        raise Failed(error, (contact.id, payload.device)) from None
 
 
 def _add_stranger(store: Store, record: AccountRecord, now: Millis) -> ContactRow:
     if store.value("SELECT count(*) FROM contacts WHERE state = 'request'") >= MAX_STRANGERS:
-        raise UnknownSession("too many strangers wait for a decision")
+        raise TooManyStrangers("too many strangers wait for a decision")
     contact_id = store.insert(
         "INSERT INTO contacts (name, usid, address, origin, state, named_version, added)"
         " VALUES (?, ?, ?, ?, 'request', ?, ?)",
@@ -370,31 +363,3 @@ def _check_own_record(store: Store, account: Account, contact: ContactRow, conte
         if named.version != named_before:  # once, not with every message
             store.execute("UPDATE contacts SET own_version_named = ? WHERE id = ?", named.version, contact.id)
             add_notice(store, "own-record", contact.id, now, version=named.version)
-
-
-def _note_failure(store: Store, failed: _Failed, now: Millis) -> None:
-    contact = store.one("SELECT id, state FROM contacts WHERE id = ?", failed.contact)
-    if contact is None or contact["state"] != "accepted":
-        return
-    match failed.error:
-        case StaleDirectory():
-            freeze(store, contact_by_id(store, failed.contact), failed.error.code, failed.evidence, now)
-        case UnsupportedVersion():
-            _note_unsupported(store, failed.contact, now)
-        case Duplicate() | Replay():
-            pass
-        case error if isinstance(error, _NEEDS_RESET):
-            store.execute(
-                "UPDATE devices SET broken_session = ?, is_break_proven = ? WHERE contact = ? AND device = ?",
-                failed.session_id,
-                isinstance(error, AuthenticationFailed | TooFarAhead),  # only the two of us know a session's id
-                failed.contact,
-                failed.device,
-            )
-
-
-def _note_unsupported(store: Store, contact: int, now: Millis) -> None:
-    """Say it once a day at most: the sender of what can't even be parsed is not proven."""
-    if store.value("SELECT unsupported_noted FROM contacts WHERE id = ?", contact) + DAY <= now:
-        store.execute("UPDATE contacts SET unsupported_noted = ? WHERE id = ?", now, contact)
-        add_notice(store, "unsupported", contact, now)

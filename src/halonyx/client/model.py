@@ -90,6 +90,7 @@ class Message:
 
 NoticeKind = Literal[
     "request",  # a stranger's first message waits for a decision
+    "requests-full",  # a stranger's first message was dropped: too many wait for a decision
     "delivered",  # their device has our message
     "device",  # a contact has a new device
     "gap",  # a message of theirs is missing and was asked for
@@ -98,7 +99,8 @@ NoticeKind = Literal[
     "own-record",  # a contact was served another record of ours than the one we published
     "unsupported",  # a message of a newer program
     "drained",  # a contact got none of our one-time keys: they are used up or withheld
-    "failed",  # a message was not accepted within 14 days
+    "restored",  # our relay was put back to an older copy
+    "failed",  # a message was not confirmed within 14 days
 ]
 
 

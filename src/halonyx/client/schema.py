@@ -20,6 +20,7 @@ CREATE TABLE account (
     is_access_published INTEGER NOT NULL,
     is_one_time_renewed INTEGER NOT NULL DEFAULT 0,  -- the relay still has to drop the old ones
     refilled INTEGER NOT NULL DEFAULT 0,
+    requests_full_noted INTEGER NOT NULL DEFAULT 0,
     is_registered INTEGER NOT NULL,
     last_prekey INTEGER NOT NULL,      -- ids are never reused, whatever their use
     epoch BLOB NOT NULL,
