@@ -1,5 +1,9 @@
 """`halonyx web`: the web client from this machine."""
 
+import asyncio
+import os
+import signal
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -22,7 +26,7 @@ async def web(
     relay: RelayOption = DEFAULT_RELAY,
     port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help=text.WEB_PORT)] = 3001,
 ) -> None:
-    """Serve until Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C."""
     # Imported here: no other command needs a web server.
     from halonyx.web.build import load  # noqa: PLC0415
     from halonyx.web.loopback import serve  # noqa: PLC0415
@@ -32,7 +36,16 @@ async def web(
     if build is None:
         raise Misuse(text.WEB_NOT_BUILT)
     values = {"address": f"http://localhost:{port}", "relay": origin, "build": build.hash}
+    serving = asyncio.create_task(
+        serve(build, port, origin, lambda: run.output.answer(values, text.WEB_STARTS, **values))
+    )
+    # As the relay does: both signals end it in order, with status 0.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     try:
-        await serve(build, port, origin, lambda: run.output.answer(values, text.WEB_STARTS, **values))
+        with suppress(asyncio.CancelledError):
+            await serving
     except OSError as error:
-        raise Misuse(fill(text.WEB_PORT_TAKEN, port=str(port), reason=error.strerror or "")) from None
+        # Not strerror: asyncio puts the address into it once more.
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise Misuse(fill(text.WEB_PORT_TAKEN, port=port, reason=reason)) from None

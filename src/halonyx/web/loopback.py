@@ -94,10 +94,10 @@ async def serve(build: Build, port: int, relay: str, ready: Callable[[], None]) 
     Raises:
         OSError: The port is taken or may not be used.
     """
-    runner = web.AppRunner(Loopback(build, port, relay).app(), access_log=None)
+    runner = web.AppRunner(Loopback(build, port, relay).app(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, HOST, port, shutdown_timeout=CLOSE_SECONDS).start()
+        await web.TCPSite(runner, HOST, port).start()
         ready()
         await asyncio.Event().wait()
     finally:
