@@ -96,7 +96,6 @@ class Relay:
     async def _stores(self) -> AsyncIterator[None]:
         """Open the three databases and make the hub; close both whatever happens."""
         settings = self.settings
-        secrets = load_or_create(settings.secrets_path, settings.data)
         with contextlib.ExitStack() as opened:
             reserve = Reserve(settings.data / "reserve", settings.reserve_bytes)
 
@@ -107,32 +106,8 @@ class Relay:
                 opened.callback(found.close)
                 return found
 
-            mailboxes = MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits)
-            self.context = RelayContext(
-                settings=settings,
-                secrets=secrets,
-                identity=IdentityStore(database("identity.db", identity.SCHEMA), secrets.identity_pepper),
-                keys=KeyStore(
-                    database("keys.db", keys.SCHEMA),
-                    secrets.keys_pepper,
-                    one_time_cap=settings.one_time_prekeys,
-                    cache=Millis(settings.bundle_cache_seconds * SECOND),
-                ),
-                mailboxes=mailboxes,
-                limiter=Limiter(settings.tracked_clients),
-                metrics=Metrics(),
-            )
-            self.hub = Hub(
-                mailboxes,
-                login_key=self.context.identity.login_key,
-                prekeys_left=self.context.keys.counts,
-                relay_key=secrets.relay_key,
-                origins=settings.public_origins,
-                limits=self.limits,
-                limiter=self.context.limiter,
-                rate_sockets=settings.rate_sockets,
-                behind_proxy=settings.behind_proxy,
-            )
+            self.context = self._make_context(database)
+            self.hub = self._make_hub(self.context)
             self.context.metrics.registry.register(self.hub)
             self.hub.start()
 
@@ -144,6 +119,38 @@ class Relay:
                 yield
             finally:
                 await self.hub.stop()
+
+    def _make_context(self, database: Callable[[str, Schema], Database]) -> RelayContext:
+        settings = self.settings
+        secrets = load_or_create(settings.secrets_path, settings.data)
+        return RelayContext(
+            settings=settings,
+            secrets=secrets,
+            identity=IdentityStore(database("identity.db", identity.SCHEMA), secrets.identity_pepper),
+            keys=KeyStore(
+                database("keys.db", keys.SCHEMA),
+                secrets.keys_pepper,
+                one_time_cap=settings.one_time_prekeys,
+                cache=Millis(settings.bundle_cache_seconds * SECOND),
+            ),
+            mailboxes=MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits),
+            limiter=Limiter(settings.tracked_clients),
+            metrics=Metrics(),
+        )
+
+    def _make_hub(self, context: RelayContext) -> Hub:
+        settings = self.settings
+        return Hub(
+            context.mailboxes,
+            login_key=context.identity.login_key,
+            prekeys_left=context.keys.counts,
+            relay_key=context.secrets.relay_key,
+            origins=settings.public_origins,
+            limits=self.limits,
+            limiter=context.limiter,
+            rate_sockets=settings.rate_sockets,
+            behind_proxy=settings.behind_proxy,
+        )
 
     def _config(self, app: FastAPI) -> uvicorn.Config:
         crowd = Crowd(self.limits, behind_proxy=self.settings.behind_proxy)
