@@ -1,5 +1,6 @@
 /** All known answers at once, for Node and for a page. */
 
+import { noble, postQuantum } from "../../src/core/post_quantum"
 import { RUNS } from "./vector_runs"
 import { SESSION_RUNS } from "./vector_session_runs"
 import { WIRE_RUNS } from "./vector_wire_runs"
@@ -19,4 +20,9 @@ export async function runVectors(documents: Readonly<Record<string, unknown>>): 
     }
   }
   return failures
+}
+
+/** Tell whether ML-KEM and ML-DSA are the browser's own here. */
+export async function usesBrowsersOwn(): Promise<boolean> {
+  return (await postQuantum()) !== noble
 }
