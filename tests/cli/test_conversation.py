@@ -56,10 +56,19 @@ def test_safety_numbers_are_the_same_and_verify_marks(pair: Pair) -> None:
     slip = seen["safety_number"][:-1] + ("1" if last == "0" else "0")
     wrong = pair.alice.run("verify", "bob", "--number", slip, "--json", status=2)
     assert wrong.error["code"] == "safety-number-differs"
+    assert "bob, who stays unverified" in wrong.error["message"]
     assert pair.alice.one("verify", "bob")["verified"] is False
 
     spaced = seen["safety_number"].replace(" ", "  \n")
     assert pair.alice.one("verify", "bob", "--number", spaced)["verified"] is True
+    assert pair.alice.one("contact", "show", "bob")["verified"] is True
+
+    # Another number for someone verified is an alarm, and says that the mark stays.
+    alarm = pair.alice.run("verify", "bob", "--number", slip, "--json", status=2).error
+    assert alarm["code"] == "safety-number-differs"
+    assert alarm["message"].startswith("Warning:")
+    assert "unverified" not in alarm["message"]
+    assert "The mark stays" in alarm["message"]
     assert pair.alice.one("contact", "show", "bob")["verified"] is True
 
 

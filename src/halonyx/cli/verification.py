@@ -44,7 +44,9 @@ async def verify(
     async with run.client() as me:
         ours = await me.safety_number(name)
         if compared is not None and compared != ours:
-            raise SafetyNumberDiffers(fill(text.SAFETY_DIFFERS, name=escape_name(name)))
+            was_verified = me.contacts.get(name).verified
+            words = text.SAFETY_DIFFERS_FROM_VERIFIED if was_verified else text.SAFETY_DIFFERS
+            raise SafetyNumberDiffers(fill(words, name=escape_name(name)))
         contact = await me.verify(name, compared) if compared is not None else me.contacts.get(name)
         picture = qr_code(await me.safety_qr(name)) if qr and not run.output.as_json else None
     values: dict[str, JsonValue] = {"name": contact.name, "safety_number": ours, "verified": contact.verified}
