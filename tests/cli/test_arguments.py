@@ -60,6 +60,10 @@ def test_version(capsys: Captured) -> None:
         ["receive", "--fast"],
         ["receive", "--timeout", "soon"],
         ["receive", "--timeout", "-1"],
+        ["receive", "--timeout", "inf"],
+        ["receive", "--timeout", "nan"],
+        ["receive", "--timeout", "86401"],
+        ["receive", "--timeout", "1e300"],
         ["history", "bob", "--limit", "0"],
         ["restore", "/nowhere/at/all"],
         ["card", "--passphrase", "secret"],
@@ -68,6 +72,23 @@ def test_version(capsys: Captured) -> None:
 def test_wrong_use_is_status_2_and_names_the_help_page(arguments: list[str], capsys: Captured) -> None:
     assert run(arguments) == 2
     assert "--help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["receive", "--follow", "--timeout", "1"], ["receive", "--timeout", "0", "--follow"]]
+)
+def test_following_until_a_timeout_is_wrong_use_and_names_both(arguments: list[str], capsys: Captured) -> None:
+    assert run(arguments) == 2
+    words = capsys.readouterr().err
+    assert all(name in words for name in ("--follow", "--timeout", "halonyx receive --help"))
+
+
+def test_help_of_a_backup_names_both_variables(capsys: Captured) -> None:
+    for path in ("backup", "restore"):
+        assert run([path, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert "$HALONYX_BACKUP_PASSPHRASE" in page
+        assert "$HALONYX_PASSPHRASE" in page
 
 
 def test_wrong_use_in_json(capsys: Captured) -> None:

@@ -37,7 +37,7 @@ def test_every_notice_has_words_and_a_shape(kind: NoticeKind, contact: str | Non
     printed = json.loads(capsys.readouterr().out)
     expected: dict[str, object] = {
         "kind": kind,
-        "from": contact,
+        "request" if kind == "request" else "from": contact,
         "time": "2026-11-23T12:00:00.000Z",
         **DATA.get(kind, {}),
     }

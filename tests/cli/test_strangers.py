@@ -15,10 +15,12 @@ def test_a_request_waits_for_a_decision_and_shows_nothing(relay: RelayProcess, t
 
     answer = bob.run("receive", "--json")
     assert [found["kind"] for found in answer.objects] == ["request", "request"]
+    assert all(list(found) == ["kind", "request", "time"] for found in answer.objects)
     assert "Carol" not in answer.out
     assert bob.run("receive").out == ""
 
     requests = {found["usid"]: found["request"] for found in bob.many("contact", "requests")}
+    assert sorted(requests.values()) == sorted(found["request"] for found in answer.objects)
     carols, daves = (requests[person.one("account", "show")["usid"]] for person in (carol, dave))
     words = bob.run("contact", "requests").out
     assert carols in words

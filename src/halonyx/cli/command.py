@@ -84,7 +84,11 @@ def command(
                 output=Output(as_json=values.pop("as_json") or start["as_json"]),
                 rest=tuple(context.args),
             )
-            _carry_out(lambda: carry_out(run, **values))
+            try:
+                _carry_out(lambda: carry_out(run, **values))
+            except typer.BadParameter as wrong:
+                wrong.ctx = wrong.ctx or context  # for the name of the command whose help is worth reading
+                raise
 
         own = list(inspect.signature(body).parameters.values())[1:]
         context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)

@@ -1,5 +1,6 @@
 """`halonyx send|receive|history|search`."""
 
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ MAX_TEXT: Final = 16_384  # bytes of UTF-8; spec/delivery.md, "Bounds"
 STDIN: Final = "-"
 CLOCK_TOLERANCE: Final = 5 * 60 * 1000  # ms a sender's clock may be ahead before it is marked
 DEFAULT_LIMIT: Final = 50
+MAX_TIMEOUT: Final = 24 * 60 * 60  # s; who wants to wait longer wants --follow
 ID_SIZE: Final = 16
 
 LimitOption = Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help=text.LIMIT)]
@@ -54,10 +56,15 @@ async def receive(
     *,
     follow: Annotated[bool, typer.Option("--follow", help=text.FOLLOW)] = False,
     quiet_seconds: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", min=0, help=text.TIMEOUT, show_default=False)
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=0, max=MAX_TIMEOUT, help=text.TIMEOUT, show_default=False),
     ] = None,
 ) -> None:
     """Print each event as it comes; it was stored before, so an interrupted command loses nothing."""
+    if quiet_seconds is not None and math.isnan(quiet_seconds):  # it is neither below nor above any bound
+        raise typer.BadParameter(text.TIMEOUT_NO_NUMBER, param_hint="'--timeout'")
+    if follow and quiet_seconds is not None:
+        raise typer.BadParameter(text.FOLLOW_OR_TIMEOUT, param_hint="'--follow' and '--timeout'")
     is_quiet = True
     async with run.client() as me:
         async for event in me.events(follow=follow, timeout=quiet_seconds):
@@ -168,7 +175,9 @@ def _show_message(output: Output, message: "Message") -> None:
 
 def _show_notice(output: Output, notice: "Notice") -> None:
     name = notice.contact or text.SOMEONE
-    named = {} if notice.contact is None else {"from": notice.contact}
+    # A request's id is no contact's name: it stands under the key that `contact requests` gives it.
+    key = "request" if notice.kind == "request" else "from"
+    named = {} if notice.contact is None else {key: notice.contact}
     values = {"kind": notice.kind, **named, "time": utc(notice.time), **notice.data}
     parts = {**notice.data, "time": local(notice.time), "name": escape_name(name), "argument": shlex.quote(name)}
     output.answer(values, text.NOTICE[notice.kind], **parts)
