@@ -74,6 +74,10 @@ def test_the_keyring_keeps_the_key(relay: RelayProcess, tmp_path: Path) -> None:
     assert "system's keyring" in person.run("account", "create").out
     assert person.card().startswith("halonyx:")
 
+    refused = person.run("backup", str(tmp_path / "file"), status=2).err  # nobody to ask, and no variable
+    assert "HALONYX_BACKUP_PASSPHRASE" in refused
+    assert "HALONYX_PASSPHRASE" in refused
+
     (key,) = json.loads(keyring.read_text()).values()
     assert not [file for file in person.home.iterdir() if bytes.fromhex(key) in file.read_bytes()]
     keyring.unlink()
