@@ -62,7 +62,7 @@ test("any card round trips", () => {
 
 test("every truncation, added character and wrong character is refused", () => {
   for (const text of [CARD.uri(), CARD.link()]) {
-    for (let length = 0; length < text.length; length++) expect(() => Card.parse(text.slice(0, length))).toThrow(Malformed)
+    for (let at = 0; at < text.length; at++) expect(() => Card.parse(text.slice(0, at))).toThrow(Malformed)
     for (const character of `${ALPHABET}=`) expect(() => Card.parse(text + character)).toThrow(Malformed)
   }
   const text = CARD.uri()
@@ -123,7 +123,8 @@ test("a text too long for a card is refused at once", () => {
 })
 
 test("random text is refused, and random bodies raise only our errors", async () => {
-  const bodies = fc.string({ unit: fc.constantFrom(...Array.from(ALPHABET)), maxLength: 60 }).map((text) => `halonyx:${text}`)
+  const characters = fc.constantFrom(...Array.from(ALPHABET))
+  const bodies = fc.string({ unit: characters, maxLength: 60 }).map((text) => `halonyx:${text}`)
   fc.assert(
     fc.property(fc.oneof(fc.string({ unit: "binary", maxLength: 60 }), bodies), (text) => {
       expect(() => Card.parse(text)).toThrow(Malformed)
@@ -144,8 +145,8 @@ test("a card that can't be written", () => {
 })
 
 describe("origins", () => {
-  const here = ["http://localhost", "http://localhost:3000", "http://localhost:443", "http://127.0.0.1:1", "http://127.1.2.3"]
-  const local = [...here, "http://[::1]:3000", "https://localhost", "https://127.0.0.1:8443"]
+  const named = ["http://localhost", "http://localhost:3000", "http://localhost:443", "https://localhost"]
+  const local = [...named, "http://127.0.0.1:1", "http://127.1.2.3", "http://[::1]:3000", "https://127.0.0.1:8443"]
   const remote = ["https://relay.example", "https://relay.example:8443", "https://relay.example:80", "https://10.0.0.1"]
 
   test.each([...local, ...remote, "https://[2001:db8::1]:65535", LONGEST_ORIGIN])("%s is one", (origin) => {

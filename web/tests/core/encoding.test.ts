@@ -185,6 +185,7 @@ describe("text forms", () => {
 
   test("the same bytes are the same, and a prefix is not", () => {
     expect(sameBytes(bytes(1, 2), bytes(1, 2))).toBe(true)
-    for (const other of [bytes(1), bytes(1, 3), bytes(1, 2, 0), bytes()]) expect(sameBytes(bytes(1, 2), other)).toBe(false)
+    const others = [bytes(1), bytes(1, 3), bytes(1, 2, 0), bytes()]
+    for (const other of others) expect(sameBytes(bytes(1, 2), other)).toBe(false)
   })
 })

@@ -3,7 +3,14 @@
 import { Card } from "../../src/core/card"
 import { Slot, openObject, sealObject } from "../../src/core/directory"
 import { Reader, concat, sameBytes, utf8 } from "../../src/core/encoding"
-import { AccountRecord, addressOf, accountFingerprint, checkRecord, deviceFingerprint, usidOf } from "../../src/core/identity"
+import {
+  AccountRecord,
+  accountFingerprint,
+  addressOf,
+  checkRecord,
+  deviceFingerprint,
+  usidOf,
+} from "../../src/core/identity"
 import { accessKey, directoryKey, expand, requestKey } from "../../src/core/kdf"
 import * as labels from "../../src/core/labels"
 import { checkOrigin } from "../../src/core/origin"
