@@ -193,6 +193,21 @@ async def test_a_message_of_fourteen_days_is_given_up_and_stays_in_the_history(f
     assert texts(bobs) == ["new"]
 
 
+async def test_a_message_that_was_accepted_and_never_confirmed_is_given_up_aloud(
+    pair: Pair, mailboxes: Mailboxes
+) -> None:
+    """Their relay swallowed it: after fourteen days nobody can ask for it any more."""
+    sent = await pair.alice.send("bob", "swallowed")
+    mailboxes.lose(pair.bob.account.address, 0)
+    change(pair.alice, "UPDATE outbox SET sent = sent - ?", 14 * DAY)
+
+    alices, bobs = await settle(pair.alice, pair.bob)
+
+    assert [notice.data for notice in notices(alices, "failed")] == [{"id": sent.id.hex()}]
+    assert (sent.state, pair.alice.history("bob")[0].state) == ("accepted", "failed")
+    assert texts(bobs) == []
+
+
 async def test_what_a_person_sees_of_a_message_is_what_was_sent(pair: Pair) -> None:
     sent = await pair.alice.send("bob", "hello")
     (shown,) = await drain(pair.bob)

@@ -1,5 +1,8 @@
 """A network that cuts, a relay that is full, and frames that no honest relay sends."""
 
+import asyncio
+import contextlib
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -7,10 +10,13 @@ from typing import Final
 import pytest
 
 from client.front import Front, cut_at
-from client.homes import Pair, drain, kinds, settle, stored, texts, two_people
+from client.homes import HANGING_SECONDS, POLL_SECONDS, Pair, change, drain, kinds, settle, stored, texts, two_people
 from halonyx.client import Event
 from halonyx.client.outbox import add_text
 from halonyx.client.people import contact_by_name
+from halonyx.client.prekeys import REFILL_EVERY
+from halonyx.client.receiving import FIRST_PAUSE_SECONDS, Receiver
+from halonyx.client.repair import ASKED_AN_HOUR
 from halonyx.core.errors import TransportError
 from relay_process import running_relay
 
@@ -66,7 +72,7 @@ async def test_a_connection_cut_between_deliveries_shows_everything_once(front: 
 
 
 async def interrupted(pair: Pair, found: list[Event]) -> None:
-    """Receive until the connection is cut; what was shown until then is in `found`."""
+    """Let Bob receive until the connection is cut; what was shown until then is in `found`."""
     async for event in pair.bob.events():
         found.append(event)  # noqa: PERF401 (the cut must not lose them)
 
@@ -114,3 +120,50 @@ async def test_an_answer_for_another_envelope_is_no_answer(front: Front, fronted
     sent = await fronted.alice.send("bob", "hello")
 
     assert (sent.state, sent.reason) == ("waiting", "transport-error")
+
+
+def new_epoch(frame: bytes) -> bytes | None:
+    """Answer as a relay does that names a fresh epoch at every login and then closes."""
+    match frame[1]:
+        case 4:
+            return frame[:2] + secrets.token_bytes(8) + frame[10:]
+        case 5 | 7:
+            return None
+    return frame
+
+
+async def test_a_relay_that_names_ever_new_epochs_costs_little_and_is_noticed(front: Front, fronted: Pair) -> None:
+    await fronted.alice.send("bob", "hello")
+    front.on_frame = new_epoch
+    shown: list[Event] = []
+    for _ in range(ASKED_AN_HOUR + 2):
+        with pytest.raises(TransportError):
+            await interrupted(fronted, shown)
+        await fronted.bob.flush()
+
+    assert kinds(shown) == ["restored"] * ASKED_AN_HOUR
+    assert len(stored(fronted.bob, "SELECT 1 FROM prekeys")) == 203 + 200  # one new set, and no other within the hour
+
+    change(fronted.bob, "UPDATE account SET refilled = refilled - ?", REFILL_EVERY)
+    front.on_frame = bytes
+    assert texts(await drain(fronted.bob)) == ["hello"]
+    await fronted.alice.send("bob", "still here")
+    assert texts(await drain(fronted.bob)) == ["still here"]
+
+
+async def test_a_relay_that_never_delivers_is_asked_less_and_less_often(front: Front, fronted: Pair) -> None:
+    front.on_frame = new_epoch
+    receiver = Receiver(fronted.bob._store, lambda: None)
+    receiving = asyncio.create_task(receiver.run())
+    async with asyncio.timeout(HANGING_SECONDS):
+        while receiver.pause < 4 * FIRST_PAUSE_SECONDS:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(POLL_SECONDS)
+
+        front.on_frame = bytes
+        while not receiver.is_caught_up:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(POLL_SECONDS)
+
+    assert receiver.pause == FIRST_PAUSE_SECONDS
+    receiving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await receiving

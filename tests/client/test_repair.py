@@ -94,6 +94,26 @@ async def test_what_was_confirmed_is_not_sent_again(talking: Pair, mailboxes: Ma
     assert texts(await drain(talking.bob)) == ["unconfirmed"]
 
 
+async def test_what_is_repeated_by_itself_uses_up_nothing_that_can_be_asked_for(
+    talking: Pair, mailboxes: Mailboxes
+) -> None:
+    """A relay that is put back again and again, and loses the same message each time."""
+    await talking.alice.send("bob", "lost again and again")
+    for _ in range(outbox.MAX_RESENDS):
+        with talking.alice._store.transaction():
+            repair.make_up(talking.alice._store, now_ms())
+        await talking.alice.flush()
+        while mailboxes.count(talking.bob.account.address):
+            mailboxes.lose(talking.bob.account.address, 0)
+    await talking.alice.send("bob", "second")
+
+    await end_hold(talking.bob)
+    bobs, alices = await settle(talking.bob, talking.alice)
+
+    assert texts(bobs) == ["second", "lost again and again"]
+    assert kinds(alices).count("delivered") == 2
+
+
 async def test_a_gap_that_nobody_can_fill_is_asked_for_once_an_hour_and_given_up(talking: Pair) -> None:
     forger = Forger(talking.alice, "bob")
     await forger.send(forger.content(b"after nothing", counter=forger.content().counter + 1))

@@ -350,7 +350,7 @@ def _take_request(store: Store, contact: ContactRow, now: Millis) -> bool:
 def _apply_resend(store: Store, contact: ContactRow, device: DeviceId, asked: Resend, now: Millis) -> None:
     if contact.state != "accepted":
         return
-    outbox.resend(store, contact.id, device, asked.counters)
+    outbox.repeat(store, (contact.id, device), ("sealed", "accepted"), asked.counters)
     if asked.resets is not None:
         add_notice(store, "refreshed", contact.id, now)
 

@@ -245,53 +245,47 @@ def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[Mess
             add_notice(store, "delivered", contact, now, id=message_id.hex())
 
 
-def resend(store: Store, contact: int, device: DeviceId, counters: tuple[int, ...]) -> None:
-    """Queue again what a device asked for, inside the caller's transaction.
+def repeat(
+    store: Store, to: tuple[int, DeviceId], states: Collection[str], asked: Collection[int] | None = None
+) -> None:
+    """Queue again texts that a device has not confirmed, inside the caller's transaction.
 
     Args:
-        counters: Empty for everything without a receipt.
+        states: Of the deliveries that are meant: `sealed`, `accepted`.
+        asked: Counters that the device asked for, empty for all; this alone counts against MAX_RESENDS. None: all,
+            by ourselves.
     """
     rows = store.all(
-        "SELECT deliveries.id, counter FROM deliveries JOIN outbox USING (position) WHERE contact = ?"
-        " AND deliveries.device = ? AND kind = ? AND deliveries.state IN ('sealed', 'accepted') AND resends < ?",
-        contact,
-        device,
+        "SELECT deliveries.id, counter, resends FROM deliveries JOIN outbox USING (position) WHERE contact = ?"
+        " AND deliveries.device = ? AND kind = ? AND deliveries.state IN (SELECT value FROM json_each(?))",
+        *to,
         Kind.TEXT,
-        MAX_RESENDS,
+        json.dumps(list(states)),
     )
     for row in rows:
-        if not counters or row["counter"] in counters:
+        if asked is None or (row["resends"] < MAX_RESENDS and (not asked or row["counter"] in asked)):
             store.execute(
-                "UPDATE deliveries SET state = 'resend', envelope = NULL, resends = resends + 1 WHERE id = ?", row["id"]
+                "UPDATE deliveries SET state = 'resend', envelope = NULL, resends = resends + ? WHERE id = ?",
+                asked is not None,
+                row["id"],
             )
 
 
-def repeat_unconfirmed(store: Store, contact: int, device: DeviceId) -> None:
-    """Queue again the texts a relay accepted and a device has not confirmed, inside the caller's transaction.
-
-    Only texts wait for a receipt; what is sealed and not accepted yet goes out anyway, and keeps its turn.
-    """
-    store.execute(
-        "UPDATE deliveries SET state = 'resend', resends = resends + 1 WHERE state = 'accepted' AND resends < ?"
-        " AND device = ? AND position IN (SELECT position FROM outbox WHERE contact = ?)",
-        MAX_RESENDS,
-        device,
-        contact,
-    )
-
-
 def expire(store: Store, now: Millis) -> None:
-    """Give up on what is fourteen days old: its text stays in the history, marked."""
+    """Give up on what nobody confirmed in fourteen days: its text stays in the history, marked.
+
+    Whether a relay accepted it makes no difference to the person: their device may not have it, and a relay can lie.
+    """
     old = now - KEPT
     if store.one("SELECT 1 FROM outbox WHERE sent <= ? LIMIT 1", old) is None:
         return
     with store.transaction():
-        waiting = store.all(
+        lost = store.all(
             "SELECT messages.contact, messages.message_id FROM outbox JOIN messages USING (message_id)"
-            " WHERE outbox.sent <= ? AND is_outgoing = 1 AND state = 'waiting'",
+            " WHERE outbox.sent <= ? AND is_outgoing = 1 AND state IN ('waiting', 'accepted')",
             old,
         )
-        for row in waiting:
+        for row in lost:
             store.execute(
                 "UPDATE messages SET state = 'failed' WHERE is_outgoing = 1 AND message_id = ?", row["message_id"]
             )

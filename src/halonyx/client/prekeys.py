@@ -31,7 +31,7 @@ NEW: Final = 0
 AT_RELAY: Final = 1
 TAKEN_BACK: Final = 2
 ONE_TIME_RENEWED_AFTER: Final = 60 * DAY  # the relay would hand out those that expire after 90
-REFILL_EVERY: Final = HOUR  # a relay that always says it has none gets no more than this
+REFILL_EVERY: Final = HOUR
 _ROTATING: Final = (PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT)
 _ONE_TIME: Final = (PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM)
 _PRIVATE_X25519: Final = 32
@@ -55,15 +55,18 @@ def full_set(own: OwnDevice, last_id: int, now: Millis) -> list[NewPrekey]:
 def due_prekeys(store: Store, own: OwnDevice, left: tuple[int, int] | None, now: Millis) -> None:
     """Make the prekeys that are due: rotating ones after a week, one-time ones below twenty or after sixty days.
 
+    One-time ones once an hour at most: a relay that takes them, or says so, gets no more than that.
+
     Args:
         left: How many one-time X25519 and KEM prekeys the relay says it has, when it just told.
     """
     with store.transaction():
         take_back_one_time(store, Millis(now - ONE_TIME_RENEWED_AFTER))
         uses = [use for use in _ROTATING if not _is_fresh(store, use, now)]
-        for at, use in enumerate(_ONE_TIME):
+        is_refill_due = store.value("SELECT refilled FROM account") + REFILL_EVERY <= now
+        for at, use in enumerate(_ONE_TIME if is_refill_due else ()):
             count = _unspent(store, use)
-            if left is not None and store.value("SELECT refilled FROM account") + REFILL_EVERY <= now:
+            if left is not None:
                 count = min(count, left[at] + _unspent(store, use, NEW))
             if count < REFILL_BELOW:
                 uses += [use] * (ONE_TIME_COUNT - count)
@@ -95,7 +98,7 @@ def publish_again(store: Store, now: Millis) -> None:
     """
     take_back_one_time(store, now)
     store.execute("UPDATE prekeys SET state = ? WHERE use IN (?, ?, ?) AND state = ?", NEW, *_ROTATING, AT_RELAY)
-    store.execute("UPDATE account SET is_access_published = 0, refilled = 0")
+    store.execute("UPDATE account SET is_access_published = 0")
 
 
 def first_one_time(store: Store) -> PrekeyId:

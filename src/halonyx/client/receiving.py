@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from halonyx.client import inbox, prekeys, repair
+from halonyx.client import inbox, repair
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay, Socket, log_in, receive_reply
@@ -31,6 +31,7 @@ class Receiver:
         news: Counts the calls of `wake`.
         left: One-time prekeys left at the relay, as it said at the last login.
         problem: Why there is no connection now, or None.
+        pause: Seconds before the next try; grows until a backlog was delivered.
     """
 
     store: Store
@@ -39,6 +40,7 @@ class Receiver:
     news: int = 0
     left: tuple[int, int] | None = None
     problem: HalonyxError | None = field(default=None)
+    pause: float = FIRST_PAUSE_SECONDS
 
     async def run(self) -> None:
         """Receive until cancelled, or until the relay refuses this device.
@@ -47,16 +49,15 @@ class Receiver:
             Refused, BadSignature: Trying again would not help.
             StoreError: Nothing can be stored.
         """
-        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 await self._connected()
             except TransportError as error:
-                pause = FIRST_PAUSE_SECONDS if self.problem is None else min(2 * pause, LONGEST_PAUSE_SECONDS)
                 self.problem = error
                 self._tell()
             # Spread, so that a relay that restarts is not hit by everyone at once.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+            await asyncio.sleep(self.pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+            self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
 
     def _tell(self) -> None:
         self.news += 1
@@ -86,7 +87,6 @@ class Receiver:
         with self.store.transaction():
             self.store.execute("UPDATE account SET epoch = ?, cursor = 0", epoch)
             if any(former):
-                prekeys.publish_again(self.store, now_ms())
                 repair.make_up(self.store, now_ms())
 
     async def _read(self, socket: Socket, epoch: bytes) -> None:
@@ -99,7 +99,7 @@ class Receiver:
                     await socket.send(Ack(epoch, deliver.seq).encode())
                     self._tell()
                 case CaughtUp():
-                    self.is_caught_up = True
+                    self.is_caught_up, self.pause = True, FIRST_PAUSE_SECONDS
                     self._tell()
                 case _:
                     raise TransportError("the relay sent a frame that does not belong here")

@@ -5,7 +5,7 @@ Source: spec/ratchet.md, "Repair"; spec/delivery.md, "Client".
 
 from typing import Final, Literal
 
-from halonyx.client import outbox
+from halonyx.client import outbox, prekeys
 from halonyx.client.account import Account
 from halonyx.client.events import add_notice
 from halonyx.client.people import ContactRow, DeviceRow, device_row
@@ -63,23 +63,28 @@ def ask_on_new_session(store: Store, row: DeviceRow, now: Millis) -> None:
 def make_up(store: Store, now: Millis) -> None:
     """Make up for what our relay lost when it was put back to an older copy, inside the caller's transaction.
 
-    Contacts are asked for what has no receipt from us; what has none from them goes again, because the receipt, not the
-    message, may be what was lost. Both are known by their message ids. Sealed ones too: their `accepted` may be on its
-    way, said by the relay that then lost the receipt.
+    It is told our prekeys and access key anew. Contacts are asked for what has no receipt from us; what has none from
+    them goes again, because the receipt, not the message, may be what was lost. Both are known by their message ids.
+    Sealed ones too: their `accepted` may be on its way, said by the relay that then lost the receipt.
     """
     if not _may_ask(store, "epoch", now):
         return  # a relay could name a new epoch at every login
     store.execute("INSERT INTO resets VALUES (?, 'epoch')", now)
+    add_notice(store, "restored", None, now)
+    prekeys.publish_again(store, now)
     for row in store.all("SELECT id FROM contacts WHERE state = 'accepted' ORDER BY id"):
         outbox.add(store, (row["id"], None), Kind.RESEND, Resend(None, ()).encode())
         for device in store.all("SELECT device FROM devices WHERE contact = ?", row["id"]):
-            outbox.resend(store, row["id"], DeviceId(device["device"]), ())
+            outbox.repeat(store, (row["id"], device["device"]), ("sealed", "accepted"))
 
 
 def _asked(store: Store, row: DeviceRow, now: Millis) -> None:
-    """Note that a device was asked, and repeat what it has not confirmed: the receipts may be what was lost."""
+    """Note that a device was asked, and repeat what it has not confirmed: the receipts may be what was lost.
+
+    What no relay has accepted yet goes out anyway, and keeps its turn.
+    """
     store.execute("INSERT INTO resets VALUES (?, ?)", now, _cause(row))
-    outbox.repeat_unconfirmed(store, row.contact, row.device)
+    outbox.repeat(store, (row.contact, row.device), ("accepted",))
 
 
 def _mended(store: Store, row: DeviceRow) -> None:
