@@ -13,5 +13,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000 },
+  // Node 20 has the browsers' WebSocket behind a flag.
+  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, execArgv: ["--experimental-websocket"] },
 })

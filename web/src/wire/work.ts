@@ -52,15 +52,19 @@ export function solve(seed: Bytes, address: Address, bits: number, start = 0, at
   const nonceView = new DataView(encoded.buffer)
   const digest = new Uint8Array(HASH_SIZE)
   const digestView = new DataView(digest.buffer)
-  // Zero bits are asked of the first half and, beyond 32, of the second. A shift by 32 would shift by nothing.
-  const first = bits === 0 ? 0 : 0xffffffff << (32 - Math.min(bits, 32))
-  const second = bits <= 32 ? 0 : 0xffffffff << (64 - bits)
   const end = Math.min(start + attempts, MAX_NONCE + 1)
   for (let nonce = start; nonce < end; nonce++) {
     nonceView.setUint32(0, Math.floor(nonce / 2 ** 32))
     nonceView.setUint32(4, nonce % 2 ** 32)
     prefix._cloneInto(attempt).update(encoded).digestInto(digest)
-    if ((digestView.getInt32(0) & first) === 0 && (digestView.getInt32(4) & second) === 0) return nonce
+    if (leadingBitsAreZero(digestView, bits)) return nonce
   }
   return null
+}
+
+/** Tell whether a digest begins with so many zero bits, 0 to 64. */
+export function leadingBitsAreZero(digest: DataView, bits: number): boolean {
+  if (bits === 0) return true // a shift by 32 would be none
+  if (bits <= 32) return digest.getUint32(0) >>> (32 - bits) === 0
+  return digest.getUint32(0) === 0 && digest.getUint32(4) >>> (64 - bits) === 0
 }

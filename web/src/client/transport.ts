@@ -1,0 +1,394 @@
+/**
+ * HTTP and WebSockets to one relay: time limits, one kind of error for "not now", another for "no".
+ *
+ * Source: spec/delivery.md, "REST" and "Frames".
+ */
+
+import { concat, toHex } from "../core/encoding"
+import { BadSignature, Malformed, Misuse, RemoteError, TransportError } from "../core/errors"
+import type { HalonyxError } from "../core/errors"
+import { DEVICE_LOGIN, RELAY_CHALLENGE } from "../core/labels"
+import { randomBytes } from "../core/primitives"
+import type { SigningKey, VerifyKey } from "../core/primitives"
+import { MINUTE, SECOND } from "../core/types"
+import type { Address, Bytes, DeviceId } from "../core/types"
+import { CloseCode, MAX_FRAME, SUBPROTOCOL, encode, parseReceiveReply, parseSendReply } from "../wire/frames"
+import type { Accepted, Hello, ReceiveReply, Submit, Welcome } from "../wire/frames"
+import { NONCE_SIZE, sign } from "../wire/http_signature"
+import type { Signer } from "../wire/http_signature"
+import type { Parse } from "../wire/json"
+import { challengeBody, loginBody } from "../wire/login"
+import { ERRORS, parseError, parseRelayInfo, toJson } from "../wire/rest"
+import type { Body, RelayInfo } from "../wire/rest"
+import { reach } from "./reach"
+import type { Reach } from "./reach"
+
+export const CONNECT_MILLIS = 5 * SECOND
+export const CALL_MILLIS = 10 * SECOND
+export const ANSWER_MILLIS = 10 * SECOND
+/**
+ * How long a receiving connection may be silent before it is made anew.
+ *
+ * A page can't ping, and does not see the relay's pings, which the browser answers. A connection that broke without a
+ * word is noticed by nothing else; a login costs the relay one signature and one check.
+ */
+export const IDLE_MILLIS = 2 * MINUTE
+export const MAX_ANSWER_SIZE = 256 * 1024 // eight devices' prekeys and a record take 35 KiB
+// A page can't slow a WebSocket down. The relay sends at most 1 MiB ahead of our ACK unless its operator allows more.
+const MAX_QUEUED = 16 * 1024 * 1024
+const QUEUED_OVERHEAD = 256 // so that tiny frames are bounded too
+const NOT_NOW: ReadonlySet<string> = new Set(["busy", "too-many-requests", "internal"])
+
+/** The relay said no; `code` as in spec/delivery.md, "REST errors", or as close codes and statuses are called. */
+export class Refused extends RemoteError {}
+
+/**
+ * Connections to one relay, used for one purpose: our own account, or one recipient.
+ *
+ * Two recipients never share one: the relay would see that one sender writes to both. That holds for WebSockets; which
+ * TCP connection a call goes over is the browser's choice.
+ */
+export class Relay {
+  readonly origin: string
+  readonly #base: string
+  readonly #closed = new AbortController()
+
+  /**
+   * @param origin `https://relay.example` or `http://localhost:3000`.
+   * @param how By which address the page reaches it.
+   * @throws Refused: relay-not-allowed, a page served from there may not reach that relay.
+   */
+  constructor(origin: string, how: Reach = reach) {
+    const base = how(origin)
+    if (base === null) throw new Refused("relay-not-allowed", `this page may not reach the relay ${origin}`)
+    this.origin = origin
+    this.#base = base
+  }
+
+  /**
+   * Ask what this relay is.
+   *
+   * @throws TransportError: it can't be reached, or is no Halonyx relay. Refused: it says no.
+   */
+  async info(): Promise<RelayInfo> {
+    return this.#request("GET", "/v1/relay", null, {}, parseRelayInfo)
+  }
+
+  /**
+   * Make one call.
+   *
+   * @param parse What the answer must be.
+   * @param signer Management or login key; null calls anonymously.
+   * @throws Refused: the relay said no. TransportError: it can't be reached, is busy, or does not answer as it must.
+   */
+  async call<Answer>(
+    method: "POST" | "PUT",
+    path: string,
+    body: Body,
+    parse: Parse<Answer>,
+    signer: Signer | null = null,
+  ): Promise<Answer> {
+    const encoded = toJson(body)
+    const headers = { "Content-Type": "application/json" }
+    if (signer === null) return this.#request(method, path, encoded, headers, parse)
+    // A page can't set Host and need not: the relay itself, or `halonyx web` in between, gets the one that is signed.
+    const target = { method, authority: this.origin.replace(/^https?:\/\//, ""), path }
+    const created = Math.floor(Date.now() / SECOND)
+    const signature = await sign(signer, target, encoded, created, randomBytes(NONCE_SIZE))
+    return this.#request(method, path, encoded, { ...headers, ...signature }, parse)
+  }
+
+  /**
+   * Open a WebSocket; `close` of this relay closes it too.
+   *
+   * @throws TransportError: it can't be reached.
+   */
+  async socket(path: string): Promise<Socket> {
+    if (this.#closed.signal.aborted) throw new TransportError("the connection is closed")
+    return Socket.open(this.#base.replace(/^http/, "ws") + path, this.origin, this.#closed.signal)
+  }
+
+  /** End every call and socket. */
+  close(): void {
+    this.#closed.abort()
+  }
+
+  async #request<Answer>(
+    method: string,
+    path: string,
+    body: Bytes | null,
+    headers: Readonly<Record<string, string>>,
+    parse: Parse<Answer>,
+  ): Promise<Answer> {
+    const finished = new AbortController()
+    let response: Response
+    let answer: Bytes
+    try {
+      response = await fetch(this.#base + path, {
+        method,
+        headers,
+        body,
+        redirect: "error", // a relay is its origin, and keys go there and nowhere else
+        credentials: "omit", // nothing may tie one call to another
+        cache: "no-store",
+        referrerPolicy: "no-referrer",
+        signal: AbortSignal.any([finished.signal, this.#closed.signal, AbortSignal.timeout(CALL_MILLIS)]),
+      })
+      answer = await bounded(response)
+    } catch {
+      finished.abort() // of an answer without end, the rest is not fetched
+      throw new TransportError(`can't reach the relay ${this.origin}`)
+    }
+    if (!response.ok) throw refusal(answer, response.status)
+    const parsed = understood(answer, parse)
+    if (parsed === undefined) throw new TransportError(`${this.origin} does not answer like a Halonyx relay`)
+    return parsed
+  }
+}
+
+/** One WebSocket of binary frames, read by one reader at a time. */
+export class Socket {
+  readonly origin: string
+  readonly #raw: WebSocket
+  readonly #frames: Bytes[] = []
+  #queued = 0
+  #hasOpened = false
+  #end: HalonyxError | null = null
+  #wake: (() => void) | null = null
+
+  private constructor(raw: WebSocket, origin: string) {
+    this.origin = origin
+    this.#raw = raw
+    raw.binaryType = "arraybuffer"
+    raw.onopen = () => {
+      this.#hasOpened = raw.protocol === SUBPROTOCOL
+      this.#wake?.()
+    }
+    raw.onmessage = (event: MessageEvent<unknown>) => {
+      this.#take(event.data)
+    }
+    raw.onerror = () => {
+      this.#finish(new TransportError(`the connection to ${origin} was lost`))
+    }
+    raw.onclose = (event) => {
+      this.#finish(this.#reasonFor(event.code))
+    }
+  }
+
+  /**
+   * Connect.
+   *
+   * @param url `wss://…` with the path.
+   * @param origin The relay's, which challenge and login name.
+   * @param closed Aborting it closes the socket.
+   * @throws TransportError: no WebSocket within five seconds.
+   */
+  static async open(url: string, origin: string, closed: AbortSignal): Promise<Socket> {
+    const socket = new Socket(connect(url, origin), origin)
+    closed.addEventListener("abort", socket.close)
+    socket.#raw.addEventListener("close", () => {
+      closed.removeEventListener("abort", socket.close)
+    })
+    await socket.#news(CONNECT_MILLIS)
+    if (socket.#hasOpened) return socket
+    socket.close()
+    throw new TransportError(`can't reach the relay ${origin}`)
+  }
+
+  /**
+   * Send one frame; it waits in the browser until the network takes it.
+   *
+   * @throws TransportError: the connection is gone. Refused: as `receive`.
+   */
+  send(frame: Bytes): void {
+    if (this.#end !== null) throw this.#end
+    if (this.#raw.readyState !== WebSocket.OPEN) throw new TransportError(`the connection to ${this.origin} was lost`)
+    this.#raw.send(frame)
+  }
+
+  /**
+   * Wait for one frame.
+   *
+   * @param millis Null waits as long as the connection lives.
+   * @throws TransportError: the connection is gone, or nothing came in time.
+   * Refused: the relay closed it for a reason that trying again does not mend.
+   * Misuse: another receive is waiting.
+   */
+  async receive(millis: number | null): Promise<Bytes> {
+    if (this.#wake !== null) throw new Misuse("a socket has one reader")
+    if (this.#frames.length === 0 && this.#end === null) await this.#news(millis)
+    const frame = this.#frames.shift()
+    if (frame !== undefined) {
+      this.#queued -= frame.length + QUEUED_OVERHEAD
+      return frame
+    }
+    throw this.#end ?? new TransportError(`the relay ${this.origin} does not answer`)
+  }
+
+  /** Close it and forget what was not read; errors no longer matter. */
+  readonly close = (): void => {
+    this.#frames.length = 0
+    this.#finish(new TransportError("the connection is closed"))
+    this.#raw.close(CloseCode.NORMAL)
+  }
+
+  #take(data: unknown): void {
+    if (this.#end !== null) return
+    if (!(data instanceof ArrayBuffer) || data.byteLength > MAX_FRAME) {
+      this.#fail("sent something that is no frame")
+      return
+    }
+    this.#queued += data.byteLength + QUEUED_OVERHEAD
+    if (this.#queued > MAX_QUEUED) {
+      this.#fail("sends more than it may before it is acknowledged")
+      return
+    }
+    this.#frames.push(new Uint8Array(data))
+    this.#wake?.()
+  }
+
+  #fail(reason: string): void {
+    this.#finish(new TransportError(`the relay ${this.origin} ${reason}`))
+    this.#raw.close(CloseCode.NORMAL)
+  }
+
+  #finish(end: HalonyxError): void {
+    this.#end ??= end
+    this.#wake?.()
+  }
+
+  /** Wait until something happens, or for a while. */
+  async #news(millis: number | null): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      if (millis !== null) timer = setTimeout(resolve, millis)
+    })
+    this.#wake = null
+    clearTimeout(timer)
+  }
+
+  #reasonFor(code: number): HalonyxError {
+    if (code === CloseCode.NOT_AUTHENTICATED) {
+      const text = "the relay does not accept this device: the account was recovered elsewhere or deleted"
+      return new Refused("not-authenticated", text)
+    }
+    if (code === CloseCode.REPLACED) return new Refused("replaced", "another program receives as this device")
+    return new TransportError(`the connection to ${this.origin} was closed`)
+  }
+}
+
+/**
+ * Prove who we are on /v1/receive and say what we have.
+ *
+ * @param socket Fresh.
+ * @param relayKey Pinned at sign-up.
+ * @param login The device's login key.
+ * @param who Our address and device.
+ * @param hello Epoch and cursor.
+ * @throws BadSignature: the relay does not hold the pinned key. Refused: it does not know this device.
+ * TransportError: the connection is gone. Malformed, UnsupportedVersion: a frame the specification forbids.
+ */
+export async function logIn(
+  socket: Socket,
+  relayKey: VerifyKey,
+  login: SigningKey,
+  who: readonly [Address, DeviceId],
+  hello: Hello,
+): Promise<Welcome> {
+  const [address, device] = who
+  const challenge = await receiveReply(socket, ANSWER_MILLIS)
+  if (challenge.type !== "CHALLENGE") throw new BadSignature("the relay did not begin with a challenge")
+  const signed = challengeBody(challenge.nonce, challenge.time, socket.origin)
+  try {
+    await relayKey.verify(RELAY_CHALLENGE, signed, challenge.signature)
+  } catch (error) {
+    if (!(error instanceof BadSignature)) throw error
+    const text = "does not hold the key it had at sign-up: it is another relay, or was set up anew"
+    throw new BadSignature(`${socket.origin} ${text}`)
+  }
+  const signature = await login.sign(DEVICE_LOGIN, loginBody(challenge.nonce, socket.origin, address, device))
+  socket.send(encode({ type: "AUTH", address, device, signature }))
+  socket.send(encode(hello))
+  const welcome = await receiveReply(socket, ANSWER_MILLIS)
+  if (welcome.type !== "WELCOME") throw new TransportError("the relay did not welcome this device")
+  return welcome
+}
+
+/** Wait for one frame of /v1/receive (throws as `Socket.receive`, and RemoteError for a bad frame). */
+export async function receiveReply(socket: Socket, millis: number | null): Promise<ReceiveReply> {
+  return parseReceiveReply(await socket.receive(millis))
+}
+
+/**
+ * Send envelopes and wait for the relay's answer to each, in the order of `batch`.
+ *
+ * @throws TransportError: the connection was lost, or an answer is not understood; none of the answers is known.
+ */
+export async function submit(socket: Socket, batch: readonly Submit[]): Promise<readonly Accepted[]> {
+  for (const envelope of batch) socket.send(encode(envelope))
+  const awaited = new Set(batch.map((envelope) => toHex(envelope.envelopeId)))
+  const answers = new Map<string, Accepted>()
+  while (awaited.size > 0) {
+    const reply = await sendReply(socket)
+    const id = toHex(reply.envelopeId)
+    if (!awaited.delete(id)) throw new TransportError("the relay answered for an envelope that was not sent")
+    answers.set(id, reply)
+  }
+  return batch.flatMap((envelope) => answers.get(toHex(envelope.envelopeId)) ?? [])
+}
+
+async function sendReply(socket: Socket): Promise<Accepted> {
+  const frame = await socket.receive(ANSWER_MILLIS)
+  try {
+    const reply = parseSendReply(frame)
+    if (reply.type === "ACCEPTED") return reply
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error
+    throw new TransportError(`the relay's answer is not understood: ${error.code}`)
+  }
+  throw new TransportError("the relay closed the sending connection")
+}
+
+function connect(url: string, origin: string): WebSocket {
+  try {
+    return new WebSocket(url, SUBPROTOCOL)
+  } catch {
+    throw new TransportError(`can't reach the relay ${origin}`) // an address that the page's rules forbid
+  }
+}
+
+async function bounded(response: Response): Promise<Bytes> {
+  const parts: Uint8Array[] = []
+  let size = 0
+  const reader = response.body?.getReader()
+  for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
+    parts.push(part.value)
+    size += part.value.length
+    if (size > MAX_ANSWER_SIZE) throw new TransportError("an answer without end")
+  }
+  return concat(...parts)
+}
+
+/** Read an answer; undefined if it is not what `parse` takes. */
+function understood<Answer>(answer: Bytes, parse: Parse<Answer>): Answer | undefined {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(answer))
+  } catch {
+    return undefined // neither UTF-8 nor JSON
+  }
+  try {
+    return parse(value)
+  } catch (error) {
+    if (error instanceof Malformed) return undefined
+    throw error
+  }
+}
+
+function refusal(answer: Bytes, status: number): HalonyxError {
+  const code = understood(answer, parseError)
+  if (code === undefined) return new TransportError(`the relay answered with status ${status} and no reason`)
+  const text = ERRORS.get(code) ?? code
+  return NOT_NOW.has(code) ? new TransportError(`the relay says: ${text}`) : new Refused(code, text)
+}

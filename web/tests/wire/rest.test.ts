@@ -1,0 +1,168 @@
+/** Requests are the JSON that the relay takes (transport.test.ts sends them); answers are taken in one form only. */
+
+import fc from "fast-check"
+import { describe, expect, test } from "vitest"
+
+import { sameBytes } from "../../src/core/encoding"
+import { Malformed, Misuse } from "../../src/core/errors"
+import type { Address, DeviceId, PrekeyId } from "../../src/core/types"
+import { decodeBase64url, encodeBase64, encodeBase64url } from "../../src/wire/json"
+import type { Parse } from "../../src/wire/json"
+import * as rest from "../../src/wire/rest"
+
+const text = (size: number): string => encodeBase64url(new Uint8Array(size).fill(size))
+const prekey = { id: 7, blob: text(29) }
+const LIMITS = {
+  max_envelope_bytes: 65536,
+  mailbox_messages: 10000,
+  mailbox_bytes: 67108864,
+  request_inbox: 20,
+  retention_days: 30,
+  one_time_prekeys: 200,
+}
+const INFO = {
+  relay_key: text(32),
+  operator_key: text(32),
+  origins: ["https://relay.example"],
+  signup: "pow",
+  version: "0.1.0",
+  time: 1760000000000,
+  limits: LIMITS,
+}
+const STATUS = { exists: true, record_hash: "ab".repeat(32), devices: [1, 255], highest_device: 255 }
+const BUNDLE = {
+  signed_prekey: prekey,
+  envelope_prekey: prekey,
+  last_resort_prekey: prekey,
+  one_time_prekey: prekey,
+  one_time_kem_prekey: prekey,
+}
+const CHALLENGE = { mode: "pow", seed: text(32), bits: 20, expires: 1760000600000 }
+const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknown>])[] = [
+  ["error", rest.parseError, { error: { code: "busy", message: "later" } }],
+  ["done", rest.parseDone, {}],
+  ["relay info", rest.parseRelayInfo, INFO],
+  ["work challenge", rest.parseWorkChallenge, CHALLENGE],
+  ["sign-up", rest.parseSignUpResponse, { epoch: text(8) }],
+  ["account status", rest.parseAccountStatus, STATUS],
+  ["prekey counts", rest.parsePrekeyCounts, { one_time: 0, one_time_kem: 200 }],
+  ["lookup", rest.parseLookupResponse, { record: text(8192), devices: [{ device: 1, envelope_prekey: prekey }] }],
+  ["bundle", rest.parseBundle, BUNDLE],
+]
+
+/** Yield the value with each part, however deep, passed through `change`. */
+function* changed(value: unknown, change: (part: unknown) => readonly unknown[]): Generator {
+  for (const other of change(value)) yield other
+  if (Array.isArray(value)) {
+    for (const [at, part] of value.entries()) for (const other of changed(part, change)) yield value.with(at, other)
+  } else if (typeof value === "object" && value !== null) {
+    for (const [name, part] of Object.entries(value)) {
+      for (const other of changed(part, change)) yield { ...value, [name]: other }
+    }
+  }
+}
+
+const isObject = (part: unknown): part is object => typeof part === "object" && part !== null && !Array.isArray(part)
+const withOneMore = (part: unknown): readonly unknown[] => (isObject(part) ? [{ ...part, more: 1 }] : [])
+const withOneLess = (part: unknown): readonly unknown[] =>
+  isObject(part) ? Object.keys(part).map((name) => Object.fromEntries(Object.entries(part).filter(([n]) => n !== name))) : []
+const ofOtherTypes = (part: unknown): readonly unknown[] => {
+  const others: readonly unknown[] = ["", 0.5, true, [null], { a: 1 }, 2 ** 53, undefined]
+  const isText = typeof part === "string"
+  const isSame = (other: unknown): boolean => typeof other === typeof part && Array.isArray(other) === Array.isArray(part)
+  const kept = others.filter((other) => !isSame(other) || other === 0.5 || other === 2 ** 53)
+  return isText ? kept.filter((other) => other !== "") : kept
+}
+
+describe.each(ANSWERS)("%s", (_, parse, answer) => {
+  test("is taken", () => {
+    expect(() => parse(answer)).not.toThrow()
+  })
+
+  test.each([
+    ["a field more", withOneMore],
+    ["a field less", withOneLess],
+    ["another type", ofOtherTypes],
+  ])("is refused with %s", (__, change) => {
+    const wrong = [...changed(answer, change)]
+    expect(wrong.length > 0 || Object.keys(answer).length === 0).toBe(true)
+    for (const other of wrong) expect(() => parse(other), JSON.stringify(other)).toThrow(Malformed)
+  })
+})
+
+test.each<readonly [string, Parse<unknown>, unknown]>([
+  ["a key of 31 bytes", rest.parseRelayInfo, { ...INFO, relay_key: text(31) }],
+  ["a key of 33 bytes", rest.parseRelayInfo, { ...INFO, relay_key: text(33) }],
+  ["an unknown sign-up", rest.parseRelayInfo, { ...INFO, signup: "invite" }],
+  ["a negative time", rest.parseRelayInfo, { ...INFO, time: -1 }],
+  ["a seed of 31 bytes", rest.parseWorkChallenge, { ...CHALLENGE, seed: text(31) }],
+  ["65 bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: 65 }],
+  ["fewer than no bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: -1 }],
+  ["an epoch of 9 bytes", rest.parseSignUpResponse, { epoch: text(9) }],
+  ["a hash in upper case", rest.parseAccountStatus, { ...STATUS, record_hash: "AB".repeat(32) }],
+  ["a hash of 31 bytes", rest.parseAccountStatus, { ...STATUS, record_hash: "ab".repeat(31) }],
+  ["device 0", rest.parseAccountStatus, { ...STATUS, devices: [0] }],
+  ["device 256", rest.parseAccountStatus, { ...STATUS, devices: [256] }],
+  ["highest device 256", rest.parseAccountStatus, { ...STATUS, highest_device: 256 }],
+  ["fewer than no prekeys", rest.parsePrekeyCounts, { one_time: -1, one_time_kem: 0 }],
+  ["a record of 28 bytes", rest.parseLookupResponse, { record: text(28), devices: [] }],
+  ["a record of 8,193 bytes", rest.parseLookupResponse, { record: text(8193), devices: [] }],
+  ["prekey 0", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 0 } }],
+  ["prekey 2^32", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 2 ** 32 } }],
+  ["no signed prekey", rest.parseBundle, { ...BUNDLE, signed_prekey: null }],
+  ["an unknown error code", rest.parseError, { error: { code: "teapot", message: "" } }],
+  ["a code that objects have", rest.parseError, { error: { code: "constructor", message: "" } }],
+  ["a list for an object", rest.parseDone, []],
+  ["null", rest.parseDone, null],
+])("%s is refused", (_, parse, answer) => {
+  expect(() => parse(answer)).toThrow(Malformed)
+})
+
+test("null stands only where something may be absent", () => {
+  expect(rest.parseBundle({ ...BUNDLE, one_time_prekey: null, one_time_kem_prekey: null }).oneTimePrekey).toBeNull()
+  expect(rest.parseWorkChallenge({ ...CHALLENGE, mode: "open", seed: null, bits: 0 }).seed).toBeNull()
+  expect(rest.parseAccountStatus({ ...STATUS, exists: false, record_hash: null }).recordHash).toBeNull()
+})
+
+test("a request is JSON in snake case with bytes as base64url", () => {
+  const address = new Uint8Array(32).fill(255) as Address
+  const body = new TextDecoder().decode(
+    rest.toJson({
+      address,
+      device: 1 as DeviceId,
+      prekeys: [{ use: rest.USE_SIGNED, id: 5 as PrekeyId, blob: new Uint8Array([251, 255]) }],
+      oneTimeFrom: 6 as PrekeyId,
+    }),
+  )
+  const all = `${"_".repeat(42)}8`
+  expect(body).toBe(`{"address":"${all}","device":1,"prekeys":[{"use":1,"id":5,"blob":"-_8"}],"one_time_from":6}`)
+})
+
+test("a number that JSON does not keep is not sent", () => {
+  const address = new Uint8Array(32) as Address
+  for (const id of [2 ** 53, 0.5, NaN]) {
+    const request = { address, device: id as DeviceId, prekeys: [], oneTimeFrom: 1 as PrekeyId }
+    expect(() => rest.toJson(request)).toThrow(Misuse)
+  }
+})
+
+test("base64url has one form for each byte string", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 100 }), (found) => {
+      const data = new Uint8Array(found)
+      const encoded = encodeBase64url(data)
+      expect(encoded).toBe(Buffer.from(data).toString("base64url"))
+      expect(encodeBase64(data)).toBe(Buffer.from(data).toString("base64"))
+      expect(sameBytes(decodeBase64url(encoded), data)).toBe(true)
+    }),
+  )
+  fc.assert(
+    fc.property(fc.string({ maxLength: 8 }), (found) => {
+      try {
+        expect(encodeBase64url(decodeBase64url(found))).toBe(found)
+      } catch (error) {
+        if (!(error instanceof Malformed)) throw error
+      }
+    }),
+  )
+})
