@@ -1,0 +1,340 @@
+/**
+ * This browser's account: made, recovered, and read.
+ *
+ * The recovery code and its keys live only as long as a sign-up or a recovery takes. Nothing is stored before the relay
+ * has registered the device, and then everything in one transaction: what is cut off leaves nothing.
+ *
+ * Source: spec/identity.md; spec/handshake.md, "Prekeys".
+ */
+
+import { openObject, recordSlot, sealObject } from "../core/directory"
+import { toHex } from "../core/encoding"
+import { RemoteError, StoreError, TransportError } from "../core/errors"
+import { AccountRecord, OwnDevice, addressOf, checkRecord, makeRecord, nextVersion, usidOf } from "../core/identity"
+import * as kdf from "../core/kdf"
+import { checkOrigin } from "../core/origin"
+import { KeyPair, NONCE_SIZE, SigningKey, VerifyKey, randomBytes, sha256 } from "../core/primitives"
+import { ENTROPY_SIZE, accountKeys, encodeRecoveryCode, parseRecoveryCode } from "../core/recovery"
+import type { AccountKeys } from "../core/recovery"
+import { MAX_DEVICE_ID } from "../core/types"
+import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
+import { noEpoch } from "../wire/frames"
+import { KeyId, MANAGEMENT } from "../wire/http_signature"
+import type { Signer } from "../wire/http_signature"
+import { parseAccountStatus, parseLookupResponse, parseSignUpResponse, parseWorkChallenge } from "../wire/rest"
+import type { AccountStatus, Work } from "../wire/rest"
+import { solve } from "../wire/work"
+import type { AccountInfo } from "./api"
+import { tryLock } from "./locks"
+import { cachedRecord } from "./people"
+import { AT_RELAY, fullSet, publishedForms, storePrekeys } from "./prekeys"
+import type { NewPrekey } from "./prekeys"
+import { account } from "./schema"
+import type { Reads, Store } from "./store"
+import { Refused, Relay } from "./transport"
+
+export const PROFILE_KEY_SIZE = 32
+export const MAX_WORK_BITS = 28 // minutes on a small machine
+const ACCOUNT_LOCK = "account"
+const WORK_SLICE = 50_000 // hashes between two looks at the event loop
+const FIRST_DEVICE = 1 as DeviceId
+
+/** Told while the proof of work is solved: hashes tried, and how many it takes on average. */
+export type Progress = (tried: number, expected: number) => void
+
+/** The account row as values. */
+export class Account {
+  readonly usid: Usid
+  readonly origin: string
+  /** Pinned at sign-up. */
+  readonly relayKey: VerifyKey
+  readonly own: OwnDevice
+  readonly login: SigningKey
+  readonly record: AccountRecord
+  readonly profileKey: Bytes
+  /** The relay knows the hash of the current access key. */
+  readonly isAccessPublished: boolean
+  /** Where the mailbox was read up to. */
+  readonly epoch: Bytes
+  readonly cursor: bigint
+
+  constructor(fields: Omit<Account, "address" | "signer" | "accessHash" | "info">) {
+    this.usid = fields.usid
+    this.origin = fields.origin
+    this.relayKey = fields.relayKey
+    this.own = fields.own
+    this.login = fields.login
+    this.record = fields.record
+    this.profileKey = fields.profileKey
+    this.isAccessPublished = fields.isAccessPublished
+    this.epoch = fields.epoch
+    this.cursor = fields.cursor
+  }
+
+  /** What the relay knows us by. */
+  get address(): Address {
+    return this.own.address
+  }
+
+  /** Signs calls as this device. */
+  get signer(): Signer {
+    return { keyId: new KeyId(this.address, this.own.device.id), key: this.login }
+  }
+
+  /** SHA-256 of the key that our contacts show. */
+  get accessHash(): Bytes {
+    return sha256(kdf.accessKey(this.profileKey))
+  }
+
+  /** Return what the page may know. */
+  info(): AccountInfo {
+    const { usid, address, origin, own } = this
+    return { usid: toHex(usid), address: toHex(address), origin, device: own.device.id }
+  }
+}
+
+/** Return the time of this machine. */
+export function nowMs(): Millis {
+  return Date.now() as Millis
+}
+
+/** Return the account of this browser, or null. */
+export async function findAccount(reads: Reads): Promise<Account | null> {
+  const row = await reads.get(account, 1)
+  if (row === undefined) return null
+  const record = await cachedRecord(row.record)
+  const device = record.device(row.device as DeviceId)
+  if (device === undefined) throw new StoreError("the account row is damaged")
+  return new Account({
+    ...row,
+    relayKey: new VerifyKey(row.relayKey),
+    own: new OwnDevice(record.address, device, row.identity, row.signing),
+    record,
+  })
+}
+
+/**
+ * Read the account row.
+ *
+ * @throws StoreError: there is none.
+ */
+export async function loadAccount(reads: Reads): Promise<Account> {
+  const found = await findAccount(reads)
+  if (found === null) throw new StoreError("there is no account in this browser: make one first")
+  return found
+}
+
+/**
+ * Make an identity and register it at a relay.
+ *
+ * @returns The account, and its recovery code: whoever closes the tab before writing it down has none.
+ * @throws StoreError: the browser has an account, another tab makes one, or nothing can be stored.
+ * Malformed: `origin` is not how a relay is written. Refused: the relay takes no sign-ups, or not this one.
+ * TransportError: it can't be reached.
+ */
+export async function createAccount(
+  store: Store,
+  origin: string,
+  progress: Progress,
+): Promise<{ readonly account: Account; readonly recoveryCode: string }> {
+  checkOrigin(origin)
+  return alone(store, async () => {
+    const entropy = randomBytes(ENTROPY_SIZE)
+    const [keys, now, relay] = [await accountKeys(entropy), nowMs(), new Relay(origin)]
+    try {
+      const relayKey = new VerifyKey((await relay.info()).relayKey)
+      const own = await newDevice(addressOf(usidOf(keys)), FIRST_DEVICE, now)
+      const record = await makeRecord(keys, nextVersion(0, now), BigInt(now), [origin], [own.device])
+      const made = await signUp(relay, await planned(keys, record, own, relayKey), progress)
+      return { account: await storeAccount(store, origin, made), recoveryCode: encodeRecoveryCode(entropy) }
+    } finally {
+      relay.close()
+    }
+  })
+}
+
+/**
+ * Get an account back from its recovery code; this device replaces every other.
+ *
+ * Contacts keep the same USID and safety number; their next message finds this device by itself.
+ *
+ * @throws Malformed: the code has a typing error, or `origin` is not how a relay is written.
+ * StoreError: the browser has an account, another tab makes one, or nothing can be stored.
+ * Refused: the relay refuses, or the account changed in the same moment. TransportError: it can't be reached.
+ */
+export async function recoverAccount(store: Store, origin: string, code: string, progress: Progress): Promise<Account> {
+  checkOrigin(origin)
+  const keys = await accountKeys(parseRecoveryCode(code))
+  return alone(store, async () => {
+    const relay = new Relay(origin)
+    try {
+      return await storeAccount(store, origin, await recovered(relay, keys, progress))
+    } finally {
+      relay.close()
+    }
+  })
+}
+
+/** All that a device needs, before the relay has heard of it. */
+interface Plan {
+  readonly keys: AccountKeys
+  readonly record: AccountRecord
+  readonly own: OwnDevice
+  readonly relayKey: VerifyKey
+  readonly login: SigningKey
+  readonly profileKey: Bytes
+  readonly prekeys: readonly NewPrekey[]
+}
+
+/** Run what makes an account, if there is none and no other tab makes one. */
+async function alone<T>(store: Store, work: () => Promise<T>): Promise<T> {
+  return tryLock(store.name, ACCOUNT_LOCK, async (isHeld) => {
+    if (!isHeld) throw new StoreError("another tab makes an account: go on there")
+    await checkNone(store)
+    return work()
+  })
+}
+
+async function checkNone(reads: Reads): Promise<void> {
+  if ((await reads.count(account, null, null)) > 0) {
+    throw new StoreError("this browser has an account already: erase this device first")
+  }
+}
+
+async function newDevice(address: Address, id: DeviceId, now: Millis): Promise<OwnDevice> {
+  const [identity, signing] = [await KeyPair.generate(), await SigningKey.generate()]
+  const device = { id, created: BigInt(now), identityKey: identity.public, signingKey: signing.public }
+  return new OwnDevice(address, device, identity, signing)
+}
+
+async function planned(
+  keys: AccountKeys,
+  record: AccountRecord,
+  own: OwnDevice,
+  relayKey: VerifyKey,
+): Promise<Plan> {
+  const login = await SigningKey.generate()
+  const [profileKey, prekeys] = [randomBytes(PROFILE_KEY_SIZE), await fullSet(own, 0, nowMs())]
+  return { keys, record, own, relayKey, login, profileKey, prekeys }
+}
+
+async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): Promise<Plan> {
+  const [usid, now] = [usidOf(keys), nowMs()]
+  const address = addressOf(usid)
+  const relayKey = new VerifyKey((await relay.info()).relayKey)
+  const found = await status(relay, managing(keys, address), address)
+  const previous = found.exists ? await previousRecord(relay, usid) : null
+  if (found.highestDevice === MAX_DEVICE_ID) {
+    throw new Refused("device-id-used", "this account has used up its 255 device ids")
+  }
+  const own = await newDevice(address, (found.highestDevice + 1) as DeviceId, now)
+  const version = nextVersion(previous?.version ?? 0, now)
+  const record = await makeRecord(keys, version, previous?.created ?? BigInt(now), [relay.origin], [own.device])
+  const plan = await planned(keys, record, own, relayKey)
+  return found.recordHash === null ? signUp(relay, plan, progress) : replace(relay, plan, found.recordHash)
+}
+
+async function signUp(relay: Relay, plan: Plan, progress: Progress): Promise<Plan> {
+  const request = {
+    ...(await published(plan)),
+    managementKey: plan.keys.management.public.raw,
+    device: await device(plan),
+    work: await solved(relay, plan.record.address, progress),
+  }
+  const signer = managing(plan.keys, plan.record.address)
+  await relay.call("POST", "/v1/accounts", request, parseSignUpResponse, signer)
+  return plan
+}
+
+async function replace(relay: Relay, plan: Plan, replaces: string): Promise<Plan> {
+  const request = { ...(await published(plan)), replaces, devices: [await device(plan)] }
+  const signer = managing(plan.keys, plan.record.address)
+  await relay.call("PUT", "/v1/account", request, parseAccountStatus, signer)
+  return plan
+}
+
+async function published({ record, profileKey }: Plan) {
+  const { address, usid } = record
+  return {
+    address,
+    record: await sealObject(usid, recordSlot(address), record.encoded, randomBytes(NONCE_SIZE)),
+    accessHash: sha256(kdf.accessKey(profileKey)),
+    requestHash: sha256(kdf.requestKey(usid)),
+  }
+}
+
+async function device({ own, login, record, prekeys }: Plan) {
+  return { id: own.device.id, loginKey: login.public.raw, prekeys: await publishedForms(record.usid, own, prekeys) }
+}
+
+function managing(keys: AccountKeys, address: Address): Signer {
+  return { keyId: new KeyId(address, MANAGEMENT), key: keys.management }
+}
+
+async function storeAccount(store: Store, origin: string, plan: Plan): Promise<Account> {
+  return store.transaction(async (tx) => {
+    await checkNone(tx)
+    tx.put(account, {
+      one: 1,
+      usid: plan.record.usid,
+      origin,
+      relayKey: plan.relayKey.raw,
+      device: plan.own.device.id,
+      identity: plan.own.identity,
+      signing: plan.own.signing,
+      login: plan.login,
+      record: plan.record.encoded,
+      profileKey: plan.profileKey,
+      isAccessPublished: true,
+      isOneTimeRenewed: false,
+      refilled: 0 as Millis,
+      lastPrekey: plan.prekeys.length,
+      epoch: noEpoch(),
+      cursor: 0n,
+    })
+    storePrekeys(tx, plan.prekeys, AT_RELAY)
+    tx.changed({ kind: "status" })
+    return loadAccount(tx)
+  })
+}
+
+async function solved(relay: Relay, address: Address, progress: Progress): Promise<Work | null> {
+  const challenge = await relay.call("POST", "/v1/signup/challenge", { address }, parseWorkChallenge)
+  const { seed, bits, expires } = challenge
+  if (seed === null) return null
+  if (bits > MAX_WORK_BITS) {
+    throw new Refused("bad-work", `this relay asks for ${bits} bits of work to sign up: too much`)
+  }
+  for (let start = 0; nowMs() < expires; start += WORK_SLICE) {
+    progress(start, 2 ** bits)
+    const nonce = solve(seed, address, bits, start, WORK_SLICE)
+    if (nonce !== null) return { seed, nonce }
+    await new Promise((resolve) => setTimeout(resolve, 0))
+  }
+  throw new TransportError("the relay's sign-up challenge ran out before this machine had solved it: try again")
+}
+
+/** Ask what the relay holds; it answers an unknown account and a wrong key alike. */
+async function status(relay: Relay, signer: Signer, address: Address): Promise<AccountStatus> {
+  try {
+    return await relay.call("POST", "/v1/account/status", { address }, parseAccountStatus, signer)
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== "not-authenticated") throw error
+    return { exists: false, recordHash: null, devices: [], highestDevice: 0 }
+  }
+}
+
+/** Fetch our own record, for its version; one that does not verify is as good as none. */
+async function previousRecord(relay: Relay, usid: Usid): Promise<AccountRecord | null> {
+  const address = addressOf(usid)
+  const request = { address, key: kdf.requestKey(usid) }
+  const answer = await relay.call("POST", "/v1/lookup", request, parseLookupResponse)
+  try {
+    const record = await AccountRecord.parse(await openObject(usid, recordSlot(address), answer.record))
+    checkRecord(record, usid, null)
+    return record
+  } catch (error) {
+    if (!(error instanceof RemoteError)) throw error
+    return null
+  }
+}

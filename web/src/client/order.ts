@@ -1,0 +1,185 @@
+/**
+ * Putting one device's messages in the order it sent them, and noticing what is missing.
+ *
+ * The relay delivers in order, so a hole in the counters means that it lost or held back a message. Later ones wait ten
+ * seconds, then a gap is shown and the missing ones are asked for.
+ *
+ * Source: spec/delivery.md, "Order and gaps".
+ */
+
+import { toHex } from "../core/encoding"
+import { HOUR, SECOND } from "../core/types"
+import type { DeviceId, MessageId, Millis } from "../core/types"
+import { addNotice } from "./events"
+import { addMessage } from "./history"
+import { ensureDevice } from "./people"
+import { contacts, devices, gaps, held, messages } from "./schema"
+import { prefix } from "./store"
+import type { Reads, Store, Transaction } from "./store"
+
+export const HOLD = 10 * SECOND
+export const MAX_TRACKED = 128 // a forged counter must not make 2^64 rows
+export const ASK_AGAIN = HOUR
+export const MAX_COUNTER = 2 ** 52 // the store holds it exactly, and counting on from it
+const NEVER = (2 ** 52) as Millis
+
+/** A text message of theirs that was decrypted. */
+export interface Text {
+  readonly contact: number
+  readonly device: DeviceId
+  readonly counter: number
+  readonly messageId: MessageId
+  readonly text: string
+  readonly sent: Millis
+  readonly received: Millis
+}
+
+/**
+ * Store a text in its place, or hold it until its place is known.
+ *
+ * One that is here already, from an earlier resend, only counts.
+ */
+export async function place(tx: Transaction, text: Text): Promise<void> {
+  const { contact, device, counter } = text
+  if (!(await expect(tx, contact, device, counter, text.received))) {
+    await insert(tx, text)
+    return
+  }
+  if ((await tx.get(held, [contact, device, counter])) === undefined) tx.put(held, text)
+  await release(tx, contact, device)
+}
+
+/** Count a message that this program can't show, so that it is not asked for. */
+export async function passOver(
+  tx: Transaction,
+  contact: number,
+  device: DeviceId,
+  counter: number,
+  now: Millis,
+): Promise<void> {
+  if (!(await expect(tx, contact, device, counter, now))) return
+  tx.put(gaps, { contact, device, counter, isShown: 1, noticed: now, asked: NEVER })
+  await release(tx, contact, device)
+}
+
+/** Tell whether a message waits for an earlier one. */
+export async function holdsAnything(reads: Reads): Promise<boolean> {
+  return (await reads.count(held, null, null)) > 0
+}
+
+/** Show gaps that are ten seconds old, and what waited behind them. */
+export async function showOverdue(store: Store, now: Millis): Promise<void> {
+  if ((await overdue(store, now)).length === 0) return
+  await store.transaction(async (tx) => {
+    const groups = new Map<string, { contact: number; device: DeviceId; missing: number }>()
+    for (const gap of await overdue(tx, now)) {
+      tx.put(gaps, { ...gap, isShown: 1 })
+      const slot = `${gap.contact}/${gap.device}`
+      const missing = (groups.get(slot)?.missing ?? 0) + 1
+      groups.set(slot, { contact: gap.contact, device: gap.device as DeviceId, missing })
+    }
+    for (const { contact, missing } of groups.values()) await tellMissing(tx, contact, missing, now)
+    for (const { contact, device } of groups.values()) await release(tx, contact, device)
+  })
+}
+
+/** Show what a device that is gone had sent behind a gap, and say that the rest is missing. */
+export async function showHeld(tx: Transaction, contact: number, device: DeviceId, now: Millis): Promise<void> {
+  const ofDevice = prefix(contact, device)
+  const missing = (await tx.all(gaps, null, ofDevice)).filter((gap) => gap.isShown === 0).length
+  await tellMissing(tx, contact, missing, now)
+  for (const row of await tx.all(held, null, ofDevice)) await insert(tx, { ...row, device })
+  await tx.deleteAll(held, null, ofDevice)
+  await tx.deleteAll(gaps, null, ofDevice)
+}
+
+/** Return the missing counters that are due to be asked for, by device, and note that they were. */
+export async function countersToAsk(
+  tx: Transaction,
+  contact: number,
+  now: Millis,
+): Promise<ReadonlyMap<DeviceId, readonly number[]>> {
+  const asked = new Map<DeviceId, number[]>()
+  for (const gap of await tx.all(gaps, "shown", [1, contact])) {
+    if (gap.asked > now - ASK_AGAIN) continue
+    const device = gap.device as DeviceId
+    const counters = asked.get(device) ?? []
+    if (counters.length >= MAX_TRACKED) continue // the others in the next request
+    asked.set(device, counters)
+    counters.push(gap.counter)
+    tx.put(gaps, { ...gap, asked: now })
+  }
+  return asked
+}
+
+async function overdue(reads: Reads, now: Millis) {
+  return (await reads.all(gaps, "shown", prefix(0))).filter((gap) => gap.noticed <= now - HOLD)
+}
+
+/** Note what is missing before a counter; false if its place has been passed already. */
+async function expect(
+  tx: Transaction,
+  contact: number,
+  device: DeviceId,
+  counter: number,
+  now: Millis,
+): Promise<boolean> {
+  await ensureDevice(tx, contact, device)
+  const expected = await nextOf(tx, contact, device)
+  tx.delete(gaps, [contact, device, counter])
+  if (counter < expected) return false
+  const first = Math.max(expected, counter - MAX_TRACKED)
+  if (first > expected) await jump(tx, contact, device, first, now)
+  const known = new Set((await tx.all(held, null, prefix(contact, device))).map((row) => row.counter))
+  for (const gap of await tx.all(gaps, null, prefix(contact, device))) known.add(gap.counter)
+  for (let missing = first; missing < counter; missing++) {
+    if (known.has(missing)) continue
+    tx.put(gaps, { contact, device, counter: missing, isShown: 0, noticed: now, asked: 0 as Millis })
+  }
+  return true
+}
+
+/** Add a notice, unless it is a stranger's: nothing of theirs is shown. */
+async function tellMissing(tx: Transaction, contact: number, missing: number, now: Millis): Promise<void> {
+  if (missing > 0 && (await tx.get(contacts, contact))?.state === "accepted") {
+    addNotice(tx, "gap", contact, now, { missing })
+  }
+}
+
+/** Give up waiting for what lies further back than is tracked; what was held there is shown. */
+async function jump(tx: Transaction, contact: number, device: DeviceId, first: number, now: Millis): Promise<void> {
+  const before = IDBKeyRange.bound([contact, device], [contact, device, first], false, true)
+  const expected = await nextOf(tx, contact, device)
+  const rows = await tx.all(held, null, before)
+  for (const gap of await tx.all(gaps, null, before)) tx.put(gaps, { ...gap, isShown: 1 })
+  await tx.deleteAll(held, null, before)
+  await tx.update(devices, [contact, device], { nextCounter: first })
+  await tellMissing(tx, contact, first - expected - rows.length, now)
+  for (const row of rows) await insert(tx, { ...row, device })
+}
+
+/** Move held messages into the history as far as nothing unseen lies before them. */
+async function release(tx: Transaction, contact: number, device: DeviceId): Promise<void> {
+  let counter = await nextOf(tx, contact, device)
+  for (; ; counter++) {
+    const key = [contact, device, counter]
+    const row = await tx.get(held, key)
+    if (row !== undefined) {
+      tx.delete(held, key)
+      await insert(tx, { ...row, device })
+    } else if ((await tx.get(gaps, key))?.isShown !== 1) {
+      break
+    }
+  }
+  await tx.update(devices, [contact, device], { nextCounter: counter })
+}
+
+async function nextOf(tx: Transaction, contact: number, device: DeviceId): Promise<number> {
+  return (await tx.get(devices, [contact, device]))?.nextCounter ?? 1
+}
+
+async function insert(tx: Transaction, text: Text): Promise<void> {
+  const messageId = toHex(text.messageId)
+  if ((await tx.count(messages, "message", [text.contact, 0, messageId])) > 0) return
+  await addMessage(tx, { ...text, messageId, isOutgoing: 0, state: "received" })
+}
