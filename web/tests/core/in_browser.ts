@@ -1,17 +1,20 @@
 /** All known answers at once, for Node and for a page. */
 
-import { noble, postQuantum } from "../../src/core/post_quantum"
+import { noble, postQuantum, usePostQuantum } from "../../src/core/post_quantum"
 import { RUNS } from "./vector_runs"
 import { SESSION_RUNS } from "./vector_session_runs"
 import { WIRE_RUNS } from "./vector_wire_runs"
 import { failureOf, readVectors, titleOf } from "./vectors"
 import type { Failure, Runner } from "./vectors"
 
+/** File name → parsed JSON. */
+export type Documents = Readonly<Record<string, unknown>>
+
 /** Operation → what it means for our code. */
 export const RUNNERS: ReadonlyMap<string, Runner> = new Map(Object.entries({ ...RUNS, ...SESSION_RUNS, ...WIRE_RUNS }))
 
-/** Run every vector of every document, one after another; `documents` is file name → parsed JSON. */
-export async function runVectors(documents: Readonly<Record<string, unknown>>): Promise<readonly Failure[]> {
+/** Run every vector of every document, one after another; returns those that fail. */
+export async function runVectors(documents: Documents): Promise<readonly Failure[]> {
   const failures: Failure[] = []
   for (const [file, document] of Object.entries(documents)) {
     for (const vector of readVectors(file, document)) {
@@ -22,7 +25,17 @@ export async function runVectors(documents: Readonly<Record<string, unknown>>): 
   return failures
 }
 
-/** Tell whether ML-KEM and ML-DSA are the browser's own here. */
-export async function usesBrowsersOwn(): Promise<boolean> {
+/** Run every vector with noble's post-quantum algorithms, though the browser may have its own. */
+export async function runVectorsByNoble(documents: Documents): Promise<readonly Failure[]> {
+  usePostQuantum(noble)
+  try {
+    return await runVectors(documents)
+  } finally {
+    usePostQuantum(null)
+  }
+}
+
+/** Tell whether the browser's own post-quantum algorithms are used. */
+export async function isPostQuantumNative(): Promise<boolean> {
   return (await postQuantum()) !== noble
 }
