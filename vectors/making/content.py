@@ -6,6 +6,17 @@ from vectors.making.reference import NOW, be, bytes_for, put
 TEXT, RECEIPT, CONTROL, RESEND = 1, 2, 3, 4
 IDS = b"".join(bytes_for(f"message {number}", 16) for number in range(3))
 PROFILE_KEY = bytes_for("profile key")
+RESET = b"\x01" + bytes_for("session", 8)
+COUNTERS = be(2, 2) + be(3, 8) + be(5, 8)
+BAD_RESENDS = (
+    ("unknown flag", b"\x02" + bytes(8) + be(0, 2)),
+    ("session id without its flag", b"\x00" + RESET[1:] + be(0, 2)),
+    ("counters descend", RESET + be(2, 2) + be(5, 8) + be(3, 8)),
+    ("a counter twice", RESET + be(2, 2) + be(5, 8) + be(5, 8)),
+    ("129 counters", RESET + be(129, 2) + b"".join(be(number, 8) for number in range(129))),
+    ("last byte missing", (RESET + COUNTERS)[:-1]),
+    ("trailing byte", RESET + COUNTERS + b"\x00"),
+)
 
 
 def add(book: Book) -> None:
@@ -55,7 +66,7 @@ def _successes(book: Book) -> None:
     place, operation = "Content", "content_parse"
     hello = "Grüße, Alice".encode()
     replying = bytes_for("message 0", 16)
-    resend = b"\x01" + bytes_for("session", 8) + be(2, 2) + be(3, 8) + be(5, 8)
+    resend = RESET + COUNTERS
     full = encoded(
         TEXT, hello, flags=3, optional=replying + be(3600, 4), extensions=((1, PROFILE_KEY), (0x0ABC, b"new"))
     )
@@ -73,6 +84,8 @@ def _successes(book: Book) -> None:
         book.ok(place, operation, name, {"content": data}, output)
     counters: Fields = {"resets": bytes_for("session", 8), "counters": [3, 5]}
     book.ok("Resend", "resend_parse", "two counters and a reset", {"body": resend}, counters)
+    for name, body in (("empty", b""), *BAD_RESENDS):
+        book.refuse("Resend", "resend_parse", name, {"body": body}, "malformed")
 
 
 def _refusals(book: Book) -> None:
@@ -110,8 +123,6 @@ def _refusals(book: Book) -> None:
 
 def _body_refusals(book: Book) -> None:
     place, operation = "Content", "content_parse"
-    reset = b"\x01" + bytes_for("session", 8)
-    counters = be(2, 2) + be(3, 8) + be(5, 8)
     for name, kind, body in (
         ("empty text", TEXT, b""),
         ("text of 16,385 bytes", TEXT, b"a" * 16_385),
@@ -122,12 +133,6 @@ def _body_refusals(book: Book) -> None:
         ("receipt of 17 bytes", RECEIPT, bytes(17)),
         ("receipt for 65 messages", RECEIPT, bytes(16 * 65)),
         ("control with a body", CONTROL, b"x"),
-        ("resend: unknown flag", RESEND, b"\x02" + bytes(8) + be(0, 2)),
-        ("resend: session id without its flag", RESEND, b"\x00" + reset[1:] + be(0, 2)),
-        ("resend: counters descend", RESEND, reset + be(2, 2) + be(5, 8) + be(3, 8)),
-        ("resend: a counter twice", RESEND, reset + be(2, 2) + be(5, 8) + be(5, 8)),
-        ("resend: 129 counters", RESEND, reset + be(129, 2) + b"".join(be(n, 8) for n in range(129))),
-        ("resend: last byte missing", RESEND, (reset + counters)[:-1]),
-        ("resend: trailing byte", RESEND, reset + counters + b"\x00"),
+        *((f"resend: {name}", RESEND, body) for name, body in BAD_RESENDS),
     ):
         book.refuse(place, operation, name, {"content": encoded(kind, body)}, "malformed")

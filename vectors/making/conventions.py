@@ -64,9 +64,13 @@ def _derivations(book: Book) -> None:
         ("no salt, no context", b"", b"", 32),
         ("salt and context, 96 bytes", salt, context, 96),
     ):
-        fields = {"ikm": ikm, "label": label("session id").decode("ascii"), "salt": used_salt}
+        fields: Fields = {"ikm": ikm, "label": label("session id").decode("ascii"), "salt": used_salt}
         okm = expand(ikm, "session id", size, used_context, used_salt)
-        book.ok("Key derivation", "hkdf", name, fields | {"context": used_context, "size": size}, {"okm": okm})
+        fields = fields | {"context": used_context}
+        book.ok("Key derivation", "hkdf", name, fields | {"size": size}, {"okm": okm})
+        # RFC 5869 section 2.3: at most 255 blocks. 65,568 is 32 to whoever keeps 16 bits.
+        for wrong in (0, 8161, 65_568):
+            book.refuse("Key derivation", "hkdf", f"{name}: {wrong:,} bytes asked", fields | {"size": wrong}, "misuse")
 
 
 def _x25519(book: Book) -> None:
@@ -147,16 +151,15 @@ def _mlkem(book: Book, drawn: Drawn) -> None:
         given = {"bits": bits, "seed": seed, "ciphertext": ciphertext}
         output = {"public_key": mlkem_public(seed, bits), "shared_secret": secret}
         book.ok("Primitives", "mlkem_decapsulate", f"ML-KEM-{bits}", given, output)
-        for name, wrong in (("one byte short", ciphertext[:-1]), ("one byte long", ciphertext + b"\x00")):
-            changes = {"ciphertext": wrong}
+        for name, changes in (
+            ("one byte short", {"ciphertext": ciphertext[:-1]}),
+            ("one byte long", {"ciphertext": ciphertext + b"\x00"}),
+            ("ciphertext of the other size", {"ciphertext": bytes(1088 + 1568 - size)}),
+            ("no ciphertext", {"ciphertext": b""}),
+            ("seed of 63 bytes", {"seed": seed[:63]}),
+            ("seed of 65 bytes", {"seed": seed + b"\x00"}),
+        ):
             book.refuse("Primitives", "mlkem_decapsulate", f"ML-KEM-{bits}: {name}", given | changes, "malformed")
-        book.refuse(
-            "Primitives",
-            "mlkem_decapsulate",
-            f"ML-KEM-{bits}: seed of 63 bytes",
-            given | {"seed": seed[:63]},
-            "malformed",
-        )
         book.ok(
             "Primitives",
             "mlkem_decapsulate",

@@ -15,6 +15,20 @@ ACCESS_KEY = bytes_for("access key", 16)
 RELAY_SEED, LOGIN_SEED = bytes_for("relay key"), bytes_for("login key")
 ORIGIN_BYTES = ORIGIN.encode("ascii")
 CREATED = NOW // 1000
+Refusal = tuple[str, Fields, str]
+BAD_BODIES: tuple[Refusal, ...] = (
+    ("nonce of 31 bytes", {"nonce": NONCE[:-1]}, "misuse"),
+    ("nonce of 33 bytes", {"nonce": NONCE + b"\x00"}, "misuse"),
+    ("no origin", {"origin": ""}, "misuse"),
+    ("origin of 256 bytes", {"origin": "https://" + "a" * 248}, "misuse"),
+    ("origin that is not ASCII", {"origin": "https://gr\u00fc\u00dfe.example"}, "misuse"),
+)
+BAD_LOGINS: tuple[Refusal, ...] = (
+    ("seed of 31 bytes", {"seed": LOGIN_SEED[:-1]}, "malformed"),
+    ("address of 31 bytes", {"address": ALICE.address[:-1]}, "misuse"),
+    ("device 0", {"device": 0}, "misuse"),
+    ("device 256", {"device": 256}, "misuse"),
+)
 
 
 def make(drawn: Drawn) -> Book:
@@ -131,6 +145,10 @@ def _login(book: Book) -> None:
     challenge: Fields = {"nonce": NONCE, "time": NOW, "origin": ORIGIN}
     output: Fields = {"body": challenge_body(), "signature": signature}
     book.ok(place, "challenge_sign", "the relay's challenge", challenge | {"seed": RELAY_SEED}, output)
+    short: Refusal = ("seed of 31 bytes", {"seed": RELAY_SEED[:-1]}, "malformed")
+    for name, wrong, code in (*BAD_BODIES, short):
+        given = challenge | {"seed": RELAY_SEED} | wrong
+        book.refuse(place, "challenge_sign", f"challenge: {name}", given, code)
     checked = challenge | {"key": ed25519_public(RELAY_SEED), "signature": signature}
     for name, changes in (
         ("challenge of another relay", {"origin": "https://other.example"}),
@@ -143,6 +161,8 @@ def _login(book: Book) -> None:
     login: Fields = {"nonce": NONCE, "origin": ORIGIN, "address": ALICE.address, "device": 1}
     output = {"body": login_body(), "signature": answer}
     book.ok(place, "login_sign", "a device's answer", login | {"seed": LOGIN_SEED}, output)
+    for name, wrong, code in (*BAD_BODIES, *BAD_LOGINS):
+        book.refuse(place, "login_sign", f"login: {name}", login | {"seed": LOGIN_SEED} | wrong, code)
     shown = login | {"key": ed25519_public(LOGIN_SEED), "signature": answer}
     for name, changes in (
         ("login replayed on another connection", {"nonce": flip(NONCE, 0)}),
@@ -178,6 +198,14 @@ def _signed_calls(book: Book) -> None:
     signer: Fields = {"seed": LOGIN_SEED, "address": ALICE.address, "device": 1, "created": CREATED}
     signer["nonce"] = bytes_for("call nonce", 16)
     book.ok(place, "http_sign", "publishing prekeys", call | signer, headers | {"base": base})
+    for name, changes, code in (
+        ("seed of 33 bytes", {"seed": LOGIN_SEED + b"\x00"}, "malformed"),
+        ("nonce of 15 bytes", {"nonce": bytes(15)}, "misuse"),
+        ("nonce of 17 bytes", {"nonce": bytes(17)}, "misuse"),
+        ("address of 31 bytes", {"address": ALICE.address[:-1]}, "misuse"),
+        ("device 256", {"device": 256}, "misuse"),
+    ):
+        book.refuse(place, "http_sign", f"signing: {name}", call | signer | changes, code)
     good = call | headers | {"key": ed25519_public(LOGIN_SEED), "now": CREATED + 60}
     output: Fields = {"address": ALICE.address, "device": 1, "created": CREATED, "nonce": nonce}
     book.ok(place, "http_verify", "sixty seconds later", good, output)
@@ -225,6 +253,9 @@ def _work(book: Book) -> None:
     given: Fields = {"seed": seed, "address": ALICE.address, "bits": bits}
     digest = sha256(seed + ALICE.address + be(nonce, 8))
     book.ok(place, "work_solve", "eight bits, searched from 0", given, {"nonce": nonce, "digest": digest})
+    # 2^32 is no bits at all to whoever keeps 32 of them, and 256 to whoever keeps 8.
+    for wrong in (65, 256, 2**32):
+        book.refuse(place, "work_solve", f"{wrong:,} bits", given | {"bits": wrong}, "misuse")
     for name, changes, is_solved in (
         ("the solution", {}, True),
         ("a nonce before it", {"nonce": nonce - 1}, False),

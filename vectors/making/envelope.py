@@ -79,7 +79,19 @@ def opener() -> Fields:
 def _buckets(book: Book) -> None:
     for size, bucket in ((1024, 1024), (1025, 2048), (65_536, 65_536)):
         book.ok("Padding", "bucket", f"{size} bytes", {"size": size}, {"bucket": bucket})
-    book.refuse("Padding", "bucket", "65,537 bytes", {"size": 65_537}, "misuse")
+    # From 2^31 on: what a signed or a cut-off integer takes for less.
+    for name, size in (
+        ("65,537 bytes", 65_537),
+        ("65 KiB", 65 * 1024),
+        ("128 KiB", 128 * 1024),
+        ("16 MiB", 2**24),
+        ("2^31 bytes", 2**31),
+        ("2^32 bytes", 2**32),
+        ("2^32 + 1,024 bytes", 2**32 + 1024),
+        ("2^48 bytes", 2**48),
+        ("2^53 - 1 bytes", 2**53 - 1),
+    ):
+        book.refuse("Padding", "bucket", name, {"size": size}, "misuse")
 
 
 def _access(book: Book) -> None:
@@ -111,12 +123,36 @@ def _sealing(book: Book, drawn: Drawn) -> None:
         book.ok("Sealing", "envelope_seal", name, given, made)
         low = given | {"x25519_public": LOW}
         book.refuse("Sealing", "envelope_seal", f"{name}: prekey of low order", low, "bad-key")
+        _sealing_refusals(book, name, given)
         output: Fields = {"sender": ALICE.address, "device": 1, "record": enclosed, "message": MESSAGE}
         book.ok("Opening", "envelope_open", name, opener() | {"envelope": made["envelope"]}, output)
     larger = sealed(drawn, payload(None), hybrid=False, size=4096)
     output = {"sender": ALICE.address, "device": 1, "record": None, "message": MESSAGE}
     name = "a larger bucket than needed"
     book.ok("Opening", "envelope_open", name, opener() | {"envelope": larger["envelope"]}, output)
+
+
+def _sealing_refusals(book: Book, form: str, given: Fields) -> None:
+    high = {"x25519_public": b"\xed" + b"\xff" * 30 + b"\x7f"}
+    cases: list[tuple[str, Fields, str]] = [("prekey non-canonical", dict(high), "bad-key")]
+    if form == "classical":
+        # 38 bytes of header, 40 of payload before the message and 16 of tag leave 65,442.
+        cases += [
+            ("one byte more than 64 KiB hold", {"message": bytes(65_443)}, "misuse"),
+            ("no message", {"message": b""}, "misuse"),
+            ("device 256", {"device": 256}, "misuse"),
+            ("prekey id 2^32", {"prekey": 2**32}, "misuse"),
+        ]
+    else:
+        public = mlkem_public(BOB.envelope_seed, 768)
+        cases += [
+            ("ML-KEM key with a coefficient of 4,095", {"mlkem768_public": put(public, 0, b"\xff\xff\xff")}, "bad-key"),
+            ("ML-KEM key one byte short", {"mlkem768_public": public[:-1]}, "malformed"),
+            ("record longer than any", {"record": bytes(6766)}, "misuse"),
+            ("sender of 31 bytes", {"sender": ALICE.address[:-1]}, "misuse"),
+        ]
+    for name, changes, code in cases:
+        book.refuse("Sealing", "envelope_seal", f"{form}: {name}", given | changes, code)
 
 
 def _classical(drawn: Drawn) -> bytes:

@@ -35,6 +35,7 @@ from vectors.making.reference import (
 F = b"\xff" * 32
 IDS = {SIGNED: 3, ENVELOPE: 4, LAST_RESORT: 5, ONE_TIME: 1000, ONE_TIME_KEM: 2000}
 LOW = b"\x01" + bytes(31)
+HIGH = b"\xff" * 32
 FULL, LAST = "full", "last resort"
 
 
@@ -257,10 +258,17 @@ def _suite_1(book: Book) -> None:
             "ephemeral_key": x25519_public(ephemeral),
         }
         book.ok(place, "x3dh_accept", name, accepting, values)
-        for changed in ("identity_key", "signed_prekey"):
-            book.refuse(place, "x3dh_initiate", f"{name}: {changed} of low order", given | {changed: LOW}, "bad-key")
-        for changed in ("identity_key", "ephemeral_key"):
-            book.refuse(place, "x3dh_accept", f"{name}: {changed} of low order", accepting | {changed: LOW}, "bad-key")
+        initiating_keys = ("identity_key", "signed_prekey", *(("one_time_prekey",) if with_one_time else ()))
+        for operation, both, keys in (
+            ("x3dh_initiate", given, initiating_keys),
+            ("x3dh_accept", accepting, ("identity_key", "ephemeral_key")),
+        ):
+            for changed in keys:
+                book.refuse(place, operation, f"{name}: {changed} of low order", both | {changed: LOW}, "bad-key")
+            high = both | {"identity_key": HIGH}
+            book.refuse(place, operation, f"{name}: identity_key non-canonical", high, "bad-key")
+            short = both | {keys[1]: LOW[:-1]}
+            book.refuse(place, operation, f"{name}: {keys[1]} of 31 bytes", short, "malformed")
 
 
 def _parse(book: Book, drawn: Drawn) -> None:
@@ -304,11 +312,16 @@ def _initiate(book: Book, drawn: Drawn) -> None:
         book.ok(place, operation, f"{name}: every value", made.given, output)
     given = agree(drawn, "full", ALICE, BOB).given
     theirs, bundle = peer(BOB), bundle_of(BOB)
+    last = given | {"bundle": bundle_of(BOB, one_time=False, last_resort=True)}
+    name = "last resort: their identity key of low order"
+    book.refuse(place, operation, name, last | {"theirs": theirs | {"identity_key": LOW}}, "bad-key")
     for name, changes in (
         ("their identity key of low order", {"theirs": theirs | {"identity_key": LOW}}),
+        ("their identity key non-canonical", {"theirs": theirs | {"identity_key": HIGH}}),
         ("signed prekey of low order", {"bundle": bundle | {"signed": prekey(BOB, SIGNED, 3, key=LOW)}}),
         ("one-time prekey of low order", {"bundle": bundle | {"one_time": prekey(BOB, ONE_TIME, 9, key=LOW)}}),
-        ("signed prekey non-canonical", {"bundle": bundle | {"signed": prekey(BOB, SIGNED, 3, key=b"\xff" * 32)}}),
+        ("signed prekey non-canonical", {"bundle": bundle | {"signed": prekey(BOB, SIGNED, 3, key=HIGH)}}),
+        ("one-time prekey non-canonical", {"bundle": bundle | {"one_time": prekey(BOB, ONE_TIME, 9, key=HIGH)}}),
     ):
         book.refuse(place, operation, name, given | changes, "bad-key")
 

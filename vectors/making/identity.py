@@ -76,7 +76,8 @@ def _recovery(book: Book) -> None:
         ("without its checksum", code[:-5]),
     ):
         book.refuse(place, operation, name, {"text": text}, "malformed")
-    book.refuse(place, "recovery_code_encode", "nineteen bytes", {"entropy": entropy[:-1]}, "misuse")
+    for name, wrong in (("nineteen bytes", entropy[:-1]), ("twenty-one bytes", entropy + b"\x00"), ("no bytes", b"")):
+        book.refuse(place, "recovery_code_encode", name, {"entropy": wrong}, "misuse")
 
 
 def _keys(book: Book) -> None:
@@ -98,10 +99,27 @@ def _keys(book: Book) -> None:
         "request_key": expand(ALICE.usid, "request key", 16),
     }
     book.ok("Account keys", "account_keys", "everything from twenty bytes", {"entropy": ALICE.entropy}, output)
-    book.refuse("Account keys", "account_keys", "twenty-one bytes", {"entropy": ALICE.entropy + b"\x00"}, "misuse")
+    for name, wrong in (
+        ("nineteen bytes", ALICE.entropy[:-1]),
+        ("twenty-one bytes", ALICE.entropy + b"\x00"),
+        ("no bytes", b""),
+    ):
+        book.refuse("Account keys", "account_keys", name, {"entropy": wrong}, "misuse")
+    _device(book)
+
+
+def _device(book: Book) -> None:
     device = ALICE.device
     given = {"address": ALICE.address, "device": device.public()}
     book.ok("Devices", "device_fingerprint", "one device", given, {"device_fingerprint": ALICE.device_fingerprint})
+    for name, changes, code in (
+        ("identity key of 31 bytes", {"identity_key": device.identity_key[:-1]}, "malformed"),
+        ("identity key non-canonical", {"identity_key": b"\xff" * 32}, "bad-key"),
+        ("signing key of 33 bytes", {"signing_key": device.signing_key + b"\x00"}, "malformed"),
+        ("signing key of small order", {"signing_key": b"\x01" + bytes(31)}, "bad-key"),
+    ):
+        changed = {"address": ALICE.address, "device": device.public() | changes}
+        book.refuse("Devices", "device_fingerprint", name, changed, code)
 
 
 def _fields(account: Account, record: bytes, devices: list[Fields], origins: list[str]) -> Fields:
@@ -234,7 +252,17 @@ def _objects(book: Book, drawn: Drawn) -> None:
         associated = ALICE.address + be(use, 1) + be(device, 1) + be(prekey_id, 4)
         sealed = nonce + seal(expand(ALICE.usid, "directory key", 32), nonce, content, associated)
         output = {"associated_data": associated, "sealed": sealed}
-        book.ok(place, "object_seal", name, slot | {"content": content, "nonce": nonce}, output)
+        sealing = slot | {"content": content, "nonce": nonce}
+        book.ok(place, "object_seal", name, sealing, output)
+        # Numbers one beyond their field: to whoever cuts them off, another slot.
+        for case, changes in (
+            ("nonce of 11 bytes", {"nonce": nonce[:-1]}),
+            ("nonce of 16 bytes", {"nonce": nonce + bytes(4)}),
+            ("use beyond a byte", {"use": 256 + use}),
+            ("device beyond a byte", {"device": 256 + device}),
+            ("id beyond four bytes", {"id": 2**32 + prekey_id}),
+        ):
+            book.refuse(place, "object_seal", f"{name}: {case}", sealing | changes, "misuse")
         opened = slot | {"sealed": sealed}
         for case, changes, code in (
             ("another use", {"use": use + 1}, "authentication-failed"),

@@ -69,6 +69,8 @@ def _encrypt(book: Book, drawn: Drawn) -> None:
     for name, changes in (
         ("responder before the first message", {"state": talk.bob}),
         ("chain at its end", {"state": end}),
+        ("no salt", {"salt": b""}),
+        ("salt of a nonce's 12 bytes", {"salt": salt[:12]}),
         ("salt of 15 bytes", {"salt": salt[:15]}),
         ("salt of 17 bytes", {"salt": salt + b"\x00"}),
     ):
@@ -169,6 +171,8 @@ def _limits(book: Book, drawn: Drawn) -> None:
         _sequence(book, name, state, [messages[index]], expect)
     _sequence(book, "2,000 keys kept, the oldest still opens", state, _at(messages, 1000, 2001, 0), "ok")
     _sequence(book, "2,001 keys kept, the oldest is gone", state, _at(messages, 1000, 2001, 2003, 0), "duplicate")
+    _sequence(book, "a skipped message arrives twice in a row", state, _at(messages, 1000, 0, 0), "duplicate")
+    _sequence(book, "1,001 skipped behind 1,000 skipped", state, _at(messages, 1000, 2002), "too-far-ahead")
     _sequence(book, "1,000 in a jump across chains", state, [_crossing(talk, 400, 600)], "authentication-failed")
     _sequence(book, "1,001 in a jump across chains", state, [_crossing(talk, 400, 601)], "too-far-ahead")
     _sequence(book, "previous chain length 2^32 - 1", state, [_crossing(talk, 2**32 - 2, 0)], "too-far-ahead")

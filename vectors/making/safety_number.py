@@ -52,6 +52,8 @@ def _codes(book: Book) -> None:
     place = "QR"
     sides: Fields = {"ours": party(ALICE), "theirs": party(BOB)}
     book.ok(place, "qr_encode", "what Alice shows", sides, {"payload": code_of(ALICE, BOB)})
+    for name, changes in _misfits():
+        book.refuse(place, "qr_encode", name, sides | changes, "misuse")
     scanned = code_of(BOB, ALICE)
     book.ok(place, "qr_match", "Alice scans Bob", sides | {"payload": scanned}, {"is_match": True})
     for name, payload in (
@@ -64,13 +66,32 @@ def _codes(book: Book) -> None:
         ("our address, last bit", flip(scanned, 129)),
     ):
         book.ok(place, "qr_match", f"no match: {name}", sides | {"payload": payload}, {"is_match": False})
-    for size in (0, 1, 2, 34, 66, 98, 129):
+    for size in (0, 1, 2, 3, 33, 34, 65, 66, 97, 98, 128, 129):
         given = sides | {"payload": scanned[:size]}
         book.refuse(place, "qr_match", f"{size} bytes", given, "malformed")
     for name, payload, code in (
         ("131 bytes", scanned + b"\x00", "malformed"),
+        ("131 bytes, the first zero", b"\x00" + scanned, "unsupported-version"),
+        ("both codes, one behind the other", scanned + code_of(ALICE, BOB), "malformed"),
         ("version 0", put(scanned, 0, b"\x00"), "unsupported-version"),
         ("version 2", put(scanned, 0, b"\x02"), "unsupported-version"),
+        ("version 255", put(scanned, 0, b"\xff"), "unsupported-version"),
+        ("type 0", put(scanned, 1, b"\x00"), "malformed"),
+        ("type of a message", put(scanned, 1, b"\x10"), "malformed"),
         ("type of a card", put(scanned, 1, b"\x31"), "malformed"),
+        ("type with the top bit set", put(scanned, 1, b"\xb0"), "malformed"),
     ):
         book.refuse(place, "qr_match", name, sides | {"payload": payload}, code)
+    for name, changes in _misfits():
+        book.refuse(place, "qr_match", f"scanning: {name}", sides | changes | {"payload": scanned}, "misuse")
+
+
+def _misfits() -> list[tuple[str, Fields]]:
+    """Return each side with a fingerprint or address of another size, which would move all that stands behind it."""
+    found: list[tuple[str, Fields]] = []
+    for side, account in (("ours", ALICE), ("theirs", BOB)):
+        good = party(account)
+        for part, value in (("fingerprint", account.fingerprint), ("address", account.address)):
+            found.append((f"{side}: {part} of 31 bytes", {side: good | {part: value[:-1]}}))
+            found.append((f"{side}: {part} of 33 bytes", {side: good | {part: value + b"\x00"}}))
+    return found

@@ -45,6 +45,14 @@ def _session_message(book: Book, drawn: Drawn) -> None:
     for name, handshake, data in (("unanswered", made.handshake, whole), ("answered", None, message)):
         given: Fields = {"session": _session(state, handshake), "plaintext": b"hello", "salt": salt}
         book.ok(place, "session_seal", name, given, {"data": data})
+        end: State = {**state, "sending": {"key": bytes_for("last chain key"), "index": 2**32 - 1}}
+        for case, changes in (
+            ("chain at its end", {"session": _session(end, handshake)}),
+            ("no sending chain", {"session": _session({**state, "sending": None}, handshake)}),
+            ("salt of 15 bytes", {"salt": salt[:15]}),
+            ("salt of 17 bytes", {"salt": salt + b"\x00"}),
+        ):
+            book.refuse(place, "session_seal", f"{name}: {case}", given | changes, "misuse")
         book.ok(place, operation, name, {"data": data}, {"handshake": handshake, "message": message})
     for name, data, code in (
         ("empty", b"", "malformed"),
@@ -76,8 +84,12 @@ def _receive(book: Book, drawn: Drawn) -> None:
     output = {"plaintext": b"answer", "sending": first, "is_answered": True, "archived": [ours]}
     book.ok(place, operation, "an archived session still receives", base | {"sessions": archived}, output)
     expired = _sessions(other, (_session(talk.alice), NOW - LIFETIME))
+    read = _sessions(_session(reference.receive(talk.alice, reply, bytes_for("decrypt fresh"), NOW)[0]))
+    far = put(reply, 47, b"\xff" * 4)
     for name, changes, code in (
         ("no session", {"sessions": _sessions(None)}, "unknown-session"),
+        ("read before", {"sessions": read}, "duplicate"),
+        ("index 2^32 - 1", {"sessions": sessions, "message": far}, "too-far-ahead"),
         ("another session id", {"sessions": sessions, "message": flip(reply, 3)}, "unknown-session"),
         ("archived 72 hours ago", {"sessions": expired}, "unknown-session"),
         ("message altered", {"sessions": sessions, "message": flip(reply, 70)}, "authentication-failed"),
@@ -123,3 +135,41 @@ def _adopt(book: Book, drawn: Drawn) -> None:
         sending, is_answered, archived = output
         summary: Fields = {"sending": sending, "is_answered": is_answered, "archived": archived}
         book.ok(place, operation, name, base | {"sessions": sessions} | changes, summary)
+    _replays(book, base, theirs, made.handshake)
+
+
+def _replays(book: Book, base: Fields, theirs: State, handshake: bytes) -> None:
+    """Whatever else holds, a handshake whose session is there makes no second one."""
+    place, operation = "Both start at once", "session_adopt"
+    answered, unanswered = _session(theirs), _session(theirs, handshake)
+    other = _named(theirs, 1)
+    greater: Fields = {"our_fingerprint": HIGH, "their_fingerprint": LOW}
+    its: Fields = {"resets": theirs["session_id"]}
+    others: Fields = {"resets": other["session_id"]}
+    kept = (_session(theirs), NOW - LIFETIME + 1)
+    cases: list[tuple[str, Fields, Fields]] = []
+    for name, sending in (("answered", answered), ("unanswered", unanswered)):
+        cases += [
+            (f"our {name} session", _sessions(sending), {}),
+            (f"our {name} session, greater fingerprint", _sessions(sending), greater),
+            (f"our {name} session, which they reset", _sessions(sending), its),
+            (f"our {name} session, while they reset another", _sessions(sending), others),
+            (f"our {name} session, archived besides", _sessions(sending, (answered, NOW)), {}),
+        ]
+    for name, sending in (("answered", _session(other)), ("unanswered", _session(other, handshake))):
+        cases += [
+            (f"archived, ours {name}", _sessions(sending, (answered, NOW)), {}),
+            (f"archived unanswered, ours {name}", _sessions(sending, (unanswered, NOW)), {}),
+            (f"archived, ours {name}, which they reset", _sessions(sending, (answered, NOW)), others),
+            (f"archived, which they reset, ours {name}", _sessions(sending, (answered, NOW)), its),
+            (f"archived for 72 hours less 1 ms, ours {name}", _sessions(sending, kept), {}),
+        ]
+    name = "archived, ours unanswered, greater fingerprint"
+    cases.append((name, _sessions(_session(other, handshake), (answered, NOW)), greater))
+    cases.append(("archived, and no session to send on", _sessions(None, (answered, NOW)), {}))
+    old = [(_session(_named(theirs, number)), NOW - number) for number in range(3, 8)]
+    for at, position in ((0, "newest"), (2, "third"), (4, "oldest")):
+        held = [*old[:at], (answered, NOW - 3 - at), *old[at + 1 :]]
+        cases.append((f"the {position} of five archived", _sessions(_session(other), *held), {}))
+    for name, sessions, changes in cases:
+        book.refuse(place, operation, f"replayed: {name}", base | {"sessions": sessions} | changes, "replay")
