@@ -58,6 +58,7 @@ export interface Entry {
 
 export type NoticeKind =
   | "request" // a stranger's first message waits for a decision
+  | "requests-full" // a stranger's first message was dropped: too many wait for a decision
   | "device" // a contact has a new device
   | "gap" // a message of theirs is missing and was asked for
   | "refreshed" // a session was repaired
@@ -65,7 +66,8 @@ export type NoticeKind =
   | "own-record" // a contact was served another record of ours than the one we published
   | "unsupported" // a message of a newer program
   | "drained" // a contact got none of our one-time keys: they are used up or withheld
-  | "failed" // a message was not accepted within 14 days
+  | "restored" // our relay was put back to an older copy; what it lost is asked for and sent again
+  | "failed" // a message was not confirmed within 14 days
 
 /** Something the person should know that is no message; the keys of `data` depend on the kind. */
 export interface Notice {

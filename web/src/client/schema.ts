@@ -55,6 +55,8 @@ export interface StoredAccount {
   readonly lastPrekey: number
   readonly epoch: Bytes
   readonly cursor: bigint
+  /** When the person was last told that a stranger found no room. */
+  readonly requestsFullNoted?: Millis
 }
 
 /** Where a prekey of ours is: made, at the relay, or taken back from it. */

@@ -1,0 +1,308 @@
+/**
+ * The client of one tab: every call of the page, over the store that all tabs share.
+ *
+ * Source: spec/delivery.md, "Client".
+ */
+
+import { Misuse, StaleDirectory } from "../core/errors"
+import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
+import { toHex } from "../core/encoding"
+import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
+import type {
+  Api,
+  CardInfo,
+  Change,
+  Contact,
+  Conversation,
+  Entry,
+  Found,
+  Notice,
+  SafetyNumber,
+  Status,
+} from "./api"
+import { Contacts, ourCard, contactOf } from "./contacts"
+import { markRead, noticesOf } from "./events"
+import { Search, conversations, history, historyAround } from "./history"
+import { addText } from "./outbox"
+import type { ContactRow } from "./people"
+import { Running } from "./running"
+import * as table from "./schema"
+import { DATABASE, Store, prefix } from "./store"
+import { Tabs, type Reached, type TabMessage } from "./tabs"
+
+export interface ClientOptions {
+  /** Of the database; locks and channel have it too. */
+  readonly name?: string
+  readonly buildHash?: string | null
+  /** Called with every change in any tab. */
+  readonly onChange?: (change: Change) => void
+}
+
+/** An open store and what one tab does with it. Made by `Client.open`; any number of tabs may have one store open. */
+export class Client implements Api {
+  readonly store: Store
+  readonly #contacts: Contacts
+  readonly #search: Search
+  readonly #tabs: Tabs
+  readonly #buildHash: string | null
+  readonly #onChange: (change: Change) => void
+  readonly #progress = (tried: number, expected: number): void => {
+    this.#onChange({ kind: "progress", tried, expected })
+  }
+  #running: Running | null = null
+  #reached: Reached = { connection: "connecting", reason: null }
+  #isClosed = false
+
+  private constructor(store: Store, options: ClientOptions) {
+    this.store = store
+    this.#buildHash = options.buildHash ?? null
+    this.#onChange = options.onChange ?? (() => undefined)
+    this.#contacts = new Contacts(store)
+    this.#search = new Search(store)
+    this.#tabs = new Tabs(store.name, (message) => {
+      this.#hear(message)
+    })
+    store.onChange = (changes) => {
+      this.#tabs.tell({ kind: "changes", changes })
+      this.#take(changes)
+    }
+  }
+
+  /**
+   * Open the store of this browser and, if there is an account, begin to send and to receive.
+   *
+   * @throws StoreError: the browser gives no storage, or a newer program made the store (another-version).
+   */
+  static async open(options: ClientOptions = {}): Promise<Client> {
+    const client = new Client(await Store.open(options.name ?? DATABASE), options)
+    client.#tabs.tell({ kind: "ask" })
+    await client.#start()
+    return client
+  }
+
+  /** Let go of everything; the store stays. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#tabs.close()
+    await this.#running?.stop()
+    this.store.close()
+  }
+
+  async status(): Promise<Status> {
+    const account = await findAccount(this.store)
+    return {
+      account: account?.info() ?? null,
+      ...this.#reached,
+      waiting: await this.store.count(table.messages, "state", prefix("waiting")),
+      buildHash: this.#buildHash,
+    }
+  }
+
+  async createAccount(origin: string): Promise<{ readonly recoveryCode: string }> {
+    const { recoveryCode } = await createAccount(this.store, origin, this.#progress)
+    await this.#start()
+    return { recoveryCode }
+  }
+
+  async recoverAccount(origin: string, code: string): Promise<void> {
+    await recoverAccount(this.store, origin, code, this.#progress)
+    await this.#start()
+  }
+
+  async card(): Promise<string> {
+    return ourCard(await loadAccount(this.store)).uri()
+  }
+
+  readCard(card: string): Promise<CardInfo> {
+    return this.#contacts.read(card)
+  }
+
+  addContact(card: string, name: string | null): Promise<Contact> {
+    return this.#contacts.add(card, name)
+  }
+
+  conversations(): Promise<readonly Conversation[]> {
+    return conversations(this.store)
+  }
+
+  requests(): Promise<readonly Contact[]> {
+    return this.#contacts.list("request")
+  }
+
+  contact(id: number): Promise<Contact> {
+    return this.#contacts.get(id)
+  }
+
+  renameContact(id: number, name: string): Promise<Contact> {
+    return this.#contacts.rename(id, name)
+  }
+
+  blockContact(id: number): Promise<void> {
+    return this.#contacts.block(id)
+  }
+
+  unblockContact(id: number): Promise<void> {
+    return this.#contacts.unblock(id)
+  }
+
+  removeContact(id: number): Promise<void> {
+    return this.#contacts.remove(id)
+  }
+
+  blocked(): Promise<readonly Contact[]> {
+    return this.#contacts.list("blocked")
+  }
+
+  trustContact(id: number): Promise<Contact> {
+    return this.#contacts.trust(id)
+  }
+
+  acceptRequest(id: number, name: string): Promise<Contact> {
+    return this.#contacts.accept(id, name)
+  }
+
+  refuseRequest(id: number): Promise<void> {
+    return this.#contacts.refuse(id)
+  }
+
+  async messages(contact: number, before: number | null, limit: number): Promise<readonly Entry[]> {
+    await contactOf(this.store, contact, "accepted", "blocked") // nothing of a stranger is shown
+    return history(this.store, contact, before, limit)
+  }
+
+  async messagesAround(contact: number, position: number, limit: number): Promise<readonly Entry[]> {
+    await contactOf(this.store, contact, "accepted", "blocked")
+    return historyAround(this.store, contact, position, limit)
+  }
+
+  notices(contact: number): Promise<readonly Notice[]> {
+    return noticesOf(this.store, contact)
+  }
+
+  async send(contact: number, text: string): Promise<Entry> {
+    const entry = await addText(this.store, contact, text)
+    this.#running?.sender.hurry(contact)
+    this.#running?.wake(true)
+    return entry
+  }
+
+  async markRead(contact: number): Promise<void> {
+    await this.store.transaction((tx) => markRead(tx, contact))
+  }
+
+  async safetyNumber(contact: number): Promise<SafetyNumber> {
+    const [ours, theirs] = await this.#parties(contact)
+    return {
+      groups: safetyNumber(ours, theirs).split(" "),
+      qr: encodeQr(ours, theirs),
+      ourAddress: toHex(ours.address),
+      theirAddress: toHex(theirs.address),
+    }
+  }
+
+  async verify(
+    contact: number,
+    shown: { readonly scanned: Parameters<typeof matchesQr>[0] } | { readonly number: string },
+  ): Promise<Contact> {
+    const [ours, theirs] = await this.#parties(contact)
+    const isRight =
+      "scanned" in shown
+        ? matchesQr(shown.scanned, ours, theirs)
+        : shown.number.replaceAll(/\s/g, "") === safetyNumber(ours, theirs).replaceAll(" ", "")
+    if (!isRight) throw new Misuse("this is not the safety number of you and them: compare again")
+    return this.#contacts.setVerified(contact)
+  }
+
+  searchMessages(text: string, limit: number): Promise<readonly Found[]> {
+    return this.#search.search(text, limit)
+  }
+
+  async retry(): Promise<void> {
+    this.#tabs.tell({ kind: "retry" })
+    await this.#start()
+    this.#running?.hurry()
+  }
+
+  async eraseDevice(): Promise<void> {
+    this.#tabs.tell({ kind: "erase" })
+    const { name } = this.store
+    await this.#letGo()
+    await Store.erase(name)
+    this.#onChange({ kind: "erased" })
+  }
+
+  /** Begin to send and to receive, if there is an account. */
+  async #start(): Promise<void> {
+    if (this.#running !== null || (await findAccount(this.store)) === null) return
+    // Asked again: another call may have begun while this one waited.
+    if (this.#isClosed || this.isRunning) return
+    this.#running = new Running(this.store, (reached) => {
+      this.#setReached(reached)
+    })
+  }
+
+  /** Whether this tab sends, and receives or waits for the one that does. */
+  get isRunning(): boolean {
+    return this.#running !== null
+  }
+
+  #hear(message: TabMessage): void {
+    switch (message.kind) {
+      case "changes":
+        this.#take(message.changes)
+        break
+      case "reached":
+        this.#reached = message.reached
+        this.#onChange({ kind: "status" })
+        break
+      case "ask":
+        if (this.#running?.isReceiving === true) this.#tabs.tell({ kind: "reached", reached: this.#reached })
+        break
+      case "retry":
+        this.#running?.hurry()
+        break
+      case "erase":
+        void this.#letGo().then(() => {
+          this.#onChange({ kind: "erased" })
+        })
+    }
+  }
+
+  /** Tell the page, and look whether there is something to send now, or an account at last. */
+  #take(changes: readonly Change[]): void {
+    for (const change of changes) this.#onChange(change)
+    if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
+    if (this.#running === null) void this.#start()
+    else this.#running.wake()
+  }
+
+  #setReached(reached: Reached): void {
+    if (reached.connection === this.#reached.connection && reached.reason === this.#reached.reason) return
+    this.#reached = reached
+    this.#tabs.tell({ kind: "reached", reached })
+    this.#onChange({ kind: "status" })
+  }
+
+  /** Stop, and forget what is in memory. */
+  async #letGo(): Promise<void> {
+    this.#search.clear()
+    await this.close()
+    this.#running = null
+  }
+
+  async #parties(id: number): Promise<readonly [Party, Party]> {
+    const account = await loadAccount(this.store)
+    const contact = await this.#withRecord(await contactOf(this.store, id, "accepted", "blocked"))
+    if (contact.record === null) throw new StaleDirectory("the relay served a record of theirs that does not fit")
+    return [
+      { fingerprint: account.record.fingerprint, address: account.address },
+      { fingerprint: contact.record.fingerprint, address: contact.address },
+    ]
+  }
+
+  async #withRecord(contact: ContactRow): Promise<ContactRow> {
+    if (contact.record !== null || this.#running === null) return contact
+    await this.#running.sender.refresh(contact)
+    return contactOf(this.store, contact.id, "accepted", "blocked")
+  }
+}

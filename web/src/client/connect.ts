@@ -1,0 +1,102 @@
+/**
+ * The page's side of the Worker: every call of `Api` as a promise, and changes as they come.
+ *
+ * Source: spec/delivery.md, "Client".
+ */
+
+import { HalonyxError, TransportError } from "../core/errors"
+import type { Api, Change } from "./api"
+import { isMethod, type Call, type FromWorker, type Start } from "./rpc"
+
+/** A TrustedScriptURL, which the compiler's library does not know yet. */
+export interface TrustedScriptUrl {
+  toString(): string
+}
+
+export interface Connected {
+  readonly api: Api
+  /** Be told of every change in any tab; returns what ends that. */
+  onChange(listener: (change: Change) => void): () => void
+}
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void
+  readonly reject: (error: HalonyxError) => void
+}
+
+/**
+ * Start the Worker of this tab.
+ *
+ * @param workerUrl Its script, as Trusted Types want it where they are enforced.
+ */
+export function connect(workerUrl: TrustedScriptUrl | string): Connected {
+  // Passed on as it is: text made of a TrustedScriptURL would be refused.
+  const worker = new Worker(workerUrl as string, { type: "module", name: "halonyx" })
+  const start: Start = { start: { relays: meta("halonyx-relays"), buildHash: meta("halonyx-build") } }
+  worker.postMessage(start)
+  return attach(worker)
+}
+
+/** Speak to a Worker that was started. */
+export function attach(worker: Worker): Connected {
+  const waiting = new Map<number, Waiting>()
+  const listeners = new Set<(change: Change) => void>()
+  let lastId = 0
+
+  const call = (method: keyof Api, args: readonly unknown[]): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const message: Call = { id: ++lastId, method, args }
+      waiting.set(message.id, { resolve, reject })
+      worker.postMessage(message)
+    })
+  worker.addEventListener("message", (event: MessageEvent<FromWorker>) => {
+    const message = event.data
+    if ("change" in message) void changed(message.change, listeners)
+    else settle(waiting, message)
+  })
+  worker.addEventListener("error", () => {
+    for (const { reject } of waiting.values()) reject(new TransportError("the Worker of this tab ended"))
+    waiting.clear()
+  })
+  const api = new Proxy({} as Api, {
+    // Only the calls there are: a promise is told from other objects by its `then`.
+    get: (_, name) => {
+      if (!isMethod(name)) return undefined
+      if (name !== "eraseDevice") return (...args: readonly unknown[]) => call(name, args)
+      return () => call(name, []).then(forgetPage)
+    },
+  })
+  return {
+    api,
+    onChange: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+function settle(waiting: Map<number, Waiting>, answer: Exclude<FromWorker, { change: Change }>): void {
+  const call = waiting.get(answer.id)
+  waiting.delete(answer.id)
+  if ("error" in answer) call?.reject(new HalonyxError(answer.error.code, answer.error.message))
+  else call?.resolve(answer.result)
+}
+
+async function changed(change: Change, listeners: ReadonlySet<(change: Change) => void>): Promise<void> {
+  if (change.kind === "erased") await forgetPage()
+  for (const listener of [...listeners]) listener(change)
+}
+
+/** Delete what lies outside the database: caches, settings, and the service worker that would fill them again. */
+async function forgetPage(): Promise<void> {
+  localStorage.clear()
+  sessionStorage.clear()
+  const registrations = await navigator.serviceWorker.getRegistrations()
+  await Promise.all(registrations.map((registration) => registration.unregister()))
+  const names = await caches.keys()
+  await Promise.all(names.map((name) => caches.delete(name)))
+}
+
+function meta(name: string): string | null {
+  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? null
+}

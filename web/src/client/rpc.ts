@@ -1,0 +1,67 @@
+/**
+ * Messages between a page and its Worker.
+ *
+ * Source: spec/delivery.md, "Client".
+ */
+
+import type { Api, ApiError, Change } from "./api"
+
+/** The calls a page may make, and nothing else that the client has. */
+const METHODS: Readonly<Record<keyof Api, true>> = {
+  status: true,
+  createAccount: true,
+  recoverAccount: true,
+  card: true,
+  readCard: true,
+  addContact: true,
+  conversations: true,
+  requests: true,
+  contact: true,
+  renameContact: true,
+  blockContact: true,
+  unblockContact: true,
+  removeContact: true,
+  blocked: true,
+  trustContact: true,
+  acceptRequest: true,
+  refuseRequest: true,
+  messages: true,
+  messagesAround: true,
+  notices: true,
+  send: true,
+  markRead: true,
+  safetyNumber: true,
+  verify: true,
+  searchMessages: true,
+  retry: true,
+  eraseDevice: true,
+}
+
+/** What the page tells its Worker first. */
+export interface Start {
+  readonly start: {
+    /** Content of the page's meta element `halonyx-relays`, or null: which relays may be reached, and how. */
+    readonly relays: string | null
+    /** Hash of the build, or null. */
+    readonly buildHash: string | null
+  }
+}
+
+/** A call: `args` are those of the method. */
+export interface Call {
+  readonly id: number
+  readonly method: keyof Api
+  readonly args: readonly unknown[]
+}
+
+export type FromPage = Start | Call
+
+export type FromWorker =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: ApiError }
+  | { readonly change: Change }
+
+/** Tell whether a name is a call that a page may make. */
+export function isMethod(name: unknown): name is keyof Api {
+  return typeof name === "string" && Object.hasOwn(METHODS, name)
+}

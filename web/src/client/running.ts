@@ -1,0 +1,151 @@
+/**
+ * The two loops of one tab: receive, if no other tab does, and send whatever waits.
+ *
+ * Nothing depends on their end: a tab that is killed loses its locks, and another goes on where the store stands.
+ *
+ * Source: spec/delivery.md, "Client".
+ */
+
+import { BadSignature, HalonyxError, StoreError } from "../core/errors"
+import { HOUR, SECOND } from "../core/types"
+import { nowMs } from "./account"
+import { Alarm } from "./alarm"
+import { forgetOld } from "./inbox"
+import { RECEIVER_LOCK, withLock } from "./locks"
+import { holdsAnything, showOverdue } from "./order"
+import { nextDue } from "./outbox"
+import { Receiver } from "./receiving"
+import { Sender } from "./sending"
+import type { Store } from "./store"
+import type { Reached } from "./tabs"
+import { Refused } from "./transport"
+
+const BURST_MS = 10 // receipts of one burst go out together
+const TICK_MS = SECOND
+const AGAIN_MS = 30 * SECOND
+const UPKEEP_MS = HOUR
+
+/** The loops of one tab, once there is an account. */
+export class Running {
+  readonly sender: Sender
+  readonly #store: Store
+  readonly #onReached: (reached: Reached) => void
+  readonly #toSend = new Alarm()
+  readonly #again = new Alarm()
+  readonly #stopped = new AbortController()
+  readonly #loops: Promise<unknown>
+  #receiver: Receiver | null = null
+  #isUrgent = true
+  #forgot = -Infinity
+
+  /**
+   * @param onReached Called in the tab that receives, when the connection came or went.
+   */
+  constructor(store: Store, onReached: (reached: Reached) => void) {
+    this.#store = store
+    this.#onReached = onReached
+    this.sender = new Sender(store, () => {
+      this.#toSend.set()
+    })
+    this.#loops = Promise.all([this.#receiveAlone(), this.#send()])
+  }
+
+  /** Look what is to be sent now; a person waits for what is urgent. */
+  wake(isUrgent = false): void {
+    this.sender.noteNews()
+    this.#isUrgent ||= isUrgent
+    this.#toSend.set()
+  }
+
+  /** Try everything now, whatever failed before. */
+  hurry(): void {
+    this.sender.hurry()
+    this.wake(true)
+    this.#receiver?.hurry()
+    this.#again.set()
+  }
+
+  /** Whether this tab is the one that receives. */
+  get isReceiving(): boolean {
+    return this.#receiver !== null
+  }
+
+  /** End both loops, and what they are doing. */
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    this.#receiver?.stop()
+    this.#again.set()
+    this.#toSend.set()
+    await Promise.all([this.#loops, this.sender.stop()])
+  }
+
+  /** Wait until no other tab receives, then receive until stopped. */
+  async #receiveAlone(): Promise<void> {
+    const { signal } = this.#stopped
+    try {
+      await withLock(this.#store.name, RECEIVER_LOCK, signal, () => this.#receive())
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+
+  #hasStopped(): boolean {
+    return this.#stopped.signal.aborted
+  }
+
+  async #receive(): Promise<void> {
+    while (!this.#hasStopped()) {
+      const receiver = new Receiver(this.#store, () => {
+        this.#tell(receiver)
+      })
+      this.#receiver = receiver
+      this.#tell(receiver)
+      const error: unknown = await receiver.run().catch((reason: unknown) => reason)
+      if (this.#hasStopped()) return
+      await this.#again.wait(this.#ended(error) ? null : AGAIN_MS)
+    }
+  }
+
+  /** Say why receiving ended; true if trying again helps only if a person wants it. */
+  #ended(error: unknown): boolean {
+    const isRefused = error instanceof Refused || error instanceof BadSignature
+    if (!isRefused && !(error instanceof StoreError)) console.error(error)
+    const reason = error instanceof HalonyxError ? error.code : "internal"
+    this.#onReached({ connection: isRefused ? "refused" : "offline", reason })
+    return isRefused
+  }
+
+  #tell({ problem, hasLoggedIn }: Receiver): void {
+    if (problem !== null) this.#onReached({ connection: "offline", reason: problem.code })
+    else this.#onReached({ connection: hasLoggedIn ? "online" : "connecting", reason: null })
+    this.wake()
+  }
+
+  /** Send receipts, repairs and whatever waits. */
+  async #send(): Promise<void> {
+    while (!this.#hasStopped()) {
+      const pause = await this.#sendDue().catch((error: unknown) => {
+        // The outermost loop: what waits is still there, and is tried again.
+        if (!this.#hasStopped()) console.error(error)
+        return AGAIN_MS
+      })
+      await this.#toSend.wait(pause)
+      if (!this.#isUrgent) await new Promise((resolve) => setTimeout(resolve, BURST_MS))
+    }
+  }
+
+  /** Do what is due, and return in how many milliseconds the next thing is, if nothing happens before. */
+  async #sendDue(): Promise<number> {
+    this.#isUrgent = false
+    await showOverdue(this.#store, nowMs())
+    const pause = await this.sender.start(this.#receiver?.takeLeft() ?? null)
+    if (this.#forgot + UPKEEP_MS <= performance.now()) {
+      await forgetOld(this.#store, nowMs())
+      this.#forgot = performance.now()
+    }
+    const due = await nextDue(this.#store, nowMs())
+    const isHeld = await holdsAnything(this.#store)
+    const times = [pause ?? UPKEEP_MS, isHeld ? TICK_MS : UPKEEP_MS, due === null ? UPKEEP_MS : due - nowMs()]
+    return Math.max(Math.min(...times), 0)
+  }
+}

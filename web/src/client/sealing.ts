@@ -1,0 +1,120 @@
+/**
+ * Sealing outbox rows for the devices of a contact: session, counter and envelope in one transaction.
+ *
+ * Source: spec/delivery.md, "Outbox"; spec/envelope.md, "Content".
+ */
+
+import { Content, Extension, Kind } from "../core/content"
+import { fromHex, toHex } from "../core/encoding"
+import { sealEnvelope, type Payload } from "../core/envelope"
+import { Peer } from "../core/handshake"
+import { EnvelopePrekey } from "../core/prekeys"
+import { KeyPair, randomBytes } from "../core/primitives"
+import { SALT_SIZE } from "../core/ratchet"
+import { replaceSending, seal, type Session } from "../core/session"
+import { MESSAGE_ID_SIZE } from "../core/types"
+import type { Bytes, MessageId } from "../core/types"
+import { nowMs, type Account } from "./account"
+import { finish } from "./outbox"
+import { contactById, deviceRow, saveSessions, type ContactRow } from "./people"
+import * as table from "./schema"
+import type { Store, Transaction } from "./store"
+
+/**
+ * Seal every row that is not sealed yet, in order, for each device of the record; a transaction each.
+ *
+ * @returns False if a device has no session or no valid envelope prekey, so that rows are left.
+ */
+export async function expand(store: Store, account: Account, contactId: number): Promise<boolean> {
+  const fresh = await store.all(table.outbox, "expanded", [0, contactId])
+  const again = await store.all(table.deliveries, "state", ["resend", contactId])
+  const positions = new Set([...fresh, ...again].map((row) => row.position))
+  for (const position of [...positions].sort((first, second) => first - second)) {
+    const isSealed = await store.transaction(async (tx) =>
+      expandRow(tx, account, await contactById(tx, contactId), position),
+    )
+    if (!isSealed) return false // the next ones must not overtake it
+  }
+  return true
+}
+
+async function expandRow(tx: Transaction, account: Account, contact: ContactRow, position: number): Promise<boolean> {
+  const row = await tx.get(table.outbox, position)
+  if (row === undefined || contact.record === null) return row === undefined
+  for (const device of contact.record.devices) {
+    if (row.device !== null && row.device !== device.id) continue
+    const [former] = await tx.all(table.deliveries, "position", [position, device.id])
+    if (former !== undefined && former.state !== "resend") continue
+    if (!(await sealFor(tx, account, contact, new Peer(contact.address, device), position))) return false
+  }
+  tx.put(table.outbox, { ...row, isExpanded: 1 })
+  await finish(tx, position)
+  return true
+}
+
+/** Seal one row for one device; false without a session or prekey for it. */
+export async function sealFor(
+  tx: Transaction,
+  account: Account,
+  contact: ContactRow,
+  peer: Peer,
+  position: number,
+): Promise<boolean> {
+  const device = await deviceRow(tx, contact.id, peer.device.id)
+  const { envelopePrekey: prekey, sessions } = device
+  if (sessions.sending === null || prekey === null || prekey.expiry <= BigInt(nowMs())) return false
+  const row = await tx.get(table.outbox, position)
+  if (row === undefined) return true
+  const [former] = await tx.all(table.deliveries, "position", [position, peer.device.id])
+  // Counts what must not go missing unseen; receipts and requests repeat by themselves.
+  const isCounted = former === undefined && row.kind === Kind.TEXT
+  const counter = former?.counter ?? (isCounted ? device.sentCounter + 1 : 0)
+  const content = contentOf(account, contact, row, counter)
+  const [after, message] = await seal(sessions.sending, Content.encode(content), randomBytes(SALT_SIZE))
+  await saveSessions(tx, device, replaceSending(sessions, after))
+  if (isCounted) await tx.update(table.devices, [contact.id, peer.device.id], { sentCounter: counter })
+  if (former !== undefined) tx.delete(table.deliveries, former.id)
+  tx.insert(table.deliveries, {
+    position,
+    contact: contact.id,
+    device: peer.device.id,
+    counter,
+    envelopeId: toHex(randomBytes(MESSAGE_ID_SIZE)),
+    envelope: await envelopeOf(account, sessions.sending, EnvelopePrekey.of(prekey), peer, message),
+    state: "sealed",
+    resends: former?.resends ?? 0,
+    hasProfileKey: content.extensions.has(Extension.PROFILE_KEY),
+  })
+  return true
+}
+
+function contentOf(account: Account, contact: ContactRow, row: table.StoredOutbox, counter: number): Content {
+  return {
+    kind: row.kind as Kind,
+    messageId: fromHex(row.messageId) as MessageId,
+    counter: BigInt(counter),
+    sent: BigInt(row.sent),
+    conversation: contact.conversationWith(account.address),
+    senderRecord: { version: account.record.version, hash: account.record.hash },
+    recipientRecord: contact.recordName,
+    body: row.body,
+    replyTo: null,
+    expiresAfter: null,
+    extensions: new Map(contact.hasOurProfileKey ? [] : [[Extension.PROFILE_KEY, account.profileKey]]),
+  }
+}
+
+/** Seal for the relay; until they answered, with our record inside and ML-KEM around it. */
+async function envelopeOf(
+  account: Account,
+  session: Session,
+  prekey: EnvelopePrekey,
+  peer: Peer,
+  message: Bytes,
+): Promise<Bytes> {
+  const isFirst = session.kind === "initiated"
+  const record = isFirst ? account.record.encoded : null
+  const payload: Payload = { sender: account.address, device: account.own.device.id, record, message }
+  const kem = isFirst ? await prekey.mlkem768.encapsulate() : null
+  return sealEnvelope(prekey, [peer.address, peer.fingerprint], payload, await KeyPair.generate(), kem)
+}
