@@ -33,10 +33,9 @@ export const NEW = 0
 export const AT_RELAY = 1
 export const TAKEN_BACK = 2
 export const ONE_TIME_RENEWED_AFTER = 60 * DAY // the relay would hand out those that expire after 90
-export const REFILL_EVERY = HOUR // a relay that always says it has none gets no more than this
+export const REFILL_EVERY = HOUR
 const ROTATING = [PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT] as const
 const ONE_TIME = [PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM] as const
-const NEVER = 0 as Millis
 
 /** A prekey with its private half. */
 export interface NewPrekey {
@@ -59,6 +58,8 @@ export function fullSet(own: OwnDevice, lastId: number, now: Millis): Promise<re
 /**
  * Make the prekeys that are due: rotating ones after a week, one-time ones below twenty or after sixty days.
  *
+ * One-time ones once an hour at most: a relay that takes them, or says so, gets no more than that.
+ *
  * @param left When the relay just told, else null.
  */
 export async function duePrekeys(store: Store, own: OwnDevice, left: Left | null, now: Millis): Promise<void> {
@@ -68,12 +69,11 @@ export async function duePrekeys(store: Store, own: OwnDevice, left: Left | null
     if (row === undefined) return
     const uses: PrekeyUse[] = []
     for (const use of ROTATING) if (!(await isFresh(tx, use, now))) uses.push(use)
-    for (const [at, use] of ONE_TIME.entries()) {
+    const isRefillDue = row.refilled + REFILL_EVERY <= now
+    for (const [at, use] of isRefillDue ? ONE_TIME.entries() : []) {
       let count = await unspent(tx, use)
       const told = left?.[at]
-      if (told !== undefined && row.refilled + REFILL_EVERY <= now) {
-        count = Math.min(count, told + (await unspent(tx, use, NEW)))
-      }
+      if (told !== undefined) count = Math.min(count, told + (await unspent(tx, use, NEW)))
       if (count < REFILL_BELOW) uses.push(...repeated(use, ONE_TIME_COUNT - count))
     }
     if (uses.length === 0) return
@@ -102,7 +102,7 @@ export async function takeBackOneTime(tx: Transaction, madeUntil: Millis): Promi
 export async function publishAgain(tx: Transaction, now: Millis): Promise<void> {
   await takeBackOneTime(tx, now)
   for (const row of await inState(tx, ROTATING, AT_RELAY)) tx.put(prekeys, { ...row, state: NEW })
-  await tx.update(account, 1, { isAccessPublished: false, refilled: NEVER })
+  await tx.update(account, 1, { isAccessPublished: false })
 }
 
 /** Return the smallest id of a one-time prekey that the relay should have; it drops those below. */
