@@ -83,8 +83,8 @@ export class Client implements Api {
   /** Let go of everything; the store stays. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#tabs.close()
     await this.#running?.stop()
+    this.#tabs.close()
     this.store.close()
   }
 
