@@ -64,3 +64,11 @@ def test_the_search_ends_with_the_numbers() -> None:
 def test_impossible_work_is_misuse(bits: int) -> None:
     with pytest.raises(Misuse):
         solve(SEED, ADDRESS, bits)
+
+
+@pytest.mark.parametrize("bits", [-1, 65])
+def test_bits_out_of_range_are_our_own_mistake(bits: int) -> None:
+    with pytest.raises(Misuse):
+        check(SEED, ADDRESS, bits, 0)
+    with pytest.raises(Misuse):
+        solve(SEED, ADDRESS, bits)

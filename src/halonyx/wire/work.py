@@ -22,7 +22,11 @@ def check(seed: bytes, address: Address, bits: int, nonce: int) -> bool:
         address: 32 bytes the seed was made for.
         bits: Leading zero bits, 0 to 64.
         nonce: 0 to 2^64-1; anything else solves nothing.
+
+    Raises:
+        Misuse: `bits` is out of range.
     """
+    _check_bits(bits)
     if not 0 <= nonce <= MAX_NONCE:
         return False
     digest = hashlib.sha256(seed + address + nonce.to_bytes(8, "big")).digest()
@@ -45,8 +49,7 @@ def solve(seed: bytes, address: Address, bits: int, start: int = 0, attempts: in
     Raises:
         Misuse: `bits` is out of range.
     """
-    if not 0 <= bits <= MAX_BITS:
-        raise Misuse(f"{bits} bits of work, expected 0 to {MAX_BITS}")
+    _check_bits(bits)
     prefix = hashlib.sha256(seed + address)
     for nonce in range(start, min(start + attempts, MAX_NONCE + 1)):
         attempt = prefix.copy()
@@ -54,6 +57,11 @@ def solve(seed: bytes, address: Address, bits: int, start: int = 0, attempts: in
         if _leading_bits_are_zero(attempt.digest(), bits):
             return nonce
     return None
+
+
+def _check_bits(bits: int) -> None:
+    if not 0 <= bits <= MAX_BITS:
+        raise Misuse(f"{bits} bits of work, expected 0 to {MAX_BITS}")
 
 
 def _leading_bits_are_zero(digest: bytes, bits: int) -> bool:
