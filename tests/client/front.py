@@ -6,7 +6,7 @@ It stands for a relay that lies, and for a network that fails. The relay counts 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -33,6 +33,7 @@ class Front:
         alter: By path, what to make of the relay's answer to a REST call.
         asked: Bodies of REST calls by path, in order.
         on_frame: What to make of a frame from the relay; None cuts the connection instead.
+        on_sending: What to do with a sending connection instead of passing it on.
     """
 
     relay: RelayProcess
@@ -40,6 +41,7 @@ class Front:
     alter: dict[str, Alter] = field(default_factory=dict)
     asked: dict[str, list[Answer]] = field(default_factory=dict)
     on_frame: Callable[[bytes], bytes | None] = bytes
+    on_sending: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
     _runner: web.AppRunner | None = None
 
     @property
@@ -81,6 +83,9 @@ class Front:
     async def _forward_socket(self, request: web.Request, session: aiohttp.ClientSession) -> web.StreamResponse:
         theirs = web.WebSocketResponse(protocols=(frames.SUBPROTOCOL,), max_msg_size=frames.MAX_FRAME)
         await theirs.prepare(request)
+        if self.on_sending is not None and request.path == frames.SEND_PATH:
+            await self.on_sending(theirs)
+            return theirs
         async with session.ws_connect(
             self.relay.origin + request.path,
             protocols=(frames.SUBPROTOCOL,),

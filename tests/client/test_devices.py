@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from client.forging import Forger
+from client.front import Front
 from client.homes import (
     Home,
     Mailboxes,
@@ -34,6 +35,8 @@ from halonyx.core.errors import Malformed, StoreError
 from halonyx.core.identity import Device, OwnDevice
 from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.types import DeviceId
+from halonyx.wire import frames
+from halonyx.wire.frames import Status
 from halonyx.wire.rest import NewDevice
 from relay_process import RelayProcess, running_relay
 
@@ -97,6 +100,29 @@ async def test_a_full_mailbox_of_one_device_does_not_hold_up_the_other(tmp_path:
 
                 assert arrived == written
                 assert texts(await drain(pair.bob)) == written[:3]
+
+
+@pytest.mark.parametrize("status", [Status.GONE, Status.REQUESTS_FULL, Status.MALFORMED])
+async def test_what_one_device_does_not_take_reaches_the_other(
+    front: Front, fronted: Pair, tmp_path: Path, status: Status
+) -> None:
+    home = await Owner(fronted.homes[1], fronted.bob).add_device(tmp_path / "second")
+    async with home.open() as second:
+        await second.contacts.add(fronted.alice.card().uri(), "alice")
+        answered = []
+
+        def refuse_all_but_the_second(frame: bytes) -> bytes:
+            if frame[1] != frames.FrameType.ACCEPTED:
+                return frame
+            answered.append(frame)
+            return frame if len(answered) == 2 else frame[:18] + bytes([status]) + frame[19:]
+
+        front.on_frame = refuse_all_but_the_second
+        sent = await fronted.alice.send("bob", "to both")
+
+        assert (sent.state, texts(await drain(second))) == ("accepted", ["to both"])
+        waiting = stored(fronted.alice, "SELECT device FROM deliveries WHERE state = 'sealed'")
+        assert [row["device"] for row in waiting] == [1]
 
 
 async def test_each_device_answers_on_a_session_of_its_own(pair: Pair, second: Client) -> None:

@@ -3,21 +3,39 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
+from aiohttp import web
 
+from client.forging import FOREIGN
 from client.front import Front, cut_at
-from client.homes import HANGING_SECONDS, POLL_SECONDS, Pair, change, drain, kinds, settle, stored, texts, two_people
-from halonyx.client import Event
+from client.homes import (
+    HANGING_SECONDS,
+    POLL_SECONDS,
+    Pair,
+    change,
+    drain,
+    kinds,
+    receive_until,
+    settle,
+    sign_up,
+    stored,
+    texts,
+    two_people,
+)
+from halonyx.client import Client, Event, sending, transport
 from halonyx.client.outbox import add_text
 from halonyx.client.people import contact_by_name
 from halonyx.client.prekeys import REFILL_EVERY
 from halonyx.client.receiving import FIRST_PAUSE_SECONDS, Receiver
 from halonyx.client.repair import ASKED_AN_HOUR
 from halonyx.core.errors import TransportError
+from halonyx.core.types import DeviceId, EnvelopeId
+from halonyx.wire import frames
+from halonyx.wire.frames import Status
 from relay_process import running_relay
 
 MANY: Final = 70
@@ -120,6 +138,138 @@ async def test_an_answer_for_another_envelope_is_no_answer(front: Front, fronted
     sent = await fronted.alice.send("bob", "hello")
 
     assert (sent.state, sent.reason) == ("waiting", "transport-error")
+
+
+async def test_a_mailbox_that_was_full_is_tried_with_one_envelope(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    async def counted(socket: transport.Socket, batch: list[frames.Submit]) -> list[frames.Accepted]:
+        sizes.append(len(batch))
+        return await transport.submit(socket, batch)
+
+    monkeypatch.setattr(sending, "submit", counted)
+    with running_relay(tmp_path / "relay", HALONYX_MAILBOX_MESSAGES="3") as relay:
+        async with two_people(tmp_path, (relay.origin, relay.origin)) as pair:
+            await pair.alice.send("bob", "hello")
+            await settle(pair.bob, pair.alice)
+            for number in range(8):
+                add_text(pair.alice._store, contact_by_name(pair.alice._store, "bob"), str(number))
+            sizes.clear()
+            for _ in range(3):
+                await pair.alice.flush()
+            assert sizes == [8, 1, 1]
+
+            assert texts(await drain(pair.bob)) == ["0", "1", "2"]
+            sizes.clear()
+            await pair.alice.flush()
+            assert sizes == [1, 4]
+            assert texts(await drain(pair.bob)) == ["3", "4", "5"]
+
+
+def submits() -> list[frames.Submit]:
+    return [
+        frames.Submit(EnvelopeId(secrets.token_bytes(16)), FOREIGN, DeviceId(1), bytes(16), b"\x01" * 1024)
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.parametrize("lie", ["an answer for what was not sent", "an answer given twice"])
+async def test_a_relay_that_answers_what_it_was_not_asked_is_left_at_once(front: Front, lie: str) -> None:
+    """Else it could go on for ever."""
+    batch = submits()
+    answered = [bytes(16)] if lie == "an answer for what was not sent" else [batch[0].envelope_id] * 2
+
+    async def answer(theirs: web.WebSocketResponse) -> None:
+        for envelope_id in answered:
+            await theirs.send_bytes(frames.Accepted(EnvelopeId(envelope_id), Status.BUSY).encode())
+        await theirs.receive()
+
+    front.on_sending = silent_after(answer)
+    async with transport.Relay(front.origin) as relay:
+        socket = await relay.socket(frames.SEND_PATH)
+        with pytest.raises(TransportError, match="waits for no answer"):
+            await transport.submit(socket, batch)
+        await socket.close()
+
+
+def silent_after(
+    begin: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None,
+) -> Callable[[web.WebSocketResponse], Awaitable[None]]:
+    """Behave as a relay does that takes all and says no more."""
+
+    async def on_sending(theirs: web.WebSocketResponse) -> None:
+        if begin is not None:
+            await begin(theirs)
+        async for _ in theirs:
+            pass
+
+    return on_sending
+
+
+async def test_a_relay_that_does_not_answer_is_left_in_time(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "SUBMIT_SECONDS", 0.1)
+    front.on_sending = silent_after()
+    async with transport.Relay(front.origin) as relay:
+        socket = await relay.socket(frames.SEND_PATH)
+        with pytest.raises(TransportError, match="does not answer"):
+            await transport.submit(socket, submits())
+        await socket.close()
+
+
+@pytest.fixture
+async def mallory(front: Front, pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Client]:
+    """A contact of Alice's whose relay takes mail without ever answering; Bob is another, as ever."""
+    await pair.alice.send("bob", "hello")
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    monkeypatch.setattr(transport, "SUBMIT_SECONDS", 2 * HANGING_SECONDS)
+    home = await sign_up(tmp_path / "mallory", front.origin)
+    async with home.open() as client:
+        await pair.alice.contacts.add(client.card().uri(), "mallory")
+        front.on_sending = silent_after()
+        yield client
+
+
+@pytest.mark.usefixtures("mallory")
+async def test_one_contacts_relay_holds_up_no_other_contact(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONTACT_SECONDS", 2 * HANGING_SECONDS)
+    add_text(pair.alice._store, contact_by_name(pair.alice._store, "mallory"), "never answered")
+    confirmed = asyncio.Event()
+    following = asyncio.create_task(receive_until(pair.alice, lambda _: confirmed.is_set()))
+    async with asyncio.timeout(HANGING_SECONDS):
+        while not pair.alice._sender._running:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(POLL_SECONDS)
+        await pair.bob.send("alice", "now")
+
+        await receive_until(pair.bob, lambda found: "delivered" in kinds(found))
+
+    confirmed.set()
+    assert texts(await following) == ["now"]
+
+
+@pytest.mark.usefixtures("mallory")
+async def test_a_contact_that_takes_too_long_is_tried_again_after_a_pause(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "CONTACT_SECONDS", 0.1)
+    sent = await pair.alice.send("mallory", "never answered")
+    assert (sent.state, sent.reason) == ("waiting", "transport-error")
+    sender = pair.alice._sender
+
+    assert not sender._is_due(contact_by_name(pair.alice._store, "mallory").id)
+    with pytest.raises(TransportError):
+        await pair.alice.flush()  # a person asked for it
+    assert await sender.flush(HANGING_SECONDS) == []
+
+
+@pytest.mark.usefixtures("mallory")
+async def test_a_person_waits_no_longer_than_they_said(pair: Pair) -> None:
+    sent = await pair.alice.send("mallory", "never answered", wait_seconds=0.1)
+
+    assert sent.state == "waiting"
+    assert (await pair.alice.send("bob", "answered")).state == "accepted"
 
 
 def new_epoch(frame: bytes) -> bytes | None:

@@ -1,14 +1,28 @@
 """Our own prekeys: refilled, renewed, spent once, deleted late; and what tells that they were drained."""
 
+import asyncio
 from dataclasses import replace
 from typing import Final
 
 import pytest
+from aiohttp import web
 
 from client.forging import Forger
 from client.front import Answer, Front
-from client.homes import Pair, change, device_of, drain, kinds, settle, stored, texts
-from halonyx.client import Client
+from client.homes import (
+    HANGING_SECONDS,
+    POLL_SECONDS,
+    Pair,
+    change,
+    device_of,
+    drain,
+    kinds,
+    receive_until,
+    settle,
+    stored,
+    texts,
+)
+from halonyx.client import Client, inbox, sending
 from halonyx.client.account import now_ms
 from halonyx.client.transport import Relay
 from halonyx.core import kdf
@@ -101,6 +115,43 @@ async def test_unused_privates_go_forty_five_days_after_expiry(pair: Pair) -> No
     async with pair.homes[1].open() as again:
         assert held(again, PrekeyUse.ONE_TIME) == []
         assert len(held(again, PrekeyUse.ONE_TIME_KEM)) == 100
+
+
+async def test_what_is_old_goes_while_a_program_runs_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pair.alice.send("bob", "hello")
+    assert texts(await drain(pair.bob)) == ["hello"]
+    change(pair.bob, "UPDATE seen SET time = time - ?", inbox.SEEN_KEPT)
+    await pair.bob.flush()
+    assert len(stored(pair.bob, "SELECT 1 FROM seen")) == 1
+
+    monkeypatch.setattr(sending, "MAINTAIN_SECONDS", 0)
+    await pair.bob.flush()
+
+    assert stored(pair.bob, "SELECT 1 FROM seen") == []
+
+
+async def test_an_access_key_that_could_not_be_told_is_told_soon(front: Front, fronted: Pair) -> None:
+    """Until then the one who was blocked can still write."""
+    failed: list[Answer] = []
+
+    def fail_once(asked: Answer, answer: Answer) -> Answer:
+        if failed:
+            return answer
+        failed.append(asked)
+        raise web.HTTPServiceUnavailable
+
+    def is_told() -> bool:
+        return bool(failed and stored(fronted.bob, "SELECT is_access_published FROM account")[0][0])
+
+    front.alter["/v1/access-key"] = fail_once
+    following = asyncio.create_task(receive_until(fronted.bob, lambda _: is_told()))
+    async with asyncio.timeout(HANGING_SECONDS):
+        while fronted.bob._sender.is_maintenance_due:  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(POLL_SECONDS)
+
+    await fronted.bob.contacts.block("alice")
+
+    await following
 
 
 async def test_a_one_time_private_goes_with_the_first_message(pair: Pair) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -203,3 +204,14 @@ async def test_a_session_that_another_process_moved_is_read_again(pair: Pair) ->
         await other.send("bob", "four")
 
     assert texts(await drain(pair.bob)) == ["one", "two", "three", "four"]
+
+
+async def test_a_full_disk_does_not_keep_anyone_from_sending(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds a lock is written down for people; the lock holds without it."""
+
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr(os, "pwrite", no_room)
+
+    assert (await pair.alice.send("bob", "hello")).state == "accepted"

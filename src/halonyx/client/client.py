@@ -21,7 +21,7 @@ from halonyx.client.receiving import Receiver
 from halonyx.client.sending import Sender
 from halonyx.client.store import STORE_FILE, Store
 from halonyx.core.card import Card
-from halonyx.core.errors import HalonyxError, Misuse, StaleDirectory, TransportError
+from halonyx.core.errors import Misuse, StaleDirectory, TransportError
 from halonyx.core.safety_number import Party, encode_qr, matches_qr, safety_number
 from halonyx.core.types import MessageId
 
@@ -30,6 +30,7 @@ TICK_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 0.5
 BURST_SECONDS: Final = 0.01  # receipts of one burst go out together
 FLUSH_SECONDS: Final = 30.0
+FLUSH_SOON_SECONDS: Final = 10.0
 
 
 class Client:
@@ -101,7 +102,7 @@ class Client:
         self._sender.hurry(contact.id)
         deadline = time.monotonic() + wait_seconds
         while outbox.state_of(self._store, message_id).state == "waiting":
-            problems = await self._try_flush(deadline, only=contact.id)
+            problems = await self._sender.flush(max(0.0, deadline - time.monotonic()), only=contact.id)
             left = deadline - time.monotonic()
             # Waiting helps while another process sends, or the relay is busy; else the reason stays.
             if left <= 0 or not (problems is None or any(problem.code == "busy" for problem in problems)):
@@ -116,7 +117,7 @@ class Client:
             TransportError: Something waits and its relay can't be reached.
         """
         self._sender.hurry()
-        problems = await self._try_flush(time.monotonic() + wait_seconds)
+        problems = await self._sender.flush(wait_seconds)
         if problems and isinstance(problems[0], TransportError):
             raise problems[0]
 
@@ -141,7 +142,9 @@ class Client:
                 raise ReceiverBusy(f"process {pid} receives for {self._home}: end it first, or wait for it")
             self._sender.hurry()
             run = _Run(self._store)
-            tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run))]
+            # Whoever waits for the end wants what was received confirmed; others want no contact to wait for another.
+            patience = TICK_SECONDS if follow else FLUSH_SECONDS
+            tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run, patience))]
             try:
                 async for event in self._shown(run, tasks, None if follow else timeout, follow=follow):
                     yield event
@@ -252,14 +255,14 @@ class Client:
         is_sent = run.sent_for == run.receiver.news
         return run.receiver.is_caught_up and is_sent and not order.holds_anything(self._store)
 
-    async def _send_along(self, run: "_Run") -> None:
+    async def _send_along(self, run: "_Run", patience: float) -> None:
         """Send receipts, repairs and whatever waits while we receive."""
         while True:
             news, left = run.receiver.news, run.receiver.left
             run.receiver.left = None
             is_due = left is not None or self._sender.is_maintenance_due
             if is_due or outbox.contacts_with_work(self._store, now_ms()):
-                await self._try_flush(time.monotonic() + FLUSH_SECONDS, left)
+                await self._sender.flush(patience, left)
             run.sent_for = news
             run.to_show.set()
             # What another process queued is seen at the next tick.
@@ -267,19 +270,9 @@ class Client:
             run.to_send.clear()
             await asyncio.sleep(BURST_SECONDS)
 
-    async def _try_flush(
-        self, deadline: float, left: tuple[int, int] | None = None, only: int | None = None
-    ) -> list[HalonyxError] | None:
-        """Flush until the deadline; None if another process sends to `only` now."""
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return await self._sender.flush(left, only)
-        except TimeoutError:
-            return [TransportError("the relay does not answer")]
-
     async def _flush_soon(self) -> None:
         """Send what a change queued, if that is possible now."""
-        await self._try_flush(time.monotonic() + 10)
+        await self._sender.flush(FLUSH_SOON_SECONDS)
 
     async def _parties(self, name: str) -> tuple[Party, Party]:
         account = load_account(self._store)

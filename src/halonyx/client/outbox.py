@@ -213,9 +213,14 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
         )
 
 
+def reason(store: Store, contact: int) -> str | None:
+    """Return why what is written to a contact did not go out at the last try, or None."""
+    return cast("str | None", store.value("SELECT waits_for FROM contacts WHERE id = ?", contact))
+
+
 def note_reason(store: Store, contact: int, code: str | None) -> None:
     """Note why what is written to a contact still waits; None when it does not."""
-    if store.value("SELECT waits_for FROM contacts WHERE id = ?", contact) != code:
+    if reason(store, contact) != code:
         with store.transaction():
             store.execute("UPDATE contacts SET waits_for = ? WHERE id = ?", code, contact)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import directory, outbox, prekeys, repair
+from halonyx.client import directory, inbox, outbox, prekeys, repair
 from halonyx.client.account import Account, load_account, now_ms
 from halonyx.client.locks import OUTBOX_LOCK, try_lock
 from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
@@ -30,12 +30,13 @@ from halonyx.wire.rest import FETCH_ID_SIZE, MAX_PREKEYS_IN_CALL, AccessKeyReque
 
 BATCH: Final = 32
 IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
-OWN_RELAY: Final = 0  # key of `_retries` that is no contact
+OWN_RELAY: Final = 0  # stands for our own relay where contacts are counted
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 MAINTAIN_SECONDS: Final = 3600.0
 MAX_ROUNDS: Final = 3
 CONTACTS_AT_ONCE: Final = 8
+CONTACT_SECONDS: Final = 30.0  # then another one may have its place; what was accepted stays so
 
 _REASONS: Final = {
     Status.MAILBOX_FULL: "mailbox-full",
@@ -70,61 +71,89 @@ class Sender:
         self._lines: dict[int, _Line] = {}
         self._retries: dict[int, _Retry] = {}
         self._fetch_ids: dict[tuple[int, DeviceId], bytes] = {}
+        self._running: dict[int, asyncio.Task[list[HalonyxError] | None]] = {}
+        self._slots = asyncio.Semaphore(CONTACTS_AT_ONCE)
         self._maintained = -math.inf
 
     async def close(self) -> None:
-        """Close every connection."""
+        """End what is being sent, and close every connection."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._drop(list(self._lines))
 
-    async def flush(self, left: tuple[int, int] | None = None, only: int | None = None) -> list[HalonyxError] | None:
+    async def flush(
+        self, seconds: float, left: tuple[int, int] | None = None, only: int | None = None
+    ) -> list[HalonyxError] | None:
         """Send everything that can go out now, in order for each contact.
 
-        A lock for each contact keeps other processes from sending to the same one meanwhile, and no slow relay holds
-        up what goes to another.
+        A lock for each contact keeps other processes from sending to the same one meanwhile. No slow relay holds up
+        what goes to another: what is not done in time goes on, beside whatever is flushed next.
 
         Args:
+            seconds: How long to wait.
             left: One-time prekeys left at our relay, when it just told.
             only: Send to this contact alone.
 
         Returns:
-            What went wrong, one entry a contact at most; None if another process sends to `only` now.
+            What went wrong, one entry a contact at most; None if something else sends to `only` now.
         """
-        problems: list[HalonyxError] = []
         outbox.expire(self._store, now_ms())
-        limit = asyncio.Semaphore(CONTACTS_AT_ONCE)
-
-        async def one(contact_id: int) -> bool:
-            async with limit:
-                with try_lock(self._home / f"outbox-{contact_id}.lock") as held:
-                    if held:
-                        problem = await self._tried(contact_id, self._flush_contact(contact_id))
-                        outbox.note_reason(self._store, contact_id, problem.code if problem else None)
-                        problems.extend([problem] if problem else [])
-                    return held
-
         waiting = outbox.contacts_with_work(self._store, now_ms())
-        chosen = [contact for contact in waiting if only in (None, contact) and self._is_due(contact)]
-        done = await asyncio.gather(self._maintained_now(left, problems), *map(one, chosen), return_exceptions=True)
-        for outcome in done:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        idle = [contact for contact, line in self._lines.items() if line.used + IDLE_SECONDS < time.monotonic()]
+        chosen = [OWN_RELAY, *(contact for contact in waiting if only in (None, contact))]
+        is_taken = only in self._running
+        started = [self._start(one, left) for one in chosen if one not in self._running and self._is_due(one)]
+        if started:
+            await asyncio.wait(started, timeout=seconds)
+        late = [TransportError("the relay does not answer")]
+        found = [task.result() if task.done() else late for task in started]
+        now = time.monotonic()
+        idle = [one for one, line in self._lines.items() if line.used + IDLE_SECONDS < now and one not in self._running]
         await self._drop(idle)
-        return None if only is not None and chosen and not done[1] else problems
+        if is_taken or (only is not None and None in found):
+            return None
+        return [problem for problems in found for problem in problems or ()]
 
     @property
     def is_maintenance_due(self) -> bool:
         """Whether prekeys have not been looked after for an hour."""
         return self._maintained + MAINTAIN_SECONDS <= time.monotonic()
 
-    async def _maintained_now(self, left: tuple[int, int] | None, problems: list[HalonyxError]) -> None:
-        if not self._is_due(OWN_RELAY):
-            return
+    def _start(self, contact: int, left: tuple[int, int] | None) -> asyncio.Task[list[HalonyxError] | None]:
+        work = self._look_after(left) if contact == OWN_RELAY else self._send_to(contact)
+        task = self._running[contact] = asyncio.create_task(work)
+
+        def ended(_: object) -> None:
+            del self._running[contact]
+            if not task.cancelled():
+                task.exception()  # of one nobody waits for any more; the next try meets it again
+
+        task.add_done_callback(ended)
+        return task
+
+    async def _send_to(self, contact: int) -> list[HalonyxError] | None:
+        """Send what waits for one contact; None if another process does."""
+        async with self._slots:
+            with try_lock(self._home / f"outbox-{contact}.lock") as held:
+                if not held:
+                    return None
+                problem = await self._tried(contact, self._flush_contact(contact))
+                outbox.note_reason(self._store, contact, problem.code if problem else None)
+                return [problem] if problem else []
+
+    async def _look_after(self, left: tuple[int, int] | None) -> list[HalonyxError]:
         with try_lock(self._home / OUTBOX_LOCK) as held:
-            if held:
-                problem = await self._tried(OWN_RELAY, self.maintain(left))
-                problems.extend([problem] if problem else [])
-                self._maintained = self._maintained if problem else time.monotonic()
+            if not held:
+                return []
+            if self.is_maintenance_due:
+                inbox.forget_old(self._store, now_ms())
+            self._maintained = -math.inf  # what fails is tried again soon, not in an hour
+            problem = await self._tried(OWN_RELAY, self.maintain(left))
+            if problem:
+                return [problem]
+            self._maintained = time.monotonic()
+            return []
 
     def hurry(self, contact: int | None = None) -> None:
         """Try a contact, or all, at the next flush whatever failed before: a person asked for it."""
@@ -139,19 +168,23 @@ class Sender:
         return retry is None or retry.at <= time.monotonic()
 
     async def _tried(self, contact: int, work: Awaitable[None]) -> HalonyxError | None:
+        """Work for one contact within a time limit; whatever ends it but success is followed by a pause."""
+        problem: HalonyxError | None = TransportError("the relay takes too long")
         try:
-            await work
+            async with asyncio.timeout(CONTACT_SECONDS):
+                await work
+            problem = None
+        except TimeoutError:
+            pass
         except (TransportError, RemoteError) as error:
-            former = self._retries.get(contact)
-            pause = min(2 * former.pause, LONGEST_PAUSE_SECONDS) if former else FIRST_PAUSE_SECONDS
-            self._retries[contact] = _Retry(time.monotonic() + pause, pause)
-            await self._drop([contact])
-            return error
-        except asyncio.CancelledError:
-            await self._drop([contact])  # an answer may still be on its way
-            raise
-        self._retries.pop(contact, None)
-        return None
+            problem = error
+        finally:
+            former = self._retries.pop(contact, None)
+            if problem:
+                pause = min(2 * former.pause, LONGEST_PAUSE_SECONDS) if former else FIRST_PAUSE_SECONDS
+                self._retries[contact] = _Retry(time.monotonic() + pause, pause)
+                await self._drop([contact])  # an answer may still be on its way
+        return problem
 
     async def maintain(self, left: tuple[int, int] | None = None) -> None:
         """Renew prekeys that are due, and tell our relay what it has not heard yet.
@@ -260,32 +293,37 @@ class Sender:
     async def _submit(self, contact_id: int) -> bool:
         """Send sealed envelopes in order; True when their record must be fetched again.
 
+        What one of their devices does not take holds up no other.
+
         Raises:
             Refused: The relay does not take them now.
             TransportError: It can't be reached.
         """
-        full: set[DeviceId] = set()
+        refused: dict[DeviceId, Status] = {}
+        is_probe = outbox.reason(self._store, contact_id) == _REASONS[Status.MAILBOX_FULL]
         while True:
             contact = self._contact(contact_id)
             # One by one by request key: a refusal in the middle would let later ones overtake.
-            batch = outbox.sealed_rows(self._store, contact, full, BATCH if contact.profile_key else 1)
-            if not batch and full:
-                raise self._refused(contact, Status.MAILBOX_FULL)
+            batch = outbox.sealed_rows(self._store, contact, refused, BATCH if contact.profile_key else 1)
+            if is_probe:  # the first for each device: what was full may still be
+                batch = list({sealed.device: sealed for sealed in reversed(batch)}.values())
             if not batch:
-                return False
+                break
+            is_probe = False
             frames = [
                 Submit(sealed.envelope_id, contact.address, sealed.device, contact.access, sealed.envelope)
                 for sealed in batch
             ]
             answers = await self._answers(contact, frames)
-            # A full mailbox of one of their devices must not hold up the others.
-            full.update(
-                sealed.device
-                for sealed, answer in zip(batch, answers, strict=True)
-                if answer.status is Status.MAILBOX_FULL
-            )
-            if self._note_answers(contact, zip(batch, answers, strict=True)):
+            refused |= self._note_answers(zip(batch, answers, strict=True))
+            if contact.profile_key is not None and Status.BAD_ACCESS_KEY in refused.values():
+                # They changed it, or were recovered: their record tells.
+                directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
                 return True
+        if refused and Status.GONE not in refused.values():
+            code = _REASONS[next(iter(refused.values()))]
+            raise Refused(code, f"the relay does not take mail for {contact.name} now: {code}")
+        return bool(refused)
 
     async def _answers(self, contact: ContactRow, frames: list[Submit]) -> list[Accepted]:
         """Send on the connection that is open; if it died since it was used, once more on a fresh one."""
@@ -304,31 +342,15 @@ class Sender:
         line.used = time.monotonic()
         return answers
 
-    def _note_answers(self, contact: ContactRow, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> bool:
-        """Store what the relay said; True when a device is gone or the access key was changed, as at recovery.
-
-        Raises:
-            Refused: An envelope was not taken, and trying at once would not help.
-        """
-        is_changed, refused = False, None
+    def _note_answers(self, answered: Iterable[tuple[outbox.Sealed, Accepted]]) -> dict[DeviceId, Status]:
+        """Store what the relay accepted; return the devices for which it did not, and why."""
+        refused: dict[DeviceId, Status] = {}
         for sealed, answer in answered:
             if answer.status is Status.ACCEPTED:
                 outbox.mark_accepted(self._store, sealed)
-            elif answer.status is Status.GONE:
-                is_changed = True
-            elif answer.status is Status.BAD_ACCESS_KEY and contact.profile_key is not None:
-                directory.forget_profile_key(self._store, contact, Refused("bad-access-key", ""))
-                is_changed = True
-            elif answer.status is not Status.MAILBOX_FULL:
-                refused = answer.status
-        if refused is not None:
-            raise self._refused(contact, refused)
-        return is_changed
-
-    @staticmethod
-    def _refused(contact: ContactRow, status: Status) -> Refused:
-        code = _REASONS[status]
-        return Refused(code, f"the relay does not take mail for {contact.name} now: {code}")
+            else:
+                refused[sealed.device] = answer.status
+        return refused
 
     def _contact(self, contact_id: int) -> ContactRow:
         return contact_by_id(self._store, contact_id)

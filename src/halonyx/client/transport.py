@@ -3,6 +3,7 @@
 Source: spec/delivery.md, "REST" and "Frames".
 """
 
+import asyncio
 import secrets
 import time
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from halonyx.wire.rest import ERRORS, Body, ErrorBody, RelayInfo
 CONNECT_SECONDS: Final = 5
 CALL_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 10
+SUBMIT_SECONDS: Final = 20  # all of a batch, which may be a megabyte
 CLOSE_SECONDS: Final = 2
 MAX_ANSWER_SIZE: Final = 256 * 1024  # eight devices' prekeys and a record take 35 KiB
 HEARTBEAT_SECONDS: Final = 25
@@ -239,23 +241,27 @@ async def submit(socket: Socket, batch: list[Submit]) -> list[Accepted]:
     """Send envelopes and wait for the relay's answer to each.
 
     Raises:
-        TransportError: The connection was lost; none of the answers is known.
+        TransportError: The connection was lost, or it took too long; none of the answers is known.
     """
-    for envelope in batch:
-        await socket.send(envelope.encode())
     answers: dict[bytes, Accepted] = {}
-    while len(answers) < len(batch):
-        try:
-            reply = frames.parse_send_reply(await socket.receive(ANSWER_SECONDS))
-        except RemoteError as error:
-            raise TransportError(f"the relay's answer is not understood: {error.code}") from None
-        if not isinstance(reply, Accepted):
-            raise TransportError("the relay closed the sending connection")
-        answers[reply.envelope_id] = reply
+    unanswered = {envelope.envelope_id for envelope in batch}
     try:
-        return [answers[envelope.envelope_id] for envelope in batch]
-    except KeyError:
-        raise TransportError("the relay answered for an envelope that was not sent") from None
+        async with asyncio.timeout(SUBMIT_SECONDS):
+            for envelope in batch:
+                await socket.send(envelope.encode())
+            while unanswered:
+                reply = frames.parse_send_reply(await socket.receive(None))
+                if not isinstance(reply, Accepted):
+                    raise TransportError("the relay closed the sending connection")
+                if reply.envelope_id not in unanswered:
+                    raise TransportError("the relay answered for an envelope that waits for no answer")
+                unanswered.remove(reply.envelope_id)
+                answers[reply.envelope_id] = reply
+    except TimeoutError:
+        raise TransportError(f"the relay {socket.origin} does not answer") from None
+    except RemoteError as error:
+        raise TransportError(f"the relay's answer is not understood: {error.code}") from None
+    return [answers[envelope.envelope_id] for envelope in batch]
 
 
 async def _refuse_redirects(
