@@ -2,7 +2,7 @@
 
 import { expect } from "vitest"
 
-import { concat } from "../../src/core/encoding"
+import { concat, sameBytes } from "../../src/core/encoding"
 import { EnvelopeKeys } from "../../src/core/envelope"
 import type { Recipient } from "../../src/core/envelope"
 import { Peer, accept, encapsulate, initiate } from "../../src/core/handshake"
@@ -134,6 +134,8 @@ export function there<T>(value: T | null | undefined): T {
 export async function leaves<T>(sessions: Sessions, work: () => Promise<T>): Promise<T> {
   const before = toStored(sessions)
   const result = await work()
-  expect(toStored(sessions)).toEqual(before)
+  const after = toStored(sessions)
+  expect(sameBytes(after.encoded, before.encoded), "changed in place").toBe(true)
+  expect(after.privates).toEqual(before.privates)
   return result
 }
