@@ -161,7 +161,7 @@ export class Socket {
     this.#raw = raw
     raw.binaryType = "arraybuffer"
     raw.onopen = () => {
-      this.#hasOpened = raw.protocol === SUBPROTOCOL
+      this.#hasOpened = true // and the relay chose our subprotocol: without it the browser fails the connection
       this.#wake?.()
     }
     raw.onmessage = (event: MessageEvent<unknown>) => {

@@ -34,9 +34,9 @@ export class ServerSocket {
     this.#raw.end()
   }
 
-  /** Run once for the client's first data: a test's client sends one frame and waits. */
-  onFrame(listener: () => void): void {
-    this.#raw.once("data", listener)
+  /** Run at every piece of data from the client. */
+  onData(listener: () => void): void {
+    this.#raw.on("data", listener)
   }
 
   /** Resolve when the client has sent a close frame, the last thing it sends; then end the connection. */

@@ -9,11 +9,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import { reachFrom } from "../../src/client/reach"
 import { MAX_ANSWER_SIZE, Refused, Relay, logIn, receiveReply, submit } from "../../src/client/transport"
 import { BadSignature, Malformed, Misuse, TransportError } from "../../src/core/errors"
+import { RELAY_CHALLENGE } from "../../src/core/labels"
 import { SigningKey, VerifyKey, randomBytes, sha256 } from "../../src/core/primitives"
 import type { Address, Bytes, DeviceId, EnvelopeId, PrekeyId } from "../../src/core/types"
 import { RECEIVE_PATH, SEND_PATH, Status, encode, noEpoch } from "../../src/wire/frames"
 import type { Hello, Submit } from "../../src/wire/frames"
 import { KeyId, MANAGEMENT } from "../../src/wire/http_signature"
+import { challengeBody } from "../../src/wire/login"
 import * as rest from "../../src/wire/rest"
 import { solve } from "../../src/wire/work"
 import { RelayProcess, freePort } from "../relay_process"
@@ -289,7 +291,7 @@ describe("a server that lies about calls", () => {
     ["no JSON", "<!doctype html>"],
     ["nothing", ""],
     ["a byte order mark", `\ufeff${JSON.stringify(INFO)}`],
-    ["no UTF-8", Buffer.concat([Buffer.from(JSON.stringify(INFO).replace("0.1.0", "#")), Buffer.of(0xff)])],
+    ["no UTF-8", Buffer.from(JSON.stringify(INFO).replace("0.1.0", "\xff"), "latin1")],
   ])("is found out by %s", async (_, body) => {
     await expect((await answering(body)).info()).rejects.toThrow(notLike)
   })
@@ -332,7 +334,7 @@ describe("a server that lies about calls", () => {
     })
     await expect(relay.info()).rejects.toThrow("can't reach the relay")
     const [response] = answers
-    if (response?.closed === false) await once(response, "close") // the client did not keep the connection
+    if (response?.closed === false) await once(response, "close", { signal: AbortSignal.timeout(5000) }) // not kept
   })
 
   test("is not read beyond the bound, and is read up to it", async () => {
@@ -354,7 +356,7 @@ describe("a server that lies about calls", () => {
     await expect((await answering("Bad Gateway", 502)).info()).rejects.toThrow("status 502 and no reason")
   })
 
-  test("holds no call after close", async () => {
+  test("holds no call after close", { timeout: 5000 }, async () => {
     const relay = await lying({})
     const call = expect(relay.info()).rejects.toThrow(TransportError)
     while (servers[0]?.requests.length === 0) await sleep(1)
@@ -385,6 +387,34 @@ describe("a server that lies on sockets", () => {
     for (const byte of [1, 2, 3]) expect(await socket.receive(5000)).toEqual(Uint8Array.of(byte))
     await expect(socket.receive(5000)).rejects.toMatchObject({ code: "replaced" })
     await expect(socket.receive(5000)).rejects.toMatchObject({ code: "replaced" })
+  })
+
+  test("is not read after we closed, or its relay was closed", { timeout: 5000 }, async () => {
+    const relay = await lying({
+      talk: (theirs) => {
+        for (const byte of [1, 2, 3]) theirs.send(Uint8Array.of(byte))
+      },
+    })
+    const [first, second] = [await relay.socket(SEND_PATH), await relay.socket(SEND_PATH)]
+    await first.receive(null)
+    first.close()
+    await expect(first.receive(null)).rejects.toThrow("the connection is closed")
+    await second.receive(null)
+    relay.close()
+    await expect(second.receive(null)).rejects.toThrow("the connection is closed")
+  })
+
+  test("may send as much as it likes to one who reads", async () => {
+    const many = Array.from({ length: 40 }, () => new Uint8Array(64 * 1024))
+    const socket = await talking((theirs) => {
+      theirs.onData(() => {
+        for (const frame of many) theirs.send(frame)
+      })
+    })
+    for (let round = 0; round < 10; round++) {
+      socket.send(Uint8Array.of(0))
+      for (const frame of many) expect(await socket.receive(5000)).toHaveLength(frame.length)
+    }
   })
 
   test.each([1000, 1008, 4408, 4503])("is tried again after closing with %i", async (code) => {
@@ -435,7 +465,7 @@ describe("a server that lies on sockets", () => {
 
   const answered = async (...frames: readonly Uint8Array[]) => {
     const socket = await talking((theirs) => {
-      theirs.onFrame(() => { for (const frame of frames) theirs.send(frame) })
+      theirs.onData(() => { for (const frame of frames) theirs.send(frame) })
     })
     return submit(socket, [SENT])
   }
@@ -470,6 +500,21 @@ describe("a server that lies on sockets", () => {
     const challenge = encode({ type: "CHALLENGE", nonce: randomBytes(32), time: 0n, signature: randomBytes(64) })
     await expect(loggedIn(challenge, welcome)).rejects.toThrow(BadSignature)
     await expect(loggedIn(challenge.slice(1))).rejects.toThrow(Malformed)
+
+    const key = await SigningKey.generate()
+    const nonce = randomBytes(32)
+    const relay = await lying({
+      talk: (theirs) => {
+        const origin = servers.at(-1)?.origin ?? ""
+        void key.sign(RELAY_CHALLENGE, challengeBody(nonce, 5n, origin)).then((signature) => {
+          theirs.send(encode({ type: "CHALLENGE", nonce, time: 5n, signature }))
+          theirs.send(encode({ type: "CAUGHT_UP", seq: 0n }))
+        })
+      },
+    })
+    const who = [new Uint8Array(32) as Address, FIRST] as const
+    const login = logIn(await relay.socket(RECEIVE_PATH), key.public, key, who, NOTHING_KNOWN)
+    await expect(login).rejects.toThrow("did not welcome")
   })
 })
 
