@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from client.homes import Pair, change, drain, kinds, settle, sign_up, stored, texts
+from halonyx.client import backup
 from halonyx.client.backup import MAGIC, SALT_SIZE, _key
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import NONCE_SIZE, aead_open, aead_seal
@@ -222,3 +223,46 @@ async def test_restored_history_stands_before_what_came_since(talked: Pair, tmp_
     older = talked.alice.history("bob", limit=2, before=talked.alice.history("bob", limit=2)[0].position)
     assert [entry.text for entry in older] == ["to alice 0", "to bob 1"]
     assert [entry.text for entry in talked.alice.search("bob 1")] == ["to bob 1"]
+
+
+@pytest.mark.parametrize("order", [("old", "new"), ("new", "old")])
+async def test_whatever_is_restored_first_the_history_is_in_order(
+    talked: Pair, tmp_path: Path, order: tuple[str, str]
+) -> None:
+    talked.alice.backup(tmp_path / "old", PASSPHRASE)
+    await talked.bob.send("alice", "between")
+    await settle(talked.alice, talked.bob)
+    talked.alice.backup(tmp_path / "new", PASSPHRASE)
+    change(talked.alice, "DELETE FROM messages")
+    await talked.alice.send("bob", "written since")
+
+    added = sum(talked.alice.restore(tmp_path / name, PASSPHRASE)[1] for name in order)
+
+    assert added == 5
+    shown = [entry.text for entry in talked.alice.history("bob")]
+    assert shown == ["to bob 0", "to alice 0", "to bob 1", "to alice 1", "between", "written since"]
+    assert [entry.text for entry in talked.alice.search("to alice")] == ["to alice 0", "to alice 1"]
+
+
+async def test_messages_of_one_millisecond_keep_their_order(talked: Pair, tmp_path: Path) -> None:
+    change(talked.alice, "UPDATE messages SET received = 1795435200000")
+    talked.alice.backup(tmp_path / "backup", PASSPHRASE)
+    change(talked.alice, "DELETE FROM messages")
+
+    assert talked.alice.restore(tmp_path / "backup", PASSPHRASE) == (0, 4)
+
+    assert [entry.text for entry in talked.alice.history("bob")] == ["to bob 0", "to alice 0", "to bob 1", "to alice 1"]
+
+
+@pytest.mark.parametrize("bound", ["MAX_FILE_SIZE", "MAX_CONTENT_SIZE"])
+async def test_a_backup_that_could_not_be_read_is_not_written(
+    talked: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    talked.alice.backup(tmp_path / "backup", PASSPHRASE)
+    before = (tmp_path / "backup").read_bytes()
+    monkeypatch.setattr(backup, bound, 100)
+
+    with pytest.raises(StoreError, match="at most"):
+        talked.alice.backup(tmp_path / "backup", PASSPHRASE)
+
+    assert (tmp_path / "backup").read_bytes() == before

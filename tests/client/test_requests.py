@@ -1,12 +1,16 @@
 """Strangers: a request, nothing shown and nothing sent before the person decides, and what follows from deciding."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 
 from client.forging import Forger
 from client.homes import Mailboxes, Pair, change, drain, kinds, notices, row_of, settle, stored, texts
 from halonyx.client import Client, Contact, Notice, inbox
+from halonyx.client.account import load_account, now_ms
 from halonyx.core.errors import Misuse
-from halonyx.core.types import DAY
+from halonyx.core.types import DAY, EnvelopeId
+from halonyx.wire.frames import Deliver
 
 
 def only_request(client: Client) -> Contact:
@@ -127,6 +131,31 @@ async def test_adding_a_strangers_card_accepts_their_request(strangers: Pair) ->
     assert contact.state == "accepted"
     assert texts(await drain(strangers.bob)) == ["here is my card"]
     assert kinds(await drain(strangers.alice)) == ["delivered"]
+
+
+async def test_a_request_that_arrives_while_the_card_is_added_is_accepted(
+    strangers: Pair, mailboxes: Mailboxes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process receives it in the very moment."""
+    await strangers.alice.send("bob", "never read")
+    mailboxes.lose(strangers.bob.account.address, 0)
+    forger = Forger(strangers.alice, "bob")
+    record = stored(strangers.alice, "SELECT record FROM account")[0]["record"]
+    envelope = forger.envelope(forger.message(forger.content(b"just now", counter=1).encode()), record=record)
+    async with strangers.homes[1].open() as receiving:
+        transaction = strangers.bob._store.transaction
+
+        def late() -> AbstractContextManager[None]:
+            monkeypatch.undo()
+            deliver = Deliver(1, EnvelopeId(bytes(16)), now_ms(), envelope)
+            assert inbox.take_in(receiving._store, load_account(receiving._store), deliver) is None
+            return transaction()
+
+        monkeypatch.setattr(strangers.bob._store, "transaction", late)
+        await strangers.bob.contacts.add(strangers.alice.card().uri(), "alice")
+
+    assert [contact.name for contact in strangers.bob.contacts.list()] == ["alice"]
+    assert texts(await drain(strangers.bob)) == ["just now"]
 
 
 async def test_adding_the_card_of_someone_refused_accepts_them(strangers: Pair) -> None:

@@ -29,6 +29,8 @@ SALT_SIZE: Final = 16
 KEY_SIZE: Final = 32
 MAX_FILE_SIZE: Final = 1 << 30
 MAX_CONTENT_SIZE: Final = 1 << 32
+RESTORED: Final = -(2**62)  # below every position that a message gets here
+A_MILLISECOND: Final = 2**8  # positions for the restored messages of one; with 2^53 ms all of them stay below 0
 
 
 class _Part(BaseModel):
@@ -73,7 +75,7 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
 
     Raises:
         Misuse: An empty passphrase.
-        StoreError: The file can't be written.
+        StoreError: The file can't be written, or would be too large to be read.
     """
     if not passphrase:
         raise Misuse("a backup needs a passphrase")
@@ -92,8 +94,11 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
         messages=[_Message.model_validate(dict(row)) for row in messages],
     )
     salt, nonce = secrets.token_bytes(SALT_SIZE), secrets.token_bytes(NONCE_SIZE)
-    plaintext = zlib.compress(content.model_dump_json().encode("utf-8"))
+    text = content.model_dump_json().encode("utf-8")
+    plaintext = zlib.compress(text)
     data = MAGIC + salt + nonce + aead_seal(_key(passphrase, salt), nonce, plaintext, MAGIC + salt)
+    if len(data) > MAX_FILE_SIZE or len(text) > MAX_CONTENT_SIZE:
+        raise StoreError(f"a backup has at most {MAX_FILE_SIZE} bytes, {MAX_CONTENT_SIZE} unpacked: this one is larger")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.touch(mode=0o600)
@@ -108,7 +113,9 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
 
 
 def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
-    """Add a backup's contacts and history to this account, before what is here already; that stays as it is.
+    """Add a backup's contacts and history to this account; what is here already stays as it is.
+
+    All that was ever restored stands in the order of its receipt, before what came since.
 
     Returns:
         How many contacts and messages were added.
@@ -133,9 +140,7 @@ def read_backup(store: Store, path: Path, passphrase: str) -> tuple[int, int]:
         raise StoreError(f"{path} is a backup of another version") from None
     with store.transaction():
         contacts = sum(_restore_contact(store, contact) for contact in content.contacts)
-        # Below every position of today, in the backup's order: restored history is older than what came since.
-        first = store.value("SELECT min(0, coalesce(min(position), 0)) FROM messages") - len(content.messages)
-        messages = sum(_restore_message(store, at, message) for at, message in enumerate(content.messages, first))
+        messages = sum(_restore_message(store, message) for message in content.messages)
     return contacts, messages
 
 
@@ -167,13 +172,15 @@ def _restore_contact(store: Store, contact: _Contact) -> int:
     )
 
 
-def _restore_message(store: Store, position: int, message: _Message) -> int:
+def _restore_message(store: Store, message: _Message) -> int:
+    first = RESTORED + message.received * A_MILLISECOND
+    last = store.value("SELECT max(position) FROM messages WHERE position < ?", first + A_MILLISECOND)
     # What still waited then is not in this outbox.
     state = "failed" if message.state == "waiting" else message.state
     return store.execute(
         "INSERT OR IGNORE INTO messages (position, contact, is_outgoing, message_id, text, sent, received, state)"
         " SELECT ?, id, ?, ?, ?, ?, ?, ? FROM contacts WHERE usid = ?",
-        position,
+        max(first, (last or RESTORED) + 1),
         message.is_outgoing,
         bytes.fromhex(message.message_id),
         message.text,

@@ -43,27 +43,15 @@ class Contacts:
             Misuse: Our own card, a name that is taken or does not fit, or someone we have under another name.
         """
         card = Card.parse(card_text)
-        address = address_of(card.usid)
-        account = load_account(self._store)
-        if card.usid == account.usid:
+        if card.usid == load_account(self._store).usid:
             raise Misuse("this is your own card: give it to the other person, and add theirs")
-        row = self._store.one("SELECT * FROM contacts WHERE usid = ?", card.usid)
-        if row is not None:
-            return await self._add_known(contact_row(row), card, name)
-        chosen = check_name(name or f"contact-{address.hex()[:NAME_DIGITS]}")
         with self._store.transaction():
-            self._check_free(chosen)
-            contact_id = self._store.insert(
-                "INSERT INTO contacts (name, usid, address, origin, state, named_version, added)"
-                " VALUES (?, ?, ?, ?, 'accepted', ?, ?)",
-                chosen,
-                card.usid,
-                address,
-                card.origin,
-                card.record_version,
-                now_ms(),
-            )
-        return contact_by_id(self._store, contact_id).public()
+            row = self._store.one("SELECT * FROM contacts WHERE usid = ?", card.usid)
+            if row is None:
+                return contact_by_id(self._store, self._add_new(card, name)).public()
+            self._add_known(contact_row(row), card, name)
+        await self._flush()
+        return contact_by_id(self._store, row["id"]).public()
 
     def list(self) -> Sequence[Contact]:
         """Return accepted and blocked contacts by name."""
@@ -181,25 +169,37 @@ class Contacts:
         await self._flush()
         return contact_by_id(self._store, contact.id).public()
 
-    async def _add_known(self, contact: ContactRow, card: Card, name: str | None) -> Contact:
+    def _add_new(self, card: Card, name: str | None) -> int:
+        address = address_of(card.usid)
+        chosen = check_name(name or f"contact-{address.hex()[:NAME_DIGITS]}")
+        self._check_free(chosen)
+        return self._store.insert(
+            "INSERT INTO contacts (name, usid, address, origin, state, named_version, added)"
+            " VALUES (?, ?, ?, ?, 'accepted', ?, ?)",
+            chosen,
+            card.usid,
+            address,
+            card.origin,
+            card.record_version,
+            now_ms(),
+        )
+
+    def _add_known(self, contact: ContactRow, card: Card, name: str | None) -> None:
         """Take in a card of someone we have already."""
         if contact.state == "accepted" and name not in (None, contact.name):
             raise Misuse(f"you have this contact as {contact.name!r}: rename it with 'halonyx contact rename'")
-        with self._store.transaction():
-            if contact.state != "accepted":
-                former = contact.name if contact.state == "blocked" else None
-                chosen = name or former or f"contact-{contact.address.hex()[:NAME_DIGITS]}"
-                if chosen != former:
-                    self._check_free(check_name(chosen))
-                self._accept(contact, chosen)
-            self._store.execute(
-                "UPDATE contacts SET origin = ?, named_version = max(named_version, ?) WHERE id = ?",
-                card.origin,
-                card.record_version,
-                contact.id,
-            )
-        await self._flush()
-        return contact_by_id(self._store, contact.id).public()
+        if contact.state != "accepted":
+            former = contact.name if contact.state == "blocked" else None
+            chosen = name or former or f"contact-{contact.address.hex()[:NAME_DIGITS]}"
+            if chosen != former:
+                self._check_free(check_name(chosen))
+            self._accept(contact, chosen)
+        self._store.execute(
+            "UPDATE contacts SET origin = ?, named_version = max(named_version, ?) WHERE id = ?",
+            card.origin,
+            card.record_version,
+            contact.id,
+        )
 
     def _accept(self, contact: ContactRow, name: str) -> None:
         self._store.execute("UPDATE contacts SET state = 'accepted', name = ? WHERE id = ?", name, contact.id)
