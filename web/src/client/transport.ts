@@ -198,6 +198,9 @@ export class Socket {
   /**
    * Send one frame; it waits in the browser until the network takes it.
    *
+   * Measured in Chromium 156: a frame over 65,536 bytes may be split, and the relay refuses fragments (1002). Only a SUBMIT
+   * with the largest bucket is so long; the longest text takes half of it.
+   *
    * @throws TransportError: the connection is gone. Refused: as `receive`.
    */
   send(frame: Bytes): void {
