@@ -1,0 +1,225 @@
+/** The whole page as values that change: what is open, what is known, what is going on. */
+
+import { computed, effect, signal } from "@preact/signals"
+import type { AccountInfo, Api, Change, Entry, Status } from "../../client/api"
+import { codeOf, problemText } from "../text/problems"
+import { text } from "../text/text"
+import { alertsOf, type Alert } from "./alerts"
+import { coalesce } from "./coalesce"
+import { FirstRun } from "./first_run"
+import { People } from "./people"
+import type { Preferences } from "./preferences"
+import { Search } from "./search"
+import { Thread } from "./thread"
+
+export type Place =
+  | { readonly kind: "list" }
+  | { readonly kind: "thread"; readonly contact: number }
+  | { readonly kind: "requests" }
+
+export type Dialog =
+  | { readonly kind: "add"; readonly card: string }
+  | { readonly kind: "share" }
+  | { readonly kind: "safety"; readonly contact: number }
+  | { readonly kind: "details"; readonly contact: number }
+  | { readonly kind: "block" | "remove"; readonly contact: number }
+  | { readonly kind: "settings" }
+  | { readonly kind: "palette" }
+
+export interface Toast {
+  readonly id: number
+  readonly words: string
+  readonly isBad: boolean
+}
+
+/** What the page around the models does for them. */
+export interface Surroundings {
+  readonly now: () => number
+  readonly dayOf: (time: number) => number
+  readonly random: (below: number) => number
+  readonly relay: string
+  /** Whether the person can see the page now. */
+  readonly isVisible: () => boolean
+  readonly alert: (alert: Alert, name: string) => void
+  readonly sent: () => void
+  /** Note where we are, so that Back leads there again. */
+  readonly went: (place: Place) => void
+}
+
+const TOAST_MS = 5000
+
+export class App {
+  readonly api: Api
+  readonly preferences: Preferences
+  readonly people: People
+  readonly search: Search
+  readonly palette: Search
+  readonly firstRun: FirstRun
+
+  readonly status = signal<Status | null>(null)
+  readonly problem = signal<string | null>(null)
+  readonly isErased = signal(false)
+  readonly place = signal<Place>({ kind: "list" })
+  readonly thread = signal<Thread | null>(null)
+  readonly dialog = signal<Dialog | null>(null)
+  readonly toast = signal<Toast | null>(null)
+  readonly isDetailsShown = signal(true)
+  /** What a screen reader says about new messages. */
+  readonly spoken = signal("")
+  /** A card that came with the address of the page, before there was an account. */
+  readonly invitation = signal<string | null>(null)
+  readonly isUpdateReady = signal(false)
+  readonly account = computed<AccountInfo | null>(() => this.status.value?.account ?? null)
+  readonly drafts = new Map<number, string>()
+
+  readonly #around: Surroundings
+  readonly #seen = new Set<string>()
+  readonly #refreshStatus: () => Promise<void>
+  #toasts = 0
+
+  constructor(api: Api, preferences: Preferences, around: Surroundings) {
+    this.api = api
+    this.preferences = preferences
+    this.#around = around
+    this.people = new People(api)
+    this.search = new Search(api, this.people)
+    this.palette = new Search(api, this.people)
+    this.firstRun = new FirstRun(api, around.relay, around.random)
+    this.#refreshStatus = coalesce(() => this.#readStatus())
+    effect(() => {
+      const { kind } = this.firstRun.step.value
+      if (kind === "steps" || kind === "done") void this.#refreshStatus()
+    })
+    effect(() => {
+      const card = this.invitation.value
+      if (card === null || this.account.value === null || this.firstRun.step.value.kind === "steps") return
+      this.invitation.value = null
+      this.dialog.value = { kind: "add", card }
+    })
+  }
+
+  async start(): Promise<void> {
+    this.problem.value = null
+    await this.#refreshStatus()
+  }
+
+  /** Take in what changed, here or in another tab. */
+  change(change: Change): void {
+    switch (change.kind) {
+      case "contacts":
+        void this.people.refresh()
+        void this.thread.value?.refreshContact()
+        break
+      case "messages":
+        this.#messages(change.contact, change.entries)
+        break
+      case "notices":
+        if (change.contact === null || change.contact === this.thread.value?.id) void this.thread.value?.refreshNotices()
+        break
+      case "status":
+        void this.#refreshStatus()
+        break
+      case "progress":
+        this.firstRun.progress.value = change
+        break
+      case "erased":
+        this.isErased.value = true
+        break
+    }
+  }
+
+  /** Offer to add whose card it is, now or once there is an account. */
+  invite(card: string): void {
+    this.invitation.value = card
+  }
+
+  /** Go somewhere; `position` is a message to point out. */
+  go(place: Place, position: number | null = null): void {
+    this.#around.went(place)
+    this.show(place, position)
+  }
+
+  /** As `go`, for a place that Back led to. */
+  show(place: Place, position: number | null = null): void {
+    this.place.value = place
+    if (place.kind !== "thread") {
+      this.thread.value = null
+      return
+    }
+    if (this.thread.value?.id === place.contact) {
+      if (position !== null) void this.thread.value.jumpTo(position)
+      return
+    }
+    const thread = new Thread(this.api, place.contact, this.#around.dayOf)
+    this.thread.value = thread
+    void thread.open(this.people.find(place.contact)?.unread ?? 0, position).then(() => this.read())
+  }
+
+  /** Mark the open conversation read if the person can see it. */
+  async read(): Promise<void> {
+    const thread = this.thread.value
+    if (thread === null || !this.#around.isVisible()) return
+    if ((this.people.find(thread.id)?.unread ?? 0) > 0) await thread.markRead()
+  }
+
+  /** Do what a person asked for; say how it went. Returns whether it went well. */
+  async act(work: () => Promise<unknown>, words: string | null): Promise<boolean> {
+    try {
+      await work()
+      if (words !== null) this.say(words)
+      return true
+    } catch (error) {
+      this.say(problemText(codeOf(error)), true)
+      return false
+    }
+  }
+
+  say(words: string, isBad = false): void {
+    const id = ++this.#toasts
+    this.toast.value = { id, words, isBad }
+    setTimeout(() => {
+      if (this.toast.value?.id === id) this.toast.value = null
+    }, TOAST_MS)
+  }
+
+  async send(thread: Thread, words: string): Promise<void> {
+    await thread.send(words)
+    this.#around.sent()
+  }
+
+  /** Leave the conversation with someone who is no contact any more. */
+  leave(contact: number): void {
+    this.dialog.value = null
+    this.drafts.delete(contact)
+    if (this.thread.value?.id === contact) this.go({ kind: "list" })
+  }
+
+  #messages(contact: number, entries: readonly Entry[]): void {
+    const thread = this.thread.value
+    if (thread?.id === contact) thread.absorb(entries)
+    void this.people.refresh().then(() => {
+      for (const alert of alertsOf(entries, this.#seen, this.#around.now())) this.#tell(alert)
+      return this.read()
+    })
+  }
+
+  #tell(alert: Alert): void {
+    const name = this.people.find(alert.contact)?.contact.name
+    if (name === undefined) return // a stranger who has not been accepted
+    this.#around.alert(alert, name)
+    const isOpen = this.thread.value?.id === alert.contact
+    this.spoken.value = isOpen ? text.thread.says(name, alert.entry.text) : text.thread.newFrom(name)
+  }
+
+  async #readStatus(): Promise<void> {
+    try {
+      const before = this.account.peek()
+      const status = await this.api.status()
+      this.status.value = status
+      this.problem.value = null
+      if (before === null && status.account !== null) await this.people.refresh()
+    } catch (error) {
+      this.problem.value = codeOf(error)
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/** Making an identity, or bringing one back: where a person without one is. */
+
+import { signal } from "@preact/signals"
+import type { Api } from "../../client/api"
+import { codeOf } from "../text/problems"
+
+export const CODE_GROUPS = 9
+export const CODE_CHARACTERS = 36
+
+export type Step =
+  | { readonly kind: "welcome" }
+  | { readonly kind: "creating" }
+  | { readonly kind: "recover" }
+  | { readonly kind: "recovering" }
+  /** The three steps; `groups` are the recovery code, `asked` the indexes of the two asked back. */
+  | { readonly kind: "steps"; readonly groups: readonly string[]; readonly asked: readonly [number, number] }
+  | { readonly kind: "done" }
+
+export type Keeping = "shown" | "asked" | "kept"
+
+export class FirstRun {
+  readonly step = signal<Step>({ kind: "welcome" })
+  readonly keeping = signal<Keeping>("shown")
+  readonly origin = signal("")
+  readonly problem = signal<string | null>(null)
+  /** Of the proof of work: how many tries there were, and how many are to be expected. */
+  readonly progress = signal<{ readonly tried: number; readonly expected: number } | null>(null)
+
+  readonly #api: Api
+  readonly #random: (below: number) => number
+
+  constructor(api: Api, origin: string, random: (below: number) => number) {
+    this.#api = api
+    this.#random = random
+    this.origin.value = origin
+  }
+
+  show(kind: "welcome" | "recover" | "done"): void {
+    this.problem.value = null
+    this.step.value = { kind }
+  }
+
+  async create(): Promise<void> {
+    this.step.value = { kind: "creating" }
+    this.problem.value = null
+    this.progress.value = null
+    try {
+      const { recoveryCode } = await this.#api.createAccount(this.origin.value)
+      this.keeping.value = "shown"
+      this.step.value = { kind: "steps", groups: recoveryCode.split("-"), asked: this.#twoGroups() }
+    } catch (error) {
+      this.problem.value = codeOf(error)
+      this.step.value = { kind: "welcome" }
+    }
+  }
+
+  async recover(code: string): Promise<void> {
+    this.step.value = { kind: "recovering" }
+    this.problem.value = null
+    this.progress.value = null
+    try {
+      await this.#api.recoverAccount(this.origin.value, code)
+      this.step.value = { kind: "done" }
+    } catch (error) {
+      this.problem.value = codeOf(error)
+      this.step.value = { kind: "recover" }
+    }
+  }
+
+  #twoGroups(): readonly [number, number] {
+    const first = this.#random(CODE_GROUPS - 1)
+    const second = this.#random(CODE_GROUPS - 1)
+    return first <= second ? [first, second + 1] : [second, first]
+  }
+}
+
+/** Read letters as the recovery code does: any case, no spaces or hyphens, O for 0, I and L for 1. */
+export function foldCode(typed: string): string {
+  return typed
+    .toUpperCase()
+    .replace(/[\s-]/g, "")
+    .replaceAll("O", "0")
+    .replace(/[IL]/g, "1")
+}
+
+/** Tell whether an origin is written as relays are; the client checks it again. */
+export function isOrigin(typed: string): boolean {
+  return /^(https:\/\/[a-z0-9.:[\]-]+|http:\/\/(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?)$/.test(typed)
+}

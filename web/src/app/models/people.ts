@@ -1,0 +1,44 @@
+/** Everyone we know, as lists: conversations, requests, blocked. */
+
+import { computed, signal } from "@preact/signals"
+import type { Api, Contact, Conversation } from "../../client/api"
+import { codeOf } from "../text/problems"
+import { coalesce } from "./coalesce"
+
+export class People {
+  /** null until they were read once. */
+  readonly conversations = signal<readonly Conversation[] | null>(null)
+  readonly requests = signal<readonly Contact[]>([])
+  readonly blocked = signal<readonly Contact[]>([])
+  /** Code of why the lists could not be read, or null. */
+  readonly problem = signal<string | null>(null)
+  readonly unread = computed(() => (this.conversations.value ?? []).reduce((sum, { unread }) => sum + unread, 0))
+
+  readonly #api: Api
+  readonly refresh: () => Promise<void>
+
+  constructor(api: Api) {
+    this.#api = api
+    this.refresh = coalesce(() => this.#read())
+  }
+
+  find(contact: number): Conversation | undefined {
+    return this.conversations.value?.find((conversation) => conversation.contact.id === contact)
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const [conversations, requests, blocked] = await Promise.all([
+        this.#api.conversations(),
+        this.#api.requests(),
+        this.#api.blocked(),
+      ])
+      this.conversations.value = conversations
+      this.requests.value = requests
+      this.blocked.value = blocked
+      this.problem.value = null
+    } catch (error) {
+      this.problem.value = codeOf(error)
+    }
+  }
+}

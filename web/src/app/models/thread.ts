@@ -1,0 +1,196 @@
+/** The conversation that is open: the part of its messages that is loaded, and what is done with it. */
+
+import { computed, signal } from "@preact/signals"
+import type { Api, Contact, Entry, Notice } from "../../client/api"
+import { codeOf } from "../text/problems"
+import { linesOf, type Line } from "./lines"
+
+const PAGE = 80 // messages loaded at once
+const AROUND = 60
+
+/** Where the list is asked to scroll; a new object is a new wish. */
+export type Target = { readonly kind: "end" } | { readonly kind: "message"; readonly position: number }
+
+export class Thread {
+  readonly id: number
+  readonly contact = signal<Contact | null>(null)
+  /** A part of the conversation without gaps, oldest first. */
+  readonly entries = signal<readonly Entry[]>([])
+  readonly notices = signal<readonly Notice[]>([])
+  readonly isLoaded = signal(false)
+  readonly isStart = signal(false)
+  readonly isEnd = signal(false)
+  readonly unreadFrom = signal<number | null>(null)
+  /** How many messages came while newer ones than the loaded part are not shown. */
+  readonly newer = signal(0)
+  readonly problem = signal<string | null>(null)
+  readonly target = signal<Target>({ kind: "end" })
+  /** Position of the message to point out, after a search. */
+  readonly marked = signal<number | null>(null)
+  readonly lines = computed(() => this.#lines())
+
+  readonly #api: Api
+  readonly #dayOf: (time: number) => number
+  #before: readonly Line[] = []
+  #isLoading = false
+
+  /** @param dayOf Number of the local day of a time. */
+  constructor(api: Api, id: number, dayOf: (time: number) => number) {
+    this.#api = api
+    this.id = id
+    this.#dayOf = dayOf
+  }
+
+  /** Load the newest messages, or those around a position; `unread` of them are new. */
+  async open(unread: number, position: number | null): Promise<void> {
+    await this.#guard(async () => {
+      this.contact.value = await this.#api.contact(this.id)
+      this.notices.value = await this.#api.notices(this.id)
+      if (position !== null) await this.#loadAround(position)
+      else await this.#loadNewest(Math.max(PAGE, Math.min(unread + 20, 4 * PAGE)))
+      this.unreadFrom.value = firstUnread(this.entries.value, unread)
+    })
+  }
+
+  async refreshContact(): Promise<void> {
+    await this.#guard(async () => {
+      this.contact.value = await this.#api.contact(this.id)
+    })
+  }
+
+  async refreshNotices(): Promise<void> {
+    await this.#guard(async () => {
+      this.notices.value = await this.#api.notices(this.id)
+    })
+  }
+
+  async loadOlder(): Promise<void> {
+    const oldest = this.entries.value[0]
+    if (oldest === undefined || this.isStart.value || this.#isLoading) return
+    await this.#loading(async () => {
+      const page = await this.#api.messages(this.id, oldest.position, PAGE)
+      this.isStart.value = page.length < PAGE
+      this.entries.value = merge(page, this.entries.value)
+    })
+  }
+
+  async loadNewer(): Promise<void> {
+    const newest = this.entries.value.at(-1)
+    if (newest === undefined || this.isEnd.value || this.#isLoading) return
+    await this.#loading(async () => {
+      const page = await this.#api.messagesAround(this.id, newest.position, 2 * PAGE)
+      const isMore = page.some((entry) => entry.position > newest.position)
+      if (!isMore) this.#reachEnd()
+      this.entries.value = merge(this.entries.value, page)
+    })
+  }
+
+  async jumpTo(position: number): Promise<void> {
+    await this.#guard(async () => {
+      if (!this.entries.value.some((entry) => entry.position === position)) await this.#loadAround(position)
+      this.marked.value = position
+      this.target.value = { kind: "message", position }
+    })
+  }
+
+  async jumpToNewest(): Promise<void> {
+    await this.#guard(async () => {
+      if (!this.isEnd.value) await this.#loadNewest(PAGE)
+      this.target.value = { kind: "end" }
+    })
+  }
+
+  /** Take in messages that were added or changed; return those that are new here. */
+  absorb(changed: readonly Entry[]): readonly Entry[] {
+    const known = new Set(this.entries.value.map((entry) => entry.position))
+    const last = this.entries.value.at(-1)?.position ?? -1
+    const fresh = changed.filter((entry) => entry.position > last)
+    const updated = changed.filter((entry) => known.has(entry.position))
+    if (this.isEnd.value) this.entries.value = merge(this.entries.value, [...updated, ...fresh])
+    else {
+      this.entries.value = merge(this.entries.value, updated)
+      this.newer.value += fresh.filter((entry) => !entry.outgoing).length
+    }
+    return fresh
+  }
+
+  /** Hand a text over for sending; durable when it resolves. */
+  async send(text: string): Promise<void> {
+    const entry = await this.#api.send(this.id, text)
+    this.unreadFrom.value = null
+    this.marked.value = null
+    if (this.isEnd.value) {
+      this.absorb([entry])
+      this.target.value = { kind: "end" }
+    } else await this.jumpToNewest()
+  }
+
+  async markRead(): Promise<void> {
+    await this.#guard(() => this.#api.markRead(this.id))
+  }
+
+  #lines(): readonly Line[] {
+    this.#before = linesOf(
+      {
+        entries: this.entries.value,
+        notices: this.notices.value,
+        unreadFrom: this.unreadFrom.value,
+        isStart: this.isStart.value,
+        isEnd: this.isEnd.value,
+      },
+      this.#before,
+      this.#dayOf,
+    )
+    return this.#before
+  }
+
+  async #loadNewest(limit: number): Promise<void> {
+    const page = await this.#api.messages(this.id, null, limit)
+    this.isStart.value = page.length < limit
+    this.#reachEnd()
+    this.entries.value = page
+    this.isLoaded.value = true
+  }
+
+  async #loadAround(position: number): Promise<void> {
+    this.entries.value = await this.#api.messagesAround(this.id, position, AROUND)
+    this.isStart.value = false
+    this.isEnd.value = false
+    this.isLoaded.value = true
+    this.marked.value = position
+    this.target.value = { kind: "message", position }
+  }
+
+  #reachEnd(): void {
+    this.isEnd.value = true
+    this.newer.value = 0
+  }
+
+  async #loading(work: () => Promise<void>): Promise<void> {
+    this.#isLoading = true
+    await this.#guard(work)
+    this.#isLoading = false
+  }
+
+  async #guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+      this.problem.value = null
+    } catch (error) {
+      this.problem.value = codeOf(error)
+    }
+  }
+}
+
+/** Join two parts of a conversation; of a message in both, the one of `second` is kept. */
+export function merge(first: readonly Entry[], second: readonly Entry[]): readonly Entry[] {
+  const byPosition = new Map([...first, ...second].map((entry) => [entry.position, entry]))
+  const merged = [...byPosition.values()]
+  const isSorted = merged.every((entry, at) => at === 0 || (merged[at - 1]?.position ?? 0) < entry.position)
+  return isSorted ? merged : merged.sort((one, two) => one.position - two.position)
+}
+
+function firstUnread(entries: readonly Entry[], unread: number): number | null {
+  if (unread === 0) return null
+  return entries.filter((entry) => !entry.outgoing).at(-unread)?.position ?? null
+}

@@ -1,0 +1,92 @@
+/** The field to write in: grows to six lines, counts bytes near the limit, keeps a draft for each conversation. */
+
+import { ArrowUp } from "lucide-preact"
+import type { JSX } from "preact"
+import { useLayoutEffect, useRef, useState } from "preact/hooks"
+import type { Thread } from "../models/thread"
+import { text } from "../text/text"
+import { useApp } from "./context"
+import { useMedia } from "./media"
+
+const MAX_TEXT_SIZE = 16_384 // bytes; spec/envelope.md, "Content"
+const WORTH_SAYING = 1000 // bytes left
+const encoder = new TextEncoder()
+
+export function Composer({ thread, name }: { readonly thread: Thread; readonly name: string }): JSX.Element {
+  const app = useApp()
+  const [draft, setDraft] = useState(() => app.drafts.get(thread.id) ?? "")
+  const isTouch = useMedia("(pointer: coarse)")
+  const left = MAX_TEXT_SIZE - encoder.encode(draft).length
+  const canSend = draft.trim() !== "" && left >= 0
+
+  const write = (typed: string): void => {
+    app.drafts.set(thread.id, typed)
+    setDraft(typed)
+  }
+  const send = (): void => {
+    if (!canSend) return
+    write("")
+    app.send(thread, draft).catch(() => {
+      // What was typed meanwhile is kept, too.
+      write([draft, app.drafts.get(thread.id)].filter(Boolean).join("\n"))
+      app.say(text.thread.notSent, true)
+    })
+  }
+  return (
+    <form class="composer" onSubmit={(event) => { event.preventDefault(); send() }}>
+      <Writing
+        name={name}
+        draft={draft}
+        onInput={write}
+        onEnter={isTouch ? null : send}
+        isTooLong={left < 0}
+      />
+      <button class="send" type="submit" aria-label={text.thread.send} title={text.thread.send} disabled={!canSend}>
+        <ArrowUp size={20} strokeWidth={2.25} />
+      </button>
+      <p id="composer-count" class={left < 0 ? "composer-count bad" : "composer-count"} role="status">
+        {left < 0 ? `${text.thread.over(-left)}. ${text.thread.overHint}` : left < WORTH_SAYING && text.thread.left(left)}
+      </p>
+    </form>
+  )
+}
+
+interface WritingProps {
+  readonly name: string
+  readonly draft: string
+  readonly onInput: (typed: string) => void
+  /** null: Enter breaks the line. */
+  readonly onEnter: (() => void) | null
+  readonly isTooLong: boolean
+}
+
+function Writing({ name, draft, onInput, onEnter, isTooLong }: WritingProps): JSX.Element {
+  const ref = useRef<HTMLTextAreaElement>(null)
+  useLayoutEffect(() => {
+    const field = ref.current
+    if (field === null) return
+    field.style.setProperty("height", "auto")
+    const border = field.offsetHeight - field.clientHeight
+    field.style.setProperty("height", `${field.scrollHeight + border}px`) // the style sheet ends it at six lines
+  }, [draft])
+  return (
+    <textarea
+      ref={ref}
+      class="composer-field"
+      rows={1}
+      dir="auto"
+      placeholder={text.thread.write}
+      aria-label={text.thread.writeTo(name)}
+      aria-describedby="composer-count"
+      aria-invalid={isTooLong}
+      enterkeyhint={onEnter === null ? "enter" : "send"}
+      value={draft}
+      onInput={(event) => { onInput(event.currentTarget.value) }}
+      onKeyDown={(event) => {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing || onEnter === null) return
+        event.preventDefault()
+        onEnter()
+      }}
+    />
+  )
+}

@@ -1,0 +1,57 @@
+/** Questions before something that can't be taken back in one step. */
+
+import type { ComponentChildren, JSX } from "preact"
+import { text } from "../text/text"
+import { useApp } from "./context"
+import { Dialog } from "./dialog"
+import { Button } from "./parts"
+import { useContact } from "./known_contact"
+
+interface ConfirmProps {
+  readonly title: string
+  readonly action: string
+  readonly onConfirm: () => void
+  readonly children: ComponentChildren
+}
+
+function Confirm({ title, action, onConfirm, children }: ConfirmProps): JSX.Element {
+  const app = useApp()
+  const close = (): void => { app.dialog.value = null }
+  return (
+    <Dialog title={title} onClose={close}>
+      <p class="soft">{children}</p>
+      <div class="actions end">
+        <Button onClick={close}>{text.app.cancel}</Button>
+        <Button kind="danger" onClick={onConfirm}>
+          {action}
+        </Button>
+      </div>
+    </Dialog>
+  )
+}
+
+export function ConfirmBlock({ contact: id }: { readonly contact: number }): JSX.Element | null {
+  const app = useApp()
+  const name = useContact(id)?.name ?? text.notice.someone
+  const block = async (): Promise<void> => {
+    if (await app.act(() => app.api.blockContact(id), text.details.blocked(name))) app.leave(id)
+  }
+  return (
+    <Confirm title={text.details.blockTitle(name)} action={text.details.block} onConfirm={() => void block()}>
+      {text.details.blockText}
+    </Confirm>
+  )
+}
+
+export function ConfirmRemove({ contact: id }: { readonly contact: number }): JSX.Element | null {
+  const app = useApp()
+  const name = useContact(id)?.name ?? text.notice.someone
+  const remove = async (): Promise<void> => {
+    if (await app.act(() => app.api.removeContact(id), text.details.removed(name))) app.leave(id)
+  }
+  return (
+    <Confirm title={text.details.removeTitle(name)} action={text.details.remove} onConfirm={() => void remove()}>
+      {text.details.removeText}
+    </Confirm>
+  )
+}

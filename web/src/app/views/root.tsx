@@ -1,0 +1,73 @@
+/** What fills the page: the first run, the messages, or what is wrong. */
+
+import { Trash2, TriangleAlert } from "lucide-preact"
+import type { JSX } from "preact"
+import { text } from "../text/text"
+import { problemText } from "../text/problems"
+import { useApp } from "./context"
+import { FirstRunSteps } from "./first_run"
+import { Button, Empty, Skeleton } from "./parts"
+import { Shell } from "./shell"
+import { ToastLine, UpdateLine } from "./toast"
+import { Recover, Welcome } from "./welcome"
+
+export function Root({ ownRelay }: { readonly ownRelay: string }): JSX.Element {
+  return (
+    <>
+      <UpdateLine />
+      <Screen ownRelay={ownRelay} />
+      <ToastLine />
+    </>
+  )
+}
+
+function Screen({ ownRelay }: { readonly ownRelay: string }): JSX.Element {
+  const app = useApp()
+  const step = app.firstRun.step.value
+  if (app.isErased.value) return <Erased />
+  if (app.status.value === null || (app.account.value === null && step.kind === "done")) {
+    const problem = app.problem.value
+    if (problem !== null) return <Broken code={problem} onRetry={() => void app.start()} />
+    return (
+      <main class="page">
+        <h1 class="visually-hidden">{text.app.name}</h1>
+        <Skeleton rows={5} label={text.app.loading} />
+      </main>
+    )
+  }
+  if (step.kind === "steps") return <FirstRunSteps firstRun={app.firstRun} step={step} />
+  if (app.account.value !== null && step.kind !== "creating" && step.kind !== "recovering") return <Shell />
+  if (step.kind === "recover" || step.kind === "recovering")
+    return <Recover firstRun={app.firstRun} ownRelay={ownRelay} />
+  return <Welcome firstRun={app.firstRun} ownRelay={ownRelay} isInvited={app.invitation.value !== null} />
+}
+
+function Broken({ code, onRetry }: { readonly code: string; readonly onRetry: () => void }): JSX.Element {
+  return (
+    <main class="page centre">
+      <Empty
+        isPage
+        icon={TriangleAlert}
+        title={text.app.brokenTitle}
+        actions={<Button kind="primary" onClick={onRetry}>{text.app.retry}</Button>}
+      >
+        {problemText(code)}
+      </Empty>
+    </main>
+  )
+}
+
+function Erased(): JSX.Element {
+  return (
+    <main class="page centre">
+      <Empty
+        isPage
+        icon={Trash2}
+        title={text.app.erasedTitle}
+        actions={<Button kind="primary" onClick={() => { location.reload() }}>{text.app.erasedAgain}</Button>}
+      >
+        {text.app.erasedText}
+      </Empty>
+    </main>
+  )
+}

@@ -1,0 +1,239 @@
+/** Settings: looks, sounds, notifications, relay, what this program is, and the way out. */
+
+import { Monitor, Moon, Sun, Trash2, type LucideIcon } from "lucide-preact"
+import type { ComponentChildren, JSX } from "preact"
+import { useId, useState } from "preact/hooks"
+import { askForNotifications, notificationPermission } from "../effects/notifications"
+import { hostOf } from "../models/card_link"
+import { shortId } from "../models/avatar"
+import type { Theme } from "../models/preferences"
+import { text } from "../text/text"
+import { Avatar } from "./avatar"
+import { useApp } from "./context"
+import { Dialog } from "./dialog"
+import { Button, Field } from "./parts"
+
+export function SettingsDialog(): JSX.Element {
+  const app = useApp()
+  return (
+    <Dialog title={text.settings.title} onClose={() => { app.dialog.value = null }}>
+      <div class="settings">
+        <You />
+        <ThemeChoice />
+        <Alerts />
+        <RelayPart />
+        <BlockedPart />
+        <About />
+        <Erase />
+      </div>
+    </Dialog>
+  )
+}
+
+function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <section class="setting">
+      <h3>{title}</h3>
+      {children}
+    </section>
+  )
+}
+
+function You(): JSX.Element | null {
+  const account = useApp().account.value
+  if (account === null) return null
+  return (
+    <div class="preview-who">
+      <Avatar address={account.address} size="large" />
+      <div>
+        <p class="small soft">{text.settings.you}</p>
+        <p class="mono short-id">{shortId(account.address)}</p>
+      </div>
+    </div>
+  )
+}
+
+const THEMES: readonly (readonly [Theme, LucideIcon])[] = [
+  ["light", Sun],
+  ["dark", Moon],
+  ["system", Monitor],
+]
+
+function ThemeChoice(): JSX.Element {
+  const { preferences } = useApp()
+  return (
+    <fieldset class="setting">
+      <legend>{text.settings.theme}</legend>
+      <div class="segments">
+        {THEMES.map(([theme, Icon]) => (
+          <label key={theme} class="segment">
+            <input
+              type="radio"
+              name="theme"
+              class="visually-hidden"
+              checked={preferences.theme.value === theme}
+              onChange={() => { preferences.chooseTheme(theme) }}
+            />
+            <span>
+              <Icon size={16} /> {text.settings[theme]}
+            </span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  )
+}
+
+interface SwitchProps {
+  readonly label: string
+  readonly hint: string
+  readonly isOn: boolean
+  readonly disabled?: boolean
+  readonly onChange: (isOn: boolean) => void
+}
+
+function Switch({ label, hint, isOn, disabled = false, onChange }: SwitchProps): JSX.Element {
+  const id = useId()
+  return (
+    <div class="setting switch">
+      <div>
+        <label for={id}>{label}</label>
+        <p id={`${id}-hint`} class="small soft">{hint}</p>
+      </div>
+      <input
+        id={id}
+        type="checkbox"
+        role="switch"
+        checked={isOn}
+        disabled={disabled}
+        aria-describedby={`${id}-hint`}
+        onChange={(event) => { onChange(event.currentTarget.checked) }}
+      />
+    </div>
+  )
+}
+
+function Alerts(): JSX.Element {
+  const { preferences } = useApp()
+  const [permission, setPermission] = useState(notificationPermission())
+  const hints = {
+    none: text.settings.notificationsNone,
+    denied: text.settings.notificationsDenied,
+    default: text.settings.notificationsHint,
+    granted: text.settings.notificationsHint,
+  }
+  const choose = async (isOn: boolean): Promise<void> => {
+    const given = isOn ? await askForNotifications() : permission
+    setPermission(given)
+    preferences.chooseNotifications(isOn && given === "granted")
+  }
+  return (
+    <>
+      <Switch
+        label={text.settings.sounds}
+        hint={text.settings.soundsHint}
+        isOn={preferences.sounds.value}
+        onChange={(isOn) => { preferences.chooseSounds(isOn) }}
+      />
+      <Switch
+        label={text.settings.notifications}
+        hint={hints[permission]}
+        isOn={preferences.notifications.value && permission === "granted"}
+        disabled={permission === "none"}
+        onChange={(isOn) => void choose(isOn)}
+      />
+    </>
+  )
+}
+
+function RelayPart(): JSX.Element | null {
+  const app = useApp()
+  const status = app.status.value
+  if (status?.account == null) return null
+  return (
+    <Part title={text.settings.relay}>
+      <p class="setting-line">
+        <span class="mono cut">{hostOf(status.account.origin)}</span>
+        <span class={`connection ${status.connection}`}>{text.settings.connection[status.connection]}</span>
+      </p>
+      {status.waiting > 0 && <p class="small soft">{text.settings.waiting(status.waiting)}</p>}
+      {status.connection !== "online" && (
+        <Button onClick={() => void app.act(() => app.api.retry(), null)}>{text.settings.retry}</Button>
+      )}
+    </Part>
+  )
+}
+
+function BlockedPart(): JSX.Element {
+  const app = useApp()
+  const blocked = app.people.blocked.value
+  return (
+    <Part title={text.settings.blocked}>
+      {blocked.length === 0 && <p class="small soft">{text.settings.blockedNone}</p>}
+      <ul>
+        {blocked.map((contact) => (
+          <li key={contact.id} class="setting-line">
+            <Avatar address={contact.address} size="small" />
+            <bdi class="cut grow">{contact.name}</bdi>
+            <Button
+              kind="quiet"
+              onClick={() => void app.act(() => app.api.unblockContact(contact.id), text.details.unblocked(contact.name))}
+            >
+              {text.details.unblock}
+            </Button>
+          </li>
+        ))}
+      </ul>
+    </Part>
+  )
+}
+
+function About(): JSX.Element {
+  const build = useApp().status.value?.buildHash ?? null
+  return (
+    <Part title={text.settings.about}>
+      <p class="small soft">{text.settings.aboutText}</p>
+      <p class="small">{text.settings.build}</p>
+      {build === null ? (
+        <p class="small soft">{text.settings.buildUnknown}</p>
+      ) : (
+        <>
+          <p class="mono small build">{build}</p>
+          <p class="small soft">{text.settings.buildHint}</p>
+        </>
+      )}
+    </Part>
+  )
+}
+
+function Erase(): JSX.Element {
+  const app = useApp()
+  const [typed, setTyped] = useState<string | null>(null)
+  const erase = (): void => {
+    if (typed?.trim().toLowerCase() === text.settings.eraseWord) void app.act(() => app.api.eraseDevice(), null)
+  }
+  return (
+    <Part title={text.settings.erase}>
+      <p class="small soft">{text.settings.eraseText}</p>
+      {typed === null ? (
+        <Button icon={Trash2} onClick={() => { setTyped("") }}>
+          {text.settings.erase}
+        </Button>
+      ) : (
+        <form onSubmit={(event) => { event.preventDefault(); erase() }}>
+          <Field label={text.settings.eraseType} value={typed} onInput={setTyped} autoFocus />
+          <div class="actions end">
+            <Button onClick={() => { setTyped(null) }}>{text.app.cancel}</Button>
+            <button
+              class="button danger"
+              type="submit"
+              disabled={typed.trim().toLowerCase() !== text.settings.eraseWord}
+            >
+              <span>{text.settings.eraseNow}</span>
+            </button>
+          </div>
+        </form>
+      )}
+    </Part>
+  )
+}

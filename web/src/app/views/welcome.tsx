@@ -1,0 +1,144 @@
+/** Before there is an identity: make one, or bring one back. */
+
+import { KeyRound, LoaderCircle } from "lucide-preact"
+import type { JSX } from "preact"
+import { useState } from "preact/hooks"
+import { CODE_CHARACTERS, foldCode, isOrigin, type FirstRun } from "../models/first_run"
+import { problemText } from "../text/problems"
+import { text } from "../text/text"
+import { Mark } from "./mark"
+import { Button, Field } from "./parts"
+import { useLongWait } from "./media"
+
+interface Props {
+  readonly firstRun: FirstRun
+  readonly ownRelay: string
+  readonly isInvited: boolean
+}
+
+export function Welcome({ firstRun, ownRelay, isInvited }: Props): JSX.Element {
+  const isBusy = firstRun.step.value.kind === "creating"
+  return (
+    <main class="page welcome">
+      <Mark />
+      <h1>{text.welcome.title}</h1>
+      <p class="lead soft">{text.welcome.lead}</p>
+      {isInvited && <p class="card-note">{text.welcome.invited}</p>}
+      {firstRun.problem.value !== null && <p class="note bad" role="alert">{problemText(firstRun.problem.value)}</p>}
+      {isBusy ? (
+        <Working firstRun={firstRun} words={text.welcome.creating} />
+      ) : (
+        <>
+          <div class="stack">
+            <Button kind="primary" disabled={!isOrigin(firstRun.origin.value)} onClick={() => void firstRun.create()}>
+              {text.welcome.create}
+            </Button>
+            <Button icon={KeyRound} onClick={() => { firstRun.show("recover") }}>
+              {text.welcome.recover}
+            </Button>
+          </div>
+          <RelayChoice firstRun={firstRun} ownRelay={ownRelay} />
+          <p class="small faint">{text.welcome.noPhone}</p>
+        </>
+      )}
+    </main>
+  )
+}
+
+export function Recover({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.Element {
+  const [code, setCode] = useState("")
+  const isBusy = firstRun.step.value.kind === "recovering"
+  const have = foldCode(code).length
+  const problem = firstRun.problem.value
+  return (
+    <main class="page welcome">
+      <Mark />
+      <h1>{text.recover.title}</h1>
+      <p class="lead soft">{text.recover.lead}</p>
+      {isBusy ? (
+        <Working firstRun={firstRun} words={text.recover.working} />
+      ) : (
+        <form
+          class="stack"
+          onSubmit={(event) => {
+            event.preventDefault()
+            void firstRun.recover(code)
+          }}
+        >
+          <Field
+            label={text.recover.label}
+            rows={3}
+            isMono
+            autoFocus
+            value={code}
+            onInput={setCode}
+            hint={text.recover.count(have, CODE_CHARACTERS)}
+            problem={problem === null ? null : problemText(problem, "code")}
+          />
+          <p class="small soft">{text.recover.note}</p>
+          <Button kind="primary" type="submit" disabled={have !== CODE_CHARACTERS || !isOrigin(firstRun.origin.value)}>
+            {text.recover.submit}
+          </Button>
+          <Button kind="quiet" onClick={() => { firstRun.show("welcome") }}>
+            {text.recover.toNew}
+          </Button>
+        </form>
+      )}
+      {!isBusy && <RelayChoice firstRun={firstRun} ownRelay={ownRelay} />}
+    </main>
+  )
+}
+
+function RelayChoice({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.Element {
+  const [isOpen, setOpen] = useState(!isOrigin(ownRelay))
+  const origin = firstRun.origin.value
+  if (!isOpen) {
+    return (
+      <p class="relay-choice small soft">
+        {text.welcome.relay}: <span class="mono">{origin.replace(/^https?:\/\//, "")}</span>{" "}
+        <button type="button" class="link" onClick={() => { setOpen(true) }}>
+          {text.welcome.changeRelay}
+        </button>
+      </p>
+    )
+  }
+  return (
+    <div class="relay-choice">
+      <Field
+        label={text.welcome.relay}
+        value={origin}
+        isMono
+        placeholder={text.welcome.relayPlaceholder}
+        onInput={(typed) => { firstRun.origin.value = typed.trim().replace(/\/$/, "") }}
+        hint={text.welcome.relayHint}
+        problem={origin === "" || isOrigin(origin) ? null : text.welcome.relayBad}
+      />
+      {isOrigin(ownRelay) && origin !== ownRelay && (
+        <button type="button" class="link small" onClick={() => { firstRun.origin.value = ownRelay; setOpen(false) }}>
+          {text.welcome.ownRelay}
+        </button>
+      )}
+    </div>
+  )
+}
+
+function Working({ firstRun, words }: { readonly firstRun: FirstRun; readonly words: string }): JSX.Element {
+  const isLong = useLongWait(true)
+  const progress = firstRun.progress.value
+  const share = progress === null ? null : 1 - Math.exp(-progress.tried / Math.max(1, progress.expected))
+  return (
+    <div class={isLong ? "working shown" : "working"} role="status">
+      <p class="working-line">
+        <LoaderCircle size={20} class="turning" />
+        <span>{words}</span>
+      </p>
+      {share !== null && progress !== null && (
+        <>
+          <progress max={1} value={share} aria-label={words} />
+          <p class="small soft">{text.welcome.work}</p>
+          <p class="small faint mono" aria-hidden="true">{text.welcome.workNow(progress.tried)}</p>
+        </>
+      )}
+    </div>
+  )
+}
