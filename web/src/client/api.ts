@@ -144,8 +144,8 @@ export interface Api {
   /** The newest messages before a position, oldest first. */
   messages(contact: number, before: number | null, limit: number): Promise<readonly Entry[]>
   messagesAround(contact: number, position: number, limit: number): Promise<readonly Entry[]>
-  /** Quiet lines of a conversation, by time. */
-  notices(contact: number): Promise<readonly Notice[]>
+  /** Quiet lines of a conversation, by time; null: what concerns no contact ("requests-full", "restored"). */
+  notices(contact: number | null): Promise<readonly Notice[]>
   /** Durable when it resolves; goes out by itself. */
   send(contact: number, text: string): Promise<Entry>
   markRead(contact: number): Promise<void>

@@ -66,6 +66,12 @@ export class Client implements Api {
       this.#tabs.tell({ kind: "changes", changes })
       this.#take(changes)
     }
+    // Another tab has a newer program: it must get the locks of this one.
+    store.onClosed = () => {
+      void this.#letGo().then(() => {
+        this.#onChange({ kind: "status" })
+      })
+    }
   }
 
   /**
@@ -175,7 +181,7 @@ export class Client implements Api {
     return historyAround(this.store, contact, position, limit)
   }
 
-  notices(contact: number): Promise<readonly Notice[]> {
+  notices(contact: number | null): Promise<readonly Notice[]> {
     return noticesOf(this.store, contact)
   }
 
@@ -272,8 +278,8 @@ export class Client implements Api {
   #take(changes: readonly Change[]): void {
     for (const change of changes) this.#onChange(change)
     if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
-    if (this.#running === null) void this.#start()
-    else this.#running.wake()
+    if (this.#running !== null) this.#running.wake()
+    else if (changes.some((change) => change.kind === "status")) this.#start().catch(console.error)
   }
 
   #setReached(reached: Reached): void {

@@ -52,10 +52,13 @@ export interface Selection {
 
 const REVISION = "revision"
 const KEYS = "keys"
+const ANOTHER_VERSION = "another-version" // code: this tab's program or store is not the one of the other tabs
 const NO_REVISION: Revision = { revision: 0, counters: {} }
 
 /** One open database; closes itself when another tab upgrades or erases it. */
 export class Database {
+  /** Called when it closed itself. */
+  onClosed: () => void = () => undefined
   readonly #database: IDBPDatabase
 
   private constructor(database: IDBPDatabase) {
@@ -69,16 +72,18 @@ export class Database {
    */
   static async open(name: string, migrations: readonly Migration[]): Promise<Database> {
     try {
-      const database: IDBPDatabase = await openDB(name, migrations.length, {
+      const raw: IDBPDatabase = await openDB(name, migrations.length, {
         upgrade: (upgraded, from, _, upgrade) => {
           for (const migrate of migrations.slice(from)) migrate(unwrap(upgraded), unwrap(upgrade))
         },
         // Another tab has a newer program, or erases: it waits for us.
         blocking: () => {
-          database.close()
+          raw.close()
+          database.onClosed()
         },
       })
-      return new Database(database)
+      const database = new Database(raw)
+      return database
     } catch (error) {
       throw openingError(error)
     }
@@ -189,7 +194,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
     if (error instanceof HalonyxError || !(error instanceof DOMException)) throw error
     if (error.name === "QuotaExceededError") throw new StoreError("the browser has no room left for this site")
     if (error.name === "InvalidStateError") {
-      throw new StoreError("another tab updated or erased this device: reload the page")
+      throw new StoreError("another tab updated or erased this device: reload the page", ANOTHER_VERSION)
     }
     throw new StoreError(`the browser's store did not take it: ${error.name}`)
   }
@@ -197,7 +202,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
 
 function openingError(error: unknown): StoreError {
   if (error instanceof DOMException && error.name === "VersionError") {
-    return new StoreError("a newer program made this store: reload the page to update this one")
+    return new StoreError("a newer program made this store: reload the page to update this one", ANOTHER_VERSION)
   }
   const name = error instanceof Error ? error.name : "unknown"
   return new StoreError(

@@ -40,8 +40,9 @@ export async function markRead(tx: Transaction, contact: number): Promise<void> 
   tx.changed({ kind: "contacts" })
 }
 
-/** Return the notices of a conversation, by time. */
-export async function noticesOf(reads: Reads, contact: number): Promise<readonly Notice[]> {
-  const rows = await reads.all(events, "contact", contact)
+/** Return the notices of a conversation, by time; null: those that are of none. */
+export async function noticesOf(reads: Reads, contact: number | null): Promise<readonly Notice[]> {
+  const found = contact === null ? reads.all(events, null, null) : reads.all(events, "contact", contact)
+  const rows = (await found).filter((row) => row.contact === contact)
   return rows.map(({ id, kind, contact: of, time, data }) => ({ id, kind, contact: of, time, data }))
 }

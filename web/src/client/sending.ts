@@ -101,20 +101,26 @@ export class Sender {
   async start(left: Left | null): Promise<number | null> {
     this.#left = left ?? this.#left
     await outbox.expire(this.#store, nowMs())
-    const isUpkeepDue = this.#left !== null || this.isMaintenanceDue || !(await loadAccount(this.#store)).isAccessPublished
     const waiting = await outbox.contactsWithWork(this.#store, nowMs())
-    for (const contact of isUpkeepDue ? [OWN_RELAY, ...waiting] : waiting) {
+    const wanted = (await this.#isUpkeepDue()) ? [OWN_RELAY, ...waiting] : waiting
+    for (const contact of wanted) {
       if (this.#isOver || this.#running.size > CONTACTS_AT_ONCE) break // one that ends wakes us
       if (this.#isDue(contact)) this.#running.set(contact, this.#run(contact))
     }
     this.#lines.dropIdle()
-    const pauses = [...this.#retries.values()].map((retry) => Math.max(retry.at - performance.now(), 0))
+    // For whom nothing waits any more, there is nothing to try again.
+    for (const contact of this.#retries.keys()) if (!wanted.includes(contact)) this.#retries.delete(contact)
+    const pauses = [...this.#retries]
+      .filter(([contact]) => !this.#running.has(contact)) // it wakes us
+      .map(([, retry]) => Math.max(retry.at - performance.now(), 0))
     return pauses.length === 0 ? null : Math.min(...pauses)
   }
 
-  /** Whether prekeys have not been looked after for an hour. */
-  get isMaintenanceDue(): boolean {
-    return this.#maintained + MAINTAIN_MS <= performance.now()
+  /** Tell whether our relay has news, or is to hear some; once an hour at least. */
+  async #isUpkeepDue(): Promise<boolean> {
+    if (this.#left !== null || this.#retries.has(OWN_RELAY)) return true
+    if (this.#maintained + MAINTAIN_MS <= performance.now()) return true
+    return !(await loadAccount(this.#store)).isAccessPublished
   }
 
   /** Fetch a contact's record now (raises as `directory.refresh`). */

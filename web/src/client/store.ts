@@ -75,13 +75,20 @@ export function prefix(...fields: readonly (number | string)[]): IDBKeyRange {
 export class Store implements Reads {
   /** Called after a commit with the changes that its transaction noted. */
   onChange: (changes: readonly Change[]) => void = () => undefined
+  /** Called when another tab upgraded or erased the store: this one can't use it any more (another-version). */
+  onClosed: () => void = () => undefined
   readonly name: string
   readonly #database: Database
   #keys: StoreKeys | null = null
+  /** Else they were made for the transaction that runs, and go with it if it fails. */
+  #areKeysStored = false
 
   private constructor(name: string, database: Database) {
     this.name = name
     this.#database = database
+    database.onClosed = () => {
+      this.onClosed()
+    }
   }
 
   /**
@@ -113,12 +120,16 @@ export class Store implements Reads {
   async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
     const [result, changes] = await underLock(this.name, async () => {
       const before = await this.#database.revision()
-      const fresh = await this.#madeKeys()
+      await this.#prepareKeys()
       const tx = new Transaction(this, before.counters)
-      const result = await work(tx)
-      const { writes, counters, changes } = tx.end()
-      if (writes.size > 0) await this.#commit(before, counters, writes, fresh)
-      return [result, changes] as const
+      try {
+        const result = await work(tx)
+        const { writes, counters, changes } = tx.end()
+        if (writes.size > 0) await this.#commit(before, counters, writes)
+        return [result, changes] as const
+      } finally {
+        if (!this.#areKeysStored) this.#keys = null
+      }
     })
     if (changes.length > 0) this.onChange(changes)
     return result
@@ -201,7 +212,6 @@ export class Store implements Reads {
     before: Revision,
     counters: Revision["counters"],
     writes: ReadonlyMap<string, readonly Write[]>,
-    fresh: boolean,
   ): Promise<void> {
     const keys = await this.#storeKeys()
     const sealed = [...writes].map(async ([name, rows]) => {
@@ -210,26 +220,33 @@ export class Store implements Reads {
       return [name, await Promise.all(entries)] as const
     })
     const after = { revision: before.revision + 1, counters }
-    await this.#database.commit(before, after, new Map(await Promise.all(sealed)), fresh ? keys : null)
+    await this.#database.commit(before, after, new Map(await Promise.all(sealed)), this.#areKeysStored ? null : keys)
+    this.#areKeysStored = true
   }
 
-  /** Make sure that there are keys, and tell whether they have just been made; under the lock. */
-  async #madeKeys(): Promise<boolean> {
-    this.#keys ??= (await this.#database.keys()) ?? null
-    if (this.#keys !== null) return false
+  /** Make sure that there are keys; under the lock. */
+  async #prepareKeys(): Promise<void> {
+    if ((await this.#foundKeys()) !== null) return
     if (!(await this.#database.isEmpty(TABLES))) throw keyGone()
     const [sealing, blinding] = await Promise.all([
       makeSealingKey(),
       crypto.subtle.generateKey({ name: "HMAC", hash: "SHA-256" }, false, ["sign"]),
     ])
     this.#keys = { sealing, blinding }
-    return true
+  }
+
+  async #foundKeys(): Promise<StoreKeys | null> {
+    if (this.#keys === null) {
+      const stored = await this.#database.keys()
+      if (stored !== undefined) [this.#keys, this.#areKeysStored] = [stored, true]
+    }
+    return this.#keys
   }
 
   async #storeKeys(): Promise<StoreKeys> {
-    this.#keys ??= (await this.#database.keys()) ?? null
-    if (this.#keys === null) throw keyGone()
-    return this.#keys
+    const keys = await this.#foundKeys()
+    if (keys === null) throw keyGone()
+    return keys
   }
 }
 

@@ -25,7 +25,9 @@ scope.addEventListener("message", ({ data }) => {
   if ("start" in data) opening ??= start(data)
   else void answer(data)
 })
-scope.addEventListener("online", () => void opening?.then((client) => client.retry()))
+scope.addEventListener("online", () => {
+  opening?.then((client) => client.retry()).catch(console.error)
+})
 
 function start({ start }: Start): Promise<Client> {
   configureReach(start.relays ?? "", scope.origin)
