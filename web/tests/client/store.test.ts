@@ -167,6 +167,7 @@ describe("reads within a transaction", () => {
     return [
       positions(await from.all(outbox, null, null)),
       positions(await from.all(outbox, null, IDBKeyRange.lowerBound(4), { limit: 2 })),
+      positions(await from.all(outbox, null, null, { limit: 3 })),
       positions(await from.all(outbox, null, null, { limit: 3, reverse: true })),
       positions(await from.all(outbox, "contact", prefix(1))),
       positions(await from.all(outbox, "contact", prefix(2), { reverse: true })),
@@ -185,6 +186,7 @@ describe("reads within a transaction", () => {
   const expected = [
     [1, 3, 4, 5, 6, 7, 8],
     [4, 5],
+    [1, 3, 4],
     [8, 7, 6],
     [1, 5, 7],
     [8, 6, 4, 3],
@@ -371,6 +373,22 @@ describe("at rest", () => {
         expect(await other.blind(utf8("alice"))).not.toBe(hash)
       })
     })
+  })
+
+  test("keys that were made for a transaction that wrote nothing are not used for the next", async () => {
+    const name = freshName()
+    const [first, second] = [await Store.open(name), await Store.open(name)]
+    await first.transaction((tx) => tx.blind(utf8("alice")))
+    await expect(first.transaction(() => Promise.reject(new RangeError()))).rejects.toThrow(RangeError)
+    await second.transaction((tx) => addContact(tx, "alice"))
+    await first.transaction((tx) => addContact(tx, "bob"))
+    first.close()
+    second.close()
+    const later = await Store.open(name)
+
+    expect((await later.all(contacts, null, null)).map((row) => row.name)).toEqual(["alice", "bob"])
+    later.close()
+    await Store.erase(name)
   })
 
   test("everything is there again after closing", async () => {
