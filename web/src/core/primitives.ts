@@ -14,6 +14,7 @@ import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2
 
 import { concat } from "./encoding"
 import { AuthenticationFailed, BadKey, BadSignature, Malformed, Misuse } from "./errors"
+import { FIELD_PRIME, SMALL_ORDER_Y, edwardsOf, littleEndian } from "./field"
 import { postQuantum } from "./post_quantum"
 import type { KemSize } from "./post_quantum"
 import type { Bytes } from "./types"
@@ -28,10 +29,6 @@ export const MLKEM768_CIPHERTEXT_SIZE = 1088
 export const MLKEM1024_PUBLIC_SIZE = 1568
 export const MLKEM1024_CIPHERTEXT_SIZE = 1568
 
-const FIELD_PRIME = 2n ** 255n - 19n
-// y-coordinates of the eight points of small order on edwards25519 (RFC 8032 section 5.1; two points share a y each).
-const ORDER_8_Y = 0x05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n
-const SMALL_ORDER_Y = new Set([0n, 1n, FIELD_PRIME - 1n, ORDER_8_Y, FIELD_PRIME - ORDER_8_Y])
 // An X25519 or Ed25519 private key is 32 bytes behind this header (RFC 8410 section 7); the last byte but two names it.
 const pkcs8 = (curve: number, raw: Uint8Array): Bytes =>
   concat(Uint8Array.of(0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, curve, 4, 0x22, 4, 0x20), raw)
@@ -133,6 +130,8 @@ export class PublicKey {
   }
 }
 
+const BASE_POINT = new PublicKey(Uint8Array.of(9, ...new Uint8Array(31)))
+
 /** X25519 key pair. */
 export class KeyPair {
   readonly public: PublicKey
@@ -152,8 +151,9 @@ export class KeyPair {
   /** Load a pair from the 32 private bytes (Malformed if another size). */
   static async fromPrivate(raw: Bytes): Promise<KeyPair> {
     checkSize("X25519 private key", raw, 32)
-    const [key, publicRaw] = await importPrivate("X25519", X25519_OID, raw, ["deriveBits"])
-    return new KeyPair(new PublicKey(publicRaw), key)
+    const key = await crypto.subtle.importKey("pkcs8", pkcs8(X25519_OID, raw), "X25519", false, ["deriveBits"])
+    // Times the base point, which is what a public key is (RFC 7748 section 6.1): Firefox exports none.
+    return new KeyPair(new PublicKey(await new KeyPair(BASE_POINT, key).exchange(BASE_POINT)), key)
   }
 
   /**
@@ -162,9 +162,10 @@ export class KeyPair {
    * @throws BadKey: the shared secret is all zero, from a public key of low order.
    */
   async exchange(theirs: PublicKey): Promise<Bytes> {
-    const loaded = await crypto.subtle.importKey("raw", theirs.raw, "X25519", false, [])
     let secret: Bytes
     try {
+      // Firefox refuses a key of low order here, the others when they derive.
+      const loaded = await crypto.subtle.importKey("raw", theirs.raw, "X25519", false, [])
       secret = new Uint8Array(await crypto.subtle.deriveBits({ name: "X25519", public: loaded }, this.private, 256))
     } catch {
       throw new BadKey("X25519 shared secret is all zero")
@@ -220,8 +221,8 @@ export class SigningKey {
   /** Load a key from its 32-byte seed (Malformed if another size). */
   static async fromSeed(seed: Bytes): Promise<SigningKey> {
     checkSize("Ed25519 seed", seed, 32)
-    const [key, publicRaw] = await importPrivate("Ed25519", ED25519_OID, seed, ["sign"])
-    return new SigningKey(new VerifyKey(publicRaw), key)
+    const key = await crypto.subtle.importKey("pkcs8", pkcs8(ED25519_OID, seed), "Ed25519", false, ["sign"])
+    return new SigningKey(await publicOf(seed, key), key)
   }
 
   /** Make a fresh key that can't be read out. */
@@ -354,10 +355,6 @@ function checkSize(what: string, raw: Uint8Array, ...sizes: readonly number[]): 
   if (!sizes.includes(raw.length)) throw new Malformed(`${what} must be ${sizes.join(" or ")} bytes, got ${raw.length}`)
 }
 
-function littleEndian(raw: Uint8Array): bigint {
-  return raw.reduceRight((value, byte) => value * 256n + BigInt(byte), 0n)
-}
-
 function labelled(label: Bytes, body: Uint8Array): Bytes {
   return concat(label, Uint8Array.of(0), body)
 }
@@ -380,17 +377,21 @@ async function rawOf(key: CryptoKey): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.exportKey("raw", key))
 }
 
-/** Import a private key that can't be read out; its public bytes come from a copy that is dropped. */
-async function importPrivate(
-  name: "X25519" | "Ed25519",
-  curve: number,
-  raw: Bytes,
-  usages: readonly KeyUsage[],
-): Promise<readonly [CryptoKey, Bytes]> {
-  const form = pkcs8(curve, raw)
-  const readable = await crypto.subtle.importKey("pkcs8", form, name, true, usages)
-  const { x } = await crypto.subtle.exportKey("jwk", readable)
-  const key = await crypto.subtle.importKey("pkcs8", form, name, false, usages)
-  const text = atob((x ?? "").replaceAll("-", "+").replaceAll("_", "/"))
-  return [key, Uint8Array.from(text, (character) => character.charCodeAt(0))]
+/**
+ * Return the public key of a seed. Firefox exports none, and noble's curves would add 9 kB for this alone.
+ *
+ * The private scalar is the first half of SHA-512(seed), clamped as X25519 clamps it, so X25519 with the base point
+ * gives the same point on the other curve. That leaves the sign of x: of the two keys only ours verifies what we sign.
+ */
+async function publicOf(seed: Bytes, key: CryptoKey): Promise<VerifyKey> {
+  const raw = edwardsOf((await KeyPair.fromPrivate(sha512(seed).slice(0, 32))).public.raw)
+  const [label, body] = [new Uint8Array(), new Uint8Array()]
+  const signature = new Uint8Array(await crypto.subtle.sign("Ed25519", key, labelled(label, body)))
+  const positive = new VerifyKey(raw)
+  try {
+    await positive.verify(label, body, signature)
+    return positive
+  } catch {
+    return new VerifyKey(raw.map((byte, at) => (at === 31 ? byte | 0x80 : byte)))
+  }
 }
