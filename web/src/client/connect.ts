@@ -62,8 +62,9 @@ export function attach(worker: Worker): Connected {
     // Only the calls there are: a promise is told from other objects by its `then`.
     get: (_, name) => {
       if (!isMethod(name)) return undefined
-      if (name !== "eraseDevice") return (...args: readonly unknown[]) => call(name, args)
-      return () => call(name, []).then(forgetPage)
+      if (name === "eraseDevice") return () => call(name, []).then(forgetPage)
+      if (name !== "createAccount" && name !== "recoverAccount") return (...args: readonly unknown[]) => call(name, args)
+      return (...args: readonly unknown[]) => call(name, args).then(kept)
     },
   })
   return {
@@ -85,6 +86,12 @@ function settle(waiting: Map<number, Waiting>, answer: Exclude<FromWorker, { cha
 async function changed(change: Change, listeners: ReadonlySet<(change: Change) => void>): Promise<void> {
   if (change.kind === "erased") await forgetPage()
   for (const listener of [...listeners]) listener(change)
+}
+
+/** Ask the browser, once there is an account, not to delete it when space runs out; a Worker may not ask. */
+function kept<T>(result: T): T {
+  navigator.storage.persist().catch(() => undefined) // not waited for: a person may be asked
+  return result
 }
 
 /** Delete what lies outside the database: caches, settings, and the service worker that would fill them again. */
