@@ -3,6 +3,7 @@
 import { encodeQR } from "qr"
 import type { Bytes } from "../../core/types"
 
+const TALL = 1.04 // modules; rows overlap a little, else a light seam shows between them
 const BORDER = 1 // the least the encoder gives; the view leaves its own
 
 export interface QrCode {
@@ -30,7 +31,7 @@ function draw(rows: readonly (readonly boolean[])[]): QrCode {
       if (row[x] !== true) continue
       const start = x
       while (row[x + 1] === true) x++
-      path += `M${start} ${y}h${x - start + 1}v1H${start}z`
+      path += `M${start} ${y}h${x - start + 1}v${TALL}H${start}z`
     }
   })
   return { size: rows.length - 2 * BORDER, path }

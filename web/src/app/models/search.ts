@@ -5,6 +5,8 @@ import type { Api, Conversation, Found } from "../../client/api"
 import type { People } from "./people"
 
 const LIMIT = 40 // messages
+const BEFORE = 28 // characters of a message shown before a match, and behind it
+const AFTER = 120
 const PAUSE_MS = 120 // of typing, before messages are searched
 
 export class Search {
@@ -66,11 +68,11 @@ export function excerptOf(message: string, query: string): Excerpt {
   const at = flat.toLowerCase().indexOf(query.trim().toLowerCase().replace(/\s+/g, " "))
   if (at < 0) return { before: flat, match: "", after: "" }
   const end = at + query.trim().length
-  const start = Math.max(0, at - 24)
+  const before = at <= BEFORE ? flat.slice(0, at) : `…${flat.slice(at - BEFORE, at).replace(/^\S*\s/, "")}`
   return {
-    before: (start > 0 ? "…" : "") + flat.slice(start, at),
+    before,
     match: flat.slice(at, end),
-    after: flat.slice(end, end + 120),
+    after: flat.slice(end, end + AFTER),
   }
 }
 

@@ -110,7 +110,10 @@ function Trust({ contact }: { readonly contact: Contact }): JSX.Element {
   }
   return (
     <button type="button" class="trust" onClick={compare}>
-      <Shield size={14} /> {text.thread.notVerified} · <span class="trust-act">{text.thread.compare}</span>
+      <Shield size={14} />
+      <span class="cut">
+        {text.thread.notVerified} · <span class="trust-act">{text.thread.compare}</span>
+      </span>
     </button>
   )
 }

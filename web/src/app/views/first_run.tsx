@@ -141,11 +141,11 @@ function AskBack({ firstRun, step }: { readonly firstRun: FirstRun; readonly ste
       </div>
       {(wrong[0] || wrong[1]) && <p class="note bad" role="alert">{text.firstRun.groupWrong}</p>}
       <div class="actions">
-        <Button kind="quiet" onClick={() => { firstRun.keeping.value = "shown" }}>
-          {text.firstRun.showAgain}
-        </Button>
         <Button kind="primary" type="submit" disabled={typed.some((part) => foldCode(part).length < 4)}>
           {text.firstRun.confirm}
+        </Button>
+        <Button kind="quiet" onClick={() => { firstRun.keeping.value = "shown" }}>
+          {text.firstRun.showAgain}
         </Button>
       </div>
     </form>

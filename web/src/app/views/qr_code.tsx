@@ -17,7 +17,7 @@ export function QrCode({ content, label }: Props): JSX.Element {
   const side = code.size + 2 * QUIET
   return (
     <svg class="qr" viewBox={`${-QUIET} ${-QUIET} ${side} ${side}`} role="img" aria-label={label}>
-      <path d={code.path} shape-rendering="crispEdges" />
+      <path d={code.path} />
     </svg>
   )
 }
