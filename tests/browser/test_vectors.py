@@ -21,8 +21,8 @@ DOCUMENTS: Final = {
     if path.name != "schema.json"
 }
 RUN: Final = """async documents => {
-  const { runVectors, usesBrowsersOwn } = await import("/in_browser.js")
-  return [await runVectors(documents), await usesBrowsersOwn()]
+  const { runVectors, isPostQuantumNative } = await import("/in_browser.js")
+  return [await runVectors(documents), await isPostQuantumNative()]
 }"""
 
 
