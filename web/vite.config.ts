@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config"
+import { serviceWorkerBuild } from "./making/service_worker_build.ts"
 
 // One build for the hosted page and for `halonyx web`: no absolute address, no time and no path of this machine in it.
 export default defineConfig({
   base: "./",
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  plugins: [serviceWorkerBuild()],
   worker: { format: "es" },
   build: {
     target: "es2023",

@@ -15,6 +15,7 @@ import { effect } from "@preact/signals"
 import { render } from "preact"
 import { connect } from "../client/connect"
 import { notify, tellOnce, watchVisibility } from "./effects/notifications"
+import { offeredRelay } from "./effects/own_relay"
 import { followHistory, placeOf, went } from "./effects/places"
 import { playReceived, playSent } from "./effects/sounds"
 import { workerUrl } from "./effects/trusted"
@@ -34,12 +35,10 @@ function start(): void {
   const preferences = new Preferences(storage())
   effect(() => { document.documentElement.dataset["theme"] = preferences.theme.value })
   const client = connect(workerUrl())
-  const relay = ownRelay()
   const app = new App(client.api, preferences, {
     now: () => Date.now(),
     dayOf,
     random: (below) => Math.floor((crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) % below),
-    relay,
     isVisible: () => document.visibilityState === "visible",
     alert: (alert, name) => { tell(app, alert, name) },
     sent: () => { if (preferences.sounds.value) playSent() },
@@ -52,7 +51,8 @@ function start(): void {
   followHistory(app)
   takeInvitation(app)
   addEventListener("hashchange", () => { takeInvitation(app) })
-  render(<AppProvider value={app}><Root ownRelay={relay} /></AppProvider>, root)
+  render(<AppProvider value={app}><Root /></AppProvider>, root)
+  void offeredRelay().then((relay) => { app.firstRun.offer(relay) })
   void app.start().then(() => { app.show(placeOf(history.state)) })
   if (import.meta.env.PROD) {
     void startUpdates(() => { app.isUpdateReady.value = true }, (contact) => { app.go({ kind: "thread", contact }) })
@@ -73,12 +73,6 @@ function takeInvitation(app: App): void {
   if (card === null) return
   history.replaceState(history.state, "", location.pathname + location.search)
   app.invite(card)
-}
-
-/** The relay to begin with: the one the program that serves this page names, else this page's own. */
-function ownRelay(): string {
-  const named = document.querySelector('meta[name="halonyx-relay"]')?.getAttribute("content")
-  return named ?? location.origin
 }
 
 function storage(): Storage | null {

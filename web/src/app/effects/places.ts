@@ -12,9 +12,9 @@ export function went(place: Place): void {
 
 /** Show where we were when the page was loaded again, and follow Back. */
 export function followHistory(app: App): void {
-  addEventListener("popstate", (event) => {
+  addEventListener("popstate", () => {
     app.dialog.value = null
-    app.show(placeOf(event.state))
+    app.show(placeOf(history.state))
   })
 }
 

@@ -37,7 +37,6 @@ export interface Surroundings {
   readonly now: () => number
   readonly dayOf: (time: number) => number
   readonly random: (below: number) => number
-  readonly relay: string
   /** Whether the person can see the page now. */
   readonly isVisible: () => boolean
   readonly alert: (alert: Alert, name: string) => void
@@ -84,7 +83,7 @@ export class App {
     this.people = new People(api)
     this.search = new Search(api, this.people)
     this.palette = new Search(api, this.people)
-    this.firstRun = new FirstRun(api, around.relay, around.random)
+    this.firstRun = new FirstRun(api, around.random)
     this.#refreshStatus = coalesce(() => this.#readStatus())
     effect(() => {
       const { kind } = this.firstRun.step.value
@@ -114,7 +113,8 @@ export class App {
         this.#messages(change.contact, change.entries)
         break
       case "notices":
-        if (change.contact === null || change.contact === this.thread.value?.id) void this.thread.value?.refreshNotices()
+        if (change.contact === null) void this.people.refresh()
+        if (change.contact === this.thread.value?.id) void this.thread.value.refreshNotices()
         break
       case "status":
         void this.#refreshStatus()

@@ -21,7 +21,9 @@ export type Keeping = "shown" | "asked" | "kept"
 export class FirstRun {
   readonly step = signal<Step>({ kind: "welcome" })
   readonly keeping = signal<Keeping>("shown")
+  /** The relay chosen, and the one the server of this page offers. */
   readonly origin = signal("")
+  readonly offered = signal("")
   readonly problem = signal<string | null>(null)
   /** Of the proof of work: how many tries there were, and how many are to be expected. */
   readonly progress = signal<{ readonly tried: number; readonly expected: number } | null>(null)
@@ -29,10 +31,15 @@ export class FirstRun {
   readonly #api: Api
   readonly #random: (below: number) => number
 
-  constructor(api: Api, origin: string, random: (below: number) => number) {
+  constructor(api: Api, random: (below: number) => number) {
     this.#api = api
     this.#random = random
-    this.origin.value = origin
+  }
+
+  /** Offer a relay; what a person has typed meanwhile stays. */
+  offer(origin: string): void {
+    this.offered.value = origin
+    if (this.origin.value === "") this.origin.value = origin
   }
 
   show(kind: "welcome" | "recover" | "done"): void {

@@ -9,6 +9,7 @@ import { Avatar } from "./avatar"
 import { ConnectionBar } from "./connection_bar"
 import { useApp } from "./context"
 import { ConversationRow } from "./conversation_row"
+import { GeneralNotices } from "./general_notices"
 import { Button, Empty, IconButton, Skeleton, Trouble } from "./parts"
 import { moveFocus } from "./roving"
 import { SearchResults } from "./search_results"
@@ -28,6 +29,7 @@ export function ConversationList(): JSX.Element {
       <ListHead />
       <SearchField search={app.search} />
       <ConnectionBar />
+      <GeneralNotices />
       <div class="list-body" ref={body}>
         {isSearching ? <SearchResults search={app.search} onPick={() => { app.search.type("") }} /> : <Rows />}
       </div>

@@ -11,17 +11,17 @@ import { Shell } from "./shell"
 import { ToastLine, UpdateLine } from "./toast"
 import { Recover, Welcome } from "./welcome"
 
-export function Root({ ownRelay }: { readonly ownRelay: string }): JSX.Element {
+export function Root(): JSX.Element {
   return (
     <>
       <UpdateLine />
-      <Screen ownRelay={ownRelay} />
+      <Screen />
       <ToastLine />
     </>
   )
 }
 
-function Screen({ ownRelay }: { readonly ownRelay: string }): JSX.Element {
+function Screen(): JSX.Element {
   const app = useApp()
   const step = app.firstRun.step.value
   if (app.isErased.value) return <Erased />
@@ -37,9 +37,8 @@ function Screen({ ownRelay }: { readonly ownRelay: string }): JSX.Element {
   }
   if (step.kind === "steps") return <FirstRunSteps firstRun={app.firstRun} step={step} />
   if (app.account.value !== null && step.kind !== "creating" && step.kind !== "recovering") return <Shell />
-  if (step.kind === "recover" || step.kind === "recovering")
-    return <Recover firstRun={app.firstRun} ownRelay={ownRelay} />
-  return <Welcome firstRun={app.firstRun} ownRelay={ownRelay} isInvited={app.invitation.value !== null} />
+  if (step.kind === "recover" || step.kind === "recovering") return <Recover firstRun={app.firstRun} />
+  return <Welcome firstRun={app.firstRun} isInvited={app.invitation.value !== null} />
 }
 
 function Broken({ code, onRetry }: { readonly code: string; readonly onRetry: () => void }): JSX.Element {

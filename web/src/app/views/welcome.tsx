@@ -12,11 +12,10 @@ import { useLongWait } from "./media"
 
 interface Props {
   readonly firstRun: FirstRun
-  readonly ownRelay: string
   readonly isInvited: boolean
 }
 
-export function Welcome({ firstRun, ownRelay, isInvited }: Props): JSX.Element {
+export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
   const isBusy = firstRun.step.value.kind === "creating"
   return (
     <main class="page welcome">
@@ -37,7 +36,7 @@ export function Welcome({ firstRun, ownRelay, isInvited }: Props): JSX.Element {
               {text.welcome.recover}
             </Button>
           </div>
-          <RelayChoice firstRun={firstRun} ownRelay={ownRelay} />
+          <RelayChoice firstRun={firstRun} />
           <p class="small faint">{text.welcome.noPhone}</p>
         </>
       )}
@@ -45,7 +44,7 @@ export function Welcome({ firstRun, ownRelay, isInvited }: Props): JSX.Element {
   )
 }
 
-export function Recover({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.Element {
+export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
   const [code, setCode] = useState("")
   const isBusy = firstRun.step.value.kind === "recovering"
   const have = foldCode(code).length
@@ -84,14 +83,16 @@ export function Recover({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.E
           </Button>
         </form>
       )}
-      {!isBusy && <RelayChoice firstRun={firstRun} ownRelay={ownRelay} />}
+      {!isBusy && <RelayChoice firstRun={firstRun} />}
     </main>
   )
 }
 
-function RelayChoice({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.Element {
-  const [isOpen, setOpen] = useState(!isOrigin(ownRelay))
+function RelayChoice({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
+  const [isOpen, setOpen] = useState(false)
   const origin = firstRun.origin.value
+  const offered = firstRun.offered.value
+  if (!isOpen && offered !== "" && !isOrigin(offered)) setOpen(true)
   if (!isOpen) {
     return (
       <p class="relay-choice small soft">
@@ -113,8 +114,8 @@ function RelayChoice({ firstRun, ownRelay }: Omit<Props, "isInvited">): JSX.Elem
         hint={text.welcome.relayHint}
         problem={origin === "" || isOrigin(origin) ? null : text.welcome.relayBad}
       />
-      {isOrigin(ownRelay) && origin !== ownRelay && (
-        <button type="button" class="link small" onClick={() => { firstRun.origin.value = ownRelay; setOpen(false) }}>
+      {isOrigin(offered) && origin !== offered && (
+        <button type="button" class="link small" onClick={() => { firstRun.origin.value = offered; setOpen(false) }}>
           {text.welcome.ownRelay}
         </button>
       )}

@@ -1,0 +1,127 @@
+/**
+ * Keeps the files of exactly one build, so that the page opens offline and never mixes versions.
+ *
+ * The build puts the list of files with their SHA-256 in place of FILES (making/service_worker_build.ts). A new build
+ * is fetched whole into a cache of its own, checked file by file, and waits until the person lets it take over. Nothing
+ * but these files is ever touched: /v1, /relay and /site.json go to the network as if this were not here.
+ */
+
+interface BuildFile {
+  readonly path: string
+  /** Hex. */
+  readonly sha256: string
+}
+
+/** An event that keeps the service worker alive until something is done. */
+interface Lasting {
+  waitUntil(work: Promise<void>): void
+}
+
+interface Fetching {
+  readonly request: Request
+  respondWith(answer: Promise<Response>): void
+}
+
+interface Clicked extends Lasting {
+  readonly notification: { readonly data: unknown; close(): void }
+}
+
+interface Tab {
+  focus(): Promise<unknown>
+  postMessage(message: { readonly open: unknown }): void
+}
+
+/** What a service worker's global is; the compiler's library for it excludes the one for pages. */
+interface Scope {
+  readonly registration: { readonly scope: string }
+  readonly clients: {
+    matchAll(options: { readonly type: "window" }): Promise<readonly Tab[]>
+    openWindow(address: string): Promise<unknown>
+  }
+  skipWaiting(): Promise<void>
+  addEventListener(type: "install" | "activate", listener: (event: Lasting) => void): void
+  addEventListener(type: "message", listener: (event: MessageEvent<unknown>) => void): void
+  addEventListener(type: "fetch", listener: (event: Fetching) => void): void
+  addEventListener(type: "notificationclick", listener: (event: Clicked) => void): void
+}
+
+export {}
+declare const BUILD: string
+declare const FILES: readonly BuildFile[]
+
+const scope = self as unknown as Scope
+const CACHE = `halonyx-${BUILD}`
+const PAGE = "index.html"
+const TAKE_OVER = "take-over"
+
+const addressOf = (path: string): string => new URL(path, scope.registration.scope).href
+
+scope.addEventListener("install", (event) => {
+  event.waitUntil(keepBuild())
+})
+
+scope.addEventListener("activate", (event) => {
+  event.waitUntil(dropOthers())
+})
+
+scope.addEventListener("message", (event) => {
+  if (event.data === TAKE_OVER) void scope.skipWaiting()
+})
+
+scope.addEventListener("fetch", (event) => {
+  const { request } = event
+  if (request.method !== "GET") return
+  const address = new URL(request.url)
+  address.hash = ""
+  const isPage = request.mode === "navigate" && [addressOf(""), addressOf(PAGE)].includes(address.origin + address.pathname)
+  const file = isPage ? addressOf(PAGE) : address.href
+  if (!FILES.some(({ path }) => addressOf(path) === file)) return
+  event.respondWith(answer(file, request))
+})
+
+scope.addEventListener("notificationclick", (event) => {
+  event.notification.close()
+  const { data } = event.notification
+  event.waitUntil(bringUp(typeof data === "object" && data !== null && "contact" in data ? data.contact : null))
+})
+
+/** Fetch the whole build past every cache, and refuse it if a file is not the one that was built. */
+async function keepBuild(): Promise<void> {
+  const cache = await caches.open(CACHE)
+  await Promise.all(FILES.map((file) => keepFile(cache, file)))
+}
+
+async function keepFile(cache: Cache, { path, sha256 }: BuildFile): Promise<void> {
+  const response = await fetch(addressOf(path), { cache: "no-store" })
+  if (!response.ok || response.redirected) throw new Error("a file of the build is missing")
+  const content = await response.clone().arrayBuffer()
+  if ((await hashOf(content)) !== sha256) throw new Error("a file is of another build")
+  await cache.put(addressOf(path), response)
+}
+
+async function hashOf(content: ArrayBuffer): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content))
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("")
+}
+
+async function dropOthers(): Promise<void> {
+  const names = await caches.keys()
+  await Promise.all(names.filter((name) => name.startsWith("halonyx-") && name !== CACHE).map((name) => caches.delete(name)))
+}
+
+async function answer(file: string, request: Request): Promise<Response> {
+  const cache = await caches.open(CACHE)
+  // A browser may clear caches: the network then has the file, or it is of a build that is gone.
+  return (await cache.match(file)) ?? fetch(request)
+}
+
+/** Show a tab of ours and the conversation in it. */
+async function bringUp(contact: unknown): Promise<void> {
+  const [tab] = await scope.clients.matchAll({ type: "window" })
+  if (tab === undefined) {
+    await scope.clients.openWindow(addressOf(""))
+    return
+  }
+  await tab.focus()
+  tab.postMessage({ open: contact })
+}
