@@ -4,7 +4,7 @@
  * Source: spec/delivery.md, "Client".
  */
 
-import { Misuse, StaleDirectory } from "../core/errors"
+import { HalonyxError, Misuse, StaleDirectory, TransportError } from "../core/errors"
 import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
 import { toHex } from "../core/encoding"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
@@ -30,10 +30,13 @@ import * as table from "./schema"
 import { DATABASE, Store, prefix } from "./store"
 import { Tabs, type Reached, type TabMessage } from "./tabs"
 
+const AGAIN_MS = 5000
+
 export interface ClientOptions {
   /** Of the database; locks and channel have it too. */
   readonly name?: string
-  readonly buildHash?: string | null
+  /** Called before relays are used; returns the hash of the build (raises TransportError). */
+  readonly prepare?: () => Promise<string | null>
   /** Called with every change in any tab. */
   readonly onChange?: (change: Change) => void
 }
@@ -44,18 +47,20 @@ export class Client implements Api {
   readonly #contacts: Contacts
   readonly #search: Search
   readonly #tabs: Tabs
-  readonly #buildHash: string | null
+  readonly #prepare: () => Promise<string | null>
   readonly #onChange: (change: Change) => void
   readonly #progress = (tried: number, expected: number): void => {
     this.#onChange({ kind: "progress", tried, expected })
   }
   #running: Running | null = null
   #reached: Reached = { connection: "connecting", reason: null }
+  #buildHash: string | null = null
+  #again: ReturnType<typeof setTimeout> | undefined
   #isClosed = false
 
   private constructor(store: Store, options: ClientOptions) {
     this.store = store
-    this.#buildHash = options.buildHash ?? null
+    this.#prepare = options.prepare ?? (() => Promise.resolve(null))
     this.#onChange = options.onChange ?? (() => undefined)
     this.#contacts = new Contacts(store)
     this.#search = new Search(store)
@@ -82,13 +87,14 @@ export class Client implements Api {
   static async open(options: ClientOptions = {}): Promise<Client> {
     const client = new Client(await Store.open(options.name ?? DATABASE), options)
     client.#tabs.tell({ kind: "ask" })
-    await client.#start()
+    client.#begin()
     return client
   }
 
   /** Let go of everything; the store stays. */
   async close(): Promise<void> {
     this.#isClosed = true
+    clearTimeout(this.#again)
     await this.#running?.stop()
     this.#tabs.close()
     this.store.close()
@@ -105,12 +111,14 @@ export class Client implements Api {
   }
 
   async createAccount(origin: string): Promise<{ readonly recoveryCode: string }> {
+    await this.#prepared()
     const { recoveryCode } = await createAccount(this.store, origin, this.#progress)
     await this.#start()
     return { recoveryCode }
   }
 
   async recoverAccount(origin: string, code: string): Promise<void> {
+    await this.#prepared()
     await recoverAccount(this.store, origin, code, this.#progress)
     await this.#start()
   }
@@ -223,10 +231,11 @@ export class Client implements Api {
     return this.#search.search(text, limit)
   }
 
-  async retry(): Promise<void> {
+  retry(): Promise<void> {
     this.#tabs.tell({ kind: "retry" })
-    await this.#start()
+    this.#begin()
     this.#running?.hurry()
+    return Promise.resolve()
   }
 
   async eraseDevice(): Promise<void> {
@@ -237,9 +246,31 @@ export class Client implements Api {
     this.#onChange({ kind: "erased" })
   }
 
+  /** Begin, now or when the server of this page answers; what is in the store can be read before. */
+  #begin(): void {
+    clearTimeout(this.#again)
+    this.#start().catch((error: unknown) => {
+      if (this.#isClosed) return
+      if (!(error instanceof TransportError)) console.error(error)
+      this.#setReached({ connection: "offline", reason: error instanceof HalonyxError ? error.code : "internal" })
+      clearTimeout(this.#again)
+      this.#again = setTimeout(() => {
+        this.#begin()
+      }, AGAIN_MS)
+    })
+  }
+
+  async #prepared(): Promise<void> {
+    const known = this.#buildHash
+    this.#buildHash = await this.#prepare()
+    if (this.#buildHash !== known) this.#onChange({ kind: "status" })
+  }
+
   /** Begin to send and to receive, if there is an account. */
   async #start(): Promise<void> {
-    if (this.#running !== null || (await findAccount(this.store)) === null) return
+    if (this.#running !== null) return
+    await this.#prepared()
+    if ((await findAccount(this.store)) === null) return
     // Asked again: another call may have begun while this one waited.
     if (this.#isClosed || this.isRunning) return
     this.#running = new Running(this.store, (reached) => {
@@ -279,7 +310,7 @@ export class Client implements Api {
     for (const change of changes) this.#onChange(change)
     if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
     if (this.#running !== null) this.#running.wake()
-    else if (changes.some((change) => change.kind === "status")) this.#start().catch(console.error)
+    else if (changes.some((change) => change.kind === "status")) this.#begin()
   }
 
   #setReached(reached: Reached): void {

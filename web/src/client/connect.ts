@@ -6,7 +6,7 @@
 
 import { HalonyxError, TransportError } from "../core/errors"
 import type { Api, Change } from "./api"
-import { isMethod, type Call, type FromWorker, type Start } from "./rpc"
+import { isMethod, type Call, type FromWorker } from "./rpc"
 
 /** A TrustedScriptURL, which the compiler's library does not know yet. */
 export interface TrustedScriptUrl {
@@ -31,10 +31,7 @@ interface Waiting {
  */
 export function connect(workerUrl: TrustedScriptUrl | string): Connected {
   // Passed on as it is: text made of a TrustedScriptURL would be refused.
-  const worker = new Worker(workerUrl as string, { type: "module", name: "halonyx" })
-  const start: Start = { start: { relays: meta("halonyx-relays"), buildHash: meta("halonyx-build") } }
-  worker.postMessage(start)
-  return attach(worker)
+  return attach(new Worker(workerUrl as string, { type: "module", name: "halonyx" }))
 }
 
 /** Speak to a Worker that was started. */
@@ -102,8 +99,4 @@ async function forgetPage(): Promise<void> {
   await Promise.all(registrations.map((registration) => registration.unregister()))
   const names = await caches.keys()
   await Promise.all(names.map((name) => caches.delete(name)))
-}
-
-function meta(name: string): string | null {
-  return document.querySelector(`meta[name="${name}"]`)?.getAttribute("content") ?? null
 }

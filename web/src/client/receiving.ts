@@ -96,6 +96,7 @@ export class Receiver {
 
   async #connected(): Promise<void> {
     const account = await loadAccount(this.#store)
+    if (this.#hasEnded()) return
     const relay = new Relay(account.origin)
     this.#relay = relay
     try {

@@ -37,24 +37,12 @@ const METHODS: Readonly<Record<keyof Api, true>> = {
   eraseDevice: true,
 }
 
-/** What the page tells its Worker first. */
-export interface Start {
-  readonly start: {
-    /** Content of the page's meta element `halonyx-relays`, or null: which relays may be reached, and how. */
-    readonly relays: string | null
-    /** Hash of the build, or null. */
-    readonly buildHash: string | null
-  }
-}
-
 /** A call: `args` are those of the method. */
 export interface Call {
   readonly id: number
   readonly method: keyof Api
   readonly args: readonly unknown[]
 }
-
-export type FromPage = Start | Call
 
 export type FromWorker =
   | { readonly id: number; readonly result: unknown }

@@ -8,43 +8,51 @@ import { HalonyxError } from "../core/errors"
 import type { Api, ApiError } from "./api"
 import { Client } from "./client"
 import { configureReach } from "./reach"
-import { isMethod, type Call, type FromPage, type FromWorker, type Start } from "./rpc"
+import { isMethod, type Call, type FromWorker } from "./rpc"
+import { fetchSite } from "./site"
 
 /** What a dedicated Worker has that the compiler's library of a page has not. */
 interface WorkerScope {
   readonly origin: string
   postMessage(message: FromWorker): void
-  addEventListener(type: "message", listener: (event: MessageEvent<FromPage>) => void): void
+  addEventListener(type: "message", listener: (event: MessageEvent<Call>) => void): void
   addEventListener(type: "online", listener: () => void): void
 }
 
 const scope = globalThis as unknown as WorkerScope
-let opening: Promise<Client> | null = null
-
-scope.addEventListener("message", ({ data }) => {
-  if ("start" in data) opening ??= start(data)
-  else void answer(data)
+let build: Promise<string> | null = null
+const opening = Client.open({
+  prepare,
+  onChange: (change) => {
+    scope.postMessage({ change })
+  },
 })
+opening.catch(() => undefined) // every call tells why
+
+scope.addEventListener("message", ({ data }) => void answer(data))
 scope.addEventListener("online", () => {
-  opening?.then((client) => client.retry()).catch(console.error)
+  opening.then((client) => client.retry()).catch(console.error)
 })
 
-function start({ start }: Start): Promise<Client> {
-  configureReach(start.relays ?? "", scope.origin)
-  const opened = Client.open({
-    buildHash: start.buildHash,
-    onChange: (change) => {
-      scope.postMessage({ change })
+/** Learn how relays are reached from here, once; returns the hash of the build. */
+function prepare(): Promise<string> {
+  build ??= fetchSite(scope.origin).then(
+    (site) => {
+      configureReach(site.relays, scope.origin)
+      return site.build
     },
-  })
-  opened.catch(() => undefined) // every call tells why
-  return opened
+    (error: unknown) => {
+      build = null
+      throw error
+    },
+  )
+  return build
 }
 
 async function answer({ id, method, args }: Call): Promise<void> {
   try {
     const client = await opening
-    if (client === null || !isMethod(method)) throw new HalonyxError("misuse", "no such call")
+    if (!isMethod(method)) throw new HalonyxError("misuse", "no such call")
     // The page is ours: its compiler has checked the arguments.
     const calls = client as unknown as Readonly<Record<keyof Api, (...args: readonly unknown[]) => Promise<unknown>>>
     scope.postMessage({ id, result: await calls[method](...args) })
