@@ -4,9 +4,10 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
+SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup run demo test check vectors bench soak format clean
+.PHONY: help setup web browsers run demo test check vectors bench soak wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,19 +22,35 @@ $(VENV)/.ready: pyproject.toml uv.lock
 	@$(BIN)/uv sync --quiet --frozen --inexact
 	@touch $@
 
-run: setup ## Start the relay on http://localhost:3000
+web: $(SITE)/index.html ## Build the browser client if its sources changed
+
+web/node_modules/.ready: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { command -v apt-get >/dev/null && apt-get install -y nodejs npm; }
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(SITE)/index.html: web/node_modules/.ready web/index.html web/vite.config.ts $(shell find web/src web/public -type f)
+	@cd web && npx vite build --logLevel warn
+	@touch $@
+
+browsers:
+	@for name in chromium firefox-esr; do command -v $$name >/dev/null || { command -v apt-get >/dev/null && apt-get install -y --no-install-recommends $$name; }; done
+
+run: setup web ## Start the relay with the browser client on http://localhost:3000
 	@$(BIN)/halonyx relay
 
 demo: setup ## Two people, one relay, step by step
 	@$(BIN)/python demo/demo.py
 
-check: setup ## Lint, types and import rules
+check: setup web/node_modules/.ready ## Lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
 
-test: check ## Every test
+test: check web browsers ## Every test
+	@cd web && npx vitest run
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 vectors: setup ## Make the known-answer files again
@@ -47,9 +64,13 @@ bench: setup ## Every published number, as ratios in one run
 soak: setup ## The long runs: 3,000 kills
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py
 
+wheel: setup ## Build a wheel that carries the browser client
+	@test -f $(SITE)/index.html || { echo "There is no build of the browser client: 'make web' first." >&2; exit 1; }
+	@$(BIN)/uv build --wheel --quiet --out-dir dist
+
 format: setup ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix --quiet . || true
 
 clean: ## Remove what was built
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist $(SITE) web/node_modules

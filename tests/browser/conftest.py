@@ -1,0 +1,52 @@
+"""One Chromium and one relay for a module; each person has a profile of their own."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from browser.browsers import launch
+from browser.people import Person, introduce, person
+from halonyx.web.build import load
+from relay_process import RelayProcess, running_relay
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    started = launch(playwright)
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+    assert load() is not None, "the browser client is not built: make web"
+    with running_relay(tmp_path_factory.mktemp("relay")) as process:
+        yield process
+
+
+@pytest.fixture
+def alice(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
+
+
+@pytest.fixture
+def bob(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
+
+
+@pytest.fixture
+def pair(alice: Person, bob: Person) -> tuple[Person, Person]:
+    """Two people who have each other's card; both look at the conversation."""
+    introduce(alice, bob)
+    return alice, bob

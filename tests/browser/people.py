@@ -1,0 +1,123 @@
+"""People at the browser client: what they see and press, by the names a screen reader would read."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from browser.browsers import watched
+
+WIDE: Final = {"width": 1440, "height": 900}
+NARROW: Final = {"width": 360, "height": 740}
+GROUPS: Final = 9
+HANGING_MS: Final = 30_000  # a bound against hanging, not a measurement
+
+STATES: Final = {"waiting": "Waiting to be sent", "accepted": "Sent", "delivered": "Delivered", "failed": "Not sent"}
+
+
+@dataclass
+class Person:
+    """Someone with a browser profile of their own.
+
+    Attributes:
+        wrong: What went wrong in any of their pages; tests end with it empty.
+    """
+
+    context: BrowserContext
+    page: Page
+    wrong: list[str] = field(default_factory=list)
+
+    def create(self) -> str:
+        """Make an identity as a newcomer does; return the recovery code."""
+        self.page.get_by_role("button", name="Create my identity").click()
+        kept = self.page.get_by_role("button", name="I have kept it")
+        kept.wait_for()
+        groups = re.findall(r"^[0-9A-Z]{4}$", self.page.locator("body").inner_text(), re.MULTILINE)
+        assert len(groups) == GROUPS
+        kept.click()
+        for asked in self.page.get_by_label(re.compile(r"^Group \d$")).all():
+            number = re.search(r"\d", asked.evaluate("input => input.labels[0].innerText"))
+            assert number is not None
+            asked.fill(groups[int(number[0]) - 1])
+        self.page.get_by_role("button", name="Check", exact=True).click()
+        self.page.get_by_role("button", name="Go to my messages").click()
+        expect(self.page.get_by_role("button", name="Settings")).to_be_visible()
+        return "-".join(groups)
+
+    def recover(self, code: str) -> None:
+        """Bring an identity back."""
+        self.page.get_by_role("button", name="I have a recovery code").click()
+        self.page.get_by_label("Recovery code").fill(code)
+        self.page.get_by_role("button", name="Recover", exact=True).click()
+        expect(self.page.get_by_role("button", name="Settings")).to_be_visible()
+
+    def card(self) -> str:
+        """Return our card's link, from the dialog that shares it."""
+        self.page.get_by_role("button", name=re.compile("^Share")).first.click()
+        link = self.page.get_by_label("Your link")
+        link.wait_for()
+        shown = str(link.evaluate("element => element.value ?? element.textContent"))
+        self.page.keyboard.press("Escape")
+        return shown.strip()
+
+    def add(self, card: str, name: str) -> None:
+        """Add someone by a pasted card."""
+        self.page.get_by_role("button", name=re.compile("^Add someone")).first.click()
+        self.page.get_by_label("Their link or card").fill(card)
+        self.page.get_by_label("Your name for them").fill(name)
+        self.page.get_by_role("button", name="Add", exact=True).click()
+        expect(self.composer(name)).to_be_visible()
+
+    def open(self, name: str) -> None:
+        """Open a conversation from the list."""
+        self.page.get_by_role("navigation", name="Conversations").get_by_text(name, exact=True).first.click()
+        expect(self.composer(name)).to_be_visible()
+
+    def composer(self, name: str) -> Locator:
+        return self.page.get_by_role("textbox", name=f"Message to {name}")
+
+    def write(self, name: str, text: str) -> None:
+        """Write in the open conversation."""
+        box = self.composer(name)
+        box.fill(text)
+        box.press("Enter")
+
+    def row(self, text: str) -> Locator:
+        """Return the rows of the open conversation with exactly this text."""
+        words = self.page.locator(".words").filter(has_text=re.compile(f"^{re.escape(text)}$"))
+        return self.page.locator("li.message").filter(has=words)
+
+    def sees(self, text: str, state: str | None = None) -> None:
+        """Wait until a message is shown once, and has come as far as `state`."""
+        expect(self.row(text)).to_have_count(1, timeout=HANGING_MS)
+        if state is not None:
+            expect(self.row(text).locator(".state")).to_have_text(STATES[state], timeout=HANGING_MS)
+
+    def texts(self) -> list[str]:
+        """Return the messages that are drawn, from top to bottom."""
+        return self.page.locator("li.message .words").all_inner_texts()
+
+
+@contextlib.contextmanager
+def person(browser: Browser, address: str, **options: Any) -> Iterator[Person]:  # noqa: ANN401 (Playwright's)
+    """Open the client in a fresh profile; nothing may have gone wrong when it is closed."""
+    context = browser.new_context(**({"viewport": WIDE, "locale": "en-GB"} | options))
+    context.set_default_timeout(HANGING_MS)
+    with watched(context) as wrong:
+        page = context.new_page()
+        page.goto(address)
+        try:
+            yield Person(context, page, wrong)
+            assert wrong == []
+        finally:
+            context.close()
+
+
+def introduce(alice: Person, bob: Person) -> None:
+    """Let both add the other's card."""
+    alice_card, bob_card = alice.card(), bob.card()
+    alice.add(bob_card, "Bob")
+    bob.add(alice_card, "Alice")
