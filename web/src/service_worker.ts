@@ -73,7 +73,8 @@ scope.addEventListener("fetch", (event) => {
   if (request.method !== "GET") return
   const address = new URL(request.url)
   address.hash = ""
-  const isPage = request.mode === "navigate" && [addressOf(""), addressOf(PAGE)].includes(address.origin + address.pathname)
+  const asked = address.origin + address.pathname
+  const isPage = request.mode === "navigate" && [addressOf(""), addressOf(PAGE)].includes(asked)
   const file = isPage ? addressOf(PAGE) : address.href
   if (!FILES.some(({ path }) => addressOf(path) === file)) return
   event.respondWith(answer(file, request))
@@ -106,7 +107,8 @@ async function hashOf(content: ArrayBuffer): Promise<string> {
 
 async function dropOthers(): Promise<void> {
   const names = await caches.keys()
-  await Promise.all(names.filter((name) => name.startsWith("halonyx-") && name !== CACHE).map((name) => caches.delete(name)))
+  const others = names.filter((name) => name.startsWith("halonyx-") && name !== CACHE)
+  await Promise.all(others.map((name) => caches.delete(name)))
 }
 
 async function answer(file: string, request: Request): Promise<Response> {

@@ -68,7 +68,11 @@ export async function readPicture(file: Blob): Promise<Bytes | null> {
 }
 
 /** Show the camera in `video` and try until something was read or it ended. */
-async function watch(video: HTMLVideoElement | null, ended: AbortSignal, onRead: (content: Bytes) => void): Promise<void> {
+async function watch(
+  video: HTMLVideoElement | null,
+  ended: AbortSignal,
+  onRead: (content: Bytes) => void,
+): Promise<void> {
   if (video === null) return
   if (!("mediaDevices" in navigator)) throw new DOMException("no camera without a secure page", "NotFoundError")
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false })

@@ -20,7 +20,8 @@ export function watchVisibility(): void {
   let release: (() => void) | null = null
   const update = (): void => {
     if (document.visibilityState === "visible" && release === null) {
-      void navigator.locks.request(VISIBLE, { mode: "shared" }, () => new Promise<void>((resolve) => { release = resolve }))
+      const hidden = new Promise<void>((resolve) => { release = resolve })
+      void navigator.locks.request(VISIBLE, { mode: "shared" }, () => hidden)
     } else if (document.visibilityState === "hidden") {
       release?.()
       release = null

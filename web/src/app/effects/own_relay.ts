@@ -11,7 +11,8 @@ export async function offeredRelay(): Promise<string> {
       cache: "no-store",
     })
     const told: unknown = await response.json()
-    if (typeof told === "object" && told !== null && "relay" in told && typeof told.relay === "string") return told.relay
+    const relay = typeof told === "object" && told !== null && "relay" in told ? told.relay : null
+    if (typeof relay === "string") return relay
   } catch {
     // the choice can be changed on the page
   }

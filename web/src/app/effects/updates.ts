@@ -22,7 +22,9 @@ export async function startUpdates(onReady: () => void, onOpen: (contact: number
     if (typeof data === "object" && data !== null && "open" in data && typeof data.open === "number") onOpen(data.open)
   })
   try {
-    const registration = await navigator.serviceWorker.register(serviceWorkerUrl() as string, { updateViaCache: "none" })
+    const registration = await navigator.serviceWorker.register(serviceWorkerUrl() as string, {
+      updateViaCache: "none",
+    })
     watch(registration, onReady)
     setInterval(() => void registration.update().catch(() => undefined), EVERY_MS)
   } catch {

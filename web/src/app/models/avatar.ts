@@ -28,7 +28,9 @@ export function patternOf(address: string): Pattern {
   for (let row = 0; row < HALF; row++) {
     for (let column = 0; column < HALF; column++) {
       const shape = byte(1 + row * HALF + column) % SHAPES
-      for (const right of [false, true]) for (const lower of [false, true]) path += cell(shape, column, row, right, lower)
+      for (const right of [false, true]) {
+        for (const lower of [false, true]) path += cell(shape, column, row, right, lower)
+      }
     }
   }
   return { hue: byte(0) % HUES, path: path === "" ? cell(2, 1, 1, false, false) : path }

@@ -65,9 +65,10 @@ export interface Excerpt {
 /** Cut a message to what is around the first match. */
 export function excerptOf(message: string, query: string): Excerpt {
   const flat = message.replace(/\s+/g, " ")
-  const at = flat.toLowerCase().indexOf(query.trim().toLowerCase().replace(/\s+/g, " "))
+  const wanted = query.trim().toLowerCase().replace(/\s+/g, " ")
+  const at = flat.toLowerCase().indexOf(wanted)
   if (at < 0) return { before: flat, match: "", after: "" }
-  const end = at + query.trim().length
+  const end = at + wanted.length
   const before = at <= BEFORE ? flat.slice(0, at) : `…${flat.slice(at - BEFORE, at).replace(/^\S*\s/, "")}`
   return {
     before,

@@ -326,7 +326,7 @@ export const en = {
     buildHint: "Compare it with what the relay and “halonyx web” print.",
     aboutText: "Whoever serves this page could change it. “halonyx web” serves it from your own machine.",
     erase: "Erase this device",
-    eraseText: "Removes your identity, contacts and messages from this browser. Only your recovery code brings you back.",
+    eraseText: "Removes your identity, contacts and messages from this browser. Only your code brings you back.",
     eraseWord: "erase",
     eraseType: "Type “erase” to confirm",
     eraseNow: "Erase everything",

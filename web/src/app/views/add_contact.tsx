@@ -122,7 +122,12 @@ function Preview({ card, info }: { readonly card: string; readonly info: CardInf
   )
 }
 
-function NameForm({ card, onAdded }: { readonly card: string; readonly onAdded: (contact: number) => void }): JSX.Element {
+interface NameFormProps {
+  readonly card: string
+  readonly onAdded: (contact: number) => void
+}
+
+function NameForm({ card, onAdded }: NameFormProps): JSX.Element {
   const app = useApp()
   const [name, setName] = useState("")
   const add = async (): Promise<void> => {

@@ -45,7 +45,8 @@ export function Composer({ thread, name }: { readonly thread: Thread; readonly n
         <ArrowUp size={20} strokeWidth={2.25} />
       </button>
       <p id="composer-count" class={left < 0 ? "composer-count bad" : "composer-count"} role="status">
-        {left < 0 ? `${text.thread.over(-left)}. ${text.thread.overHint}` : left < WORTH_SAYING && text.thread.left(left)}
+        {left < 0 && `${text.thread.over(-left)}. ${text.thread.overHint}`}
+        {left >= 0 && left < WORTH_SAYING && text.thread.left(left)}
       </p>
     </form>
   )

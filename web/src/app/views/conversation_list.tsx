@@ -58,7 +58,11 @@ function ListHead(): JSX.Element {
         label={text.card.addTitle}
         onClick={() => { app.dialog.value = { kind: "add", card: "" } }}
       />
-      <IconButton icon={Settings} label={text.list.settings} onClick={() => { app.dialog.value = { kind: "settings" } }} />
+      <IconButton
+        icon={Settings}
+        label={text.list.settings}
+        onClick={() => { app.dialog.value = { kind: "settings" } }}
+      />
     </header>
   )
 }

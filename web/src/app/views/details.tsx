@@ -56,7 +56,11 @@ function DetailsBody({ contact }: { readonly contact: Contact }): JSX.Element {
         <Button kind="quiet" icon={Ban} onClick={() => { app.dialog.value = { kind: "block", contact: contact.id } }}>
           {text.details.block}
         </Button>
-        <Button kind="quiet" icon={Trash2} onClick={() => { app.dialog.value = { kind: "remove", contact: contact.id } }}>
+        <Button
+          kind="quiet"
+          icon={Trash2}
+          onClick={() => { app.dialog.value = { kind: "remove", contact: contact.id } }}
+        >
           {text.details.remove}
         </Button>
       </div>

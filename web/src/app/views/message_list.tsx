@@ -23,6 +23,8 @@ export function MessageList({ thread, name }: { readonly thread: Thread; readonl
     onNearStart: () => void thread.loadOlder(),
     onNearEnd: () => void thread.loadNewer(),
   })
+  const isBehind = !view.isAtEnd || !thread.isEnd.value
+  const count = useUnseen(thread, isBehind)
   if (lines.length === 0) {
     return (
       <Empty icon={Lock} title={text.thread.emptyTitle(name)}>
@@ -30,7 +32,6 @@ export function MessageList({ thread, name }: { readonly thread: Thread; readonl
       </Empty>
     )
   }
-  const isBehind = !view.isAtEnd || !thread.isEnd.value
   return (
     <div class="messages-frame" ref={root}>
       <div
@@ -48,7 +49,7 @@ export function MessageList({ thread, name }: { readonly thread: Thread; readonl
           ))}
         </ol>
       </div>
-      {isBehind && <JumpButton thread={thread} />}
+      {isBehind && <JumpButton thread={thread} count={count} />}
     </div>
   )
 }
@@ -67,8 +68,17 @@ function LineView(props: { readonly line: Line; readonly name: string; readonly 
   }
 }
 
-function JumpButton({ thread }: { readonly thread: Thread }): JSX.Element {
-  const count = thread.newer.value
+/** How many messages of theirs came since the end was last in view. */
+function useUnseen(thread: Thread, isBehind: boolean): number {
+  const entries = thread.entries.value
+  const seen = useRef(Infinity)
+  if (!isBehind || seen.current === Infinity) seen.current = entries.at(-1)?.position ?? -1
+  if (!isBehind) return 0
+  const firstNew = entries.findLastIndex((entry) => entry.position <= seen.current) + 1
+  return thread.newer.value + entries.slice(firstNew).filter((entry) => !entry.outgoing).length
+}
+
+function JumpButton({ thread, count }: { readonly thread: Thread; readonly count: number }): JSX.Element {
   const label = count > 0 ? text.thread.newestWith(count) : text.thread.newest
   return (
     <button type="button" class="jump" aria-label={label} title={label} onClick={() => void thread.jumpToNewest()}>

@@ -19,6 +19,7 @@ export function Palette(): JSX.Element {
   const focused = useFocus(true)
   const body = useRef<HTMLDivElement>(null)
   const close = (): void => { app.dialog.value = null }
+  const isEmpty = search.query.value.trim() === ""
   useEffect(() => { search.type("") }, [search])
   return (
     <Dialog title={text.search.title} onClose={close} size="palette" isBare>
@@ -46,7 +47,7 @@ export function Palette(): JSX.Element {
           <kbd>Esc</kbd>
         </div>
         <div class="palette-body">
-          {search.query.value.trim() === "" ? <Recent onPick={close} /> : <SearchResults search={search} onPick={close} />}
+          {isEmpty ? <Recent onPick={close} /> : <SearchResults search={search} onPick={close} />}
         </div>
       </div>
     </Dialog>

@@ -17,7 +17,8 @@ interface ButtonProps {
   readonly disabled?: boolean
 }
 
-export function Button({ children, kind = "plain", icon: Icon, onClick, type = "button", disabled }: ButtonProps): JSX.Element {
+export function Button(props: ButtonProps): JSX.Element {
+  const { children, kind = "plain", icon: Icon, onClick, type = "button", disabled } = props
   return (
     <button class={`button ${kind}`} type={type} onClick={onClick} disabled={disabled}>
       {Icon && <Icon size={18} strokeWidth={1.75} />}
@@ -35,7 +36,14 @@ interface IconButtonProps {
 
 export function IconButton({ icon: Icon, label, onClick, isPressed }: IconButtonProps): JSX.Element {
   return (
-    <button class="icon-button" type="button" aria-label={label} title={label} aria-pressed={isPressed} onClick={onClick}>
+    <button
+      class="icon-button"
+      type="button"
+      aria-label={label}
+      title={label}
+      aria-pressed={isPressed}
+      onClick={onClick}
+    >
       <Icon size={20} strokeWidth={1.75} />
     </button>
   )
@@ -59,6 +67,9 @@ export function Field(props: FieldProps): JSX.Element {
   const id = useId()
   const focused = useFocus(props.autoFocus === true)
   const note = props.problem ?? props.hint
+  const input = (event: { readonly currentTarget: { readonly value: string } }): void => {
+    props.onInput(event.currentTarget.value)
+  }
   const shared = {
     id,
     class: `field ${props.isMono === true ? "mono" : ""}`,
@@ -74,9 +85,9 @@ export function Field(props: FieldProps): JSX.Element {
     <div class="labelled">
       <label for={id}>{props.label}</label>
       {props.rows === undefined ? (
-        <input {...shared} ref={focused} type="text" dir="auto" onInput={(event) => { props.onInput(event.currentTarget.value) }} />
+        <input {...shared} ref={focused} type="text" dir="auto" onInput={input} />
       ) : (
-        <textarea {...shared} ref={focused} rows={props.rows} onInput={(event) => { props.onInput(event.currentTarget.value) }} />
+        <textarea {...shared} ref={focused} rows={props.rows} onInput={input} />
       )}
       {note !== undefined && (
         <p id={`${id}-note`} class={typeof props.problem === "string" ? "note bad" : "note"}>
@@ -138,7 +149,13 @@ export function CopyLine({ label, value }: { readonly label: string; readonly va
     <div class="labelled">
       <label for={id}>{label}</label>
       <div class="copy-line">
-        <input id={id} class="field mono" readOnly value={value} onFocus={(event) => { event.currentTarget.select() }} />
+        <input
+          id={id}
+          class="field mono"
+          readOnly
+          value={value}
+          onFocus={(event) => { event.currentTarget.select() }}
+        />
         <Button icon={Copy} onClick={() => { copy(value) }}>
           {text.app.copy}
         </Button>

@@ -177,7 +177,9 @@ function BlockedPart(): JSX.Element {
             <bdi class="cut grow">{contact.name}</bdi>
             <Button
               kind="quiet"
-              onClick={() => void app.act(() => app.api.unblockContact(contact.id), text.details.unblocked(contact.name))}
+              onClick={() =>
+                void app.act(() => app.api.unblockContact(contact.id), text.details.unblocked(contact.name))
+              }
             >
               {text.details.unblock}
             </Button>

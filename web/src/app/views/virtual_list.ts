@@ -34,7 +34,7 @@ export interface VirtualList {
 interface Position {
   readonly heights: Heights
   lines: readonly Line[]
-  /** The first line in view, and how far above the top of the view it begins. */
+  /** The first message in view, and how far above the top of the view it begins. */
   anchor: { readonly key: string; readonly hidden: number } | null
   sticksToEnd: boolean
   reached: Target | null
@@ -69,6 +69,11 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     const top = place(view, position, offsets, wishes.target)
     if (Math.abs(view.scrollTop - top) >= 1) view.scrollTop = top
     follow(view, offsets)
+    loadNear(view)
+  }
+  const loadNear = (view: HTMLDivElement): void => {
+    if (view.scrollTop < NEAR) wishes.onNearStart()
+    if (distanceToEnd(view) < NEAR) wishes.onNearEnd()
   }
   const follow = (view: HTMLDivElement, offsets: Float64Array): void => {
     const wanted = windowOf(offsets, view.scrollTop, view.clientHeight, SPARE)
@@ -81,8 +86,7 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     const offsets = position.heights.offsets(position.lines)
     remember(view, position, offsets)
     follow(view, offsets)
-    if (view.scrollTop < NEAR) wishes.onNearStart()
-    if (distanceToEnd(view) < NEAR) wishes.onNearEnd()
+    loadNear(view)
   }
   useLayoutEffect(settle)
   useResize(scroller, settle)
@@ -134,7 +138,9 @@ function place(view: HTMLDivElement, position: Position, offsets: Float64Array, 
 }
 
 function remember(view: HTMLDivElement, position: Position, offsets: Float64Array): void {
-  const index = indexAt(offsets, view.scrollTop)
+  const first = indexAt(offsets, view.scrollTop)
+  // Days and the line of new messages move when older messages come; messages don't.
+  const index = position.lines.findIndex((line, at) => at >= first && line.kind === "message")
   const line = position.lines[index]
   position.sticksToEnd = distanceToEnd(view) <= AT_END
   position.anchor = line === undefined ? null : { key: line.key, hidden: view.scrollTop - (offsets[index] ?? 0) }
