@@ -196,7 +196,7 @@ export class Client implements Api {
   async send(contact: number, text: string): Promise<Entry> {
     const entry = await addText(this.store, contact, text)
     this.#running?.sender.hurry(contact)
-    this.#running?.wake(true)
+    this.#running?.wake(true) // it may have been put off before
     return entry
   }
 
@@ -309,7 +309,7 @@ export class Client implements Api {
   #take(changes: readonly Change[]): void {
     for (const change of changes) this.#onChange(change)
     if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
-    if (this.#running !== null) this.#running.wake()
+    if (this.#running !== null) this.#running.wake(changes.some(isWritten))
     else if (changes.some((change) => change.kind === "status")) this.#begin()
   }
 
@@ -342,4 +342,9 @@ export class Client implements Api {
     await this.#running.sender.refresh(contact)
     return contactOf(this.store, contact.id, "accepted", "blocked")
   }
+}
+
+/** Tell whether a person has just written something. */
+function isWritten(change: Change): boolean {
+  return change.kind === "messages" && change.entries.some((entry) => entry.state === "waiting")
 }

@@ -96,15 +96,16 @@ export function add(
 
 /** Return the contacts for whom something waits that could go out now. */
 export async function contactsWithWork(reads: Reads, now: Millis): Promise<readonly number[]> {
-  const found = new Set([
-    ...(await contactsIn(reads, table.outbox, "expanded", 0)),
-    ...(await contactsIn(reads, table.deliveries, "state", "sealed")),
-    ...(await contactsIn(reads, table.deliveries, "state", "resend")),
-    ...(await contactsIn(reads, table.receiptsDue, "contact")),
-    ...(await contactsIn(reads, table.devices, "broken", 1)),
-    ...(await contactsToAsk(reads, now)),
+  const [accepted, ...groups] = await Promise.all([
+    reads.all(table.contacts, "state", "accepted"),
+    contactsIn(reads, table.outbox, "expanded", 0),
+    contactsIn(reads, table.deliveries, "state", "sealed"),
+    contactsIn(reads, table.deliveries, "state", "resend"),
+    contactsIn(reads, table.receiptsDue, "contact"),
+    contactsIn(reads, table.devices, "broken", 1),
+    contactsToAsk(reads, now),
   ])
-  const accepted = await reads.all(table.contacts, "state", "accepted")
+  const found = new Set(groups.flat())
   return accepted
     .filter((contact) => contact.frozen === null && (found.has(contact.id) || namedDue(contact) <= now))
     .map((contact) => contact.id)
@@ -150,6 +151,11 @@ async function contactsIn<Row, Index extends string, Id extends keyof Row>(
 
 /** Make outbox rows of the receipts that are due and the gaps to ask for. */
 export async function collect(store: Store, contactId: number, now: Millis): Promise<void> {
+  const [receipts, gaps] = await Promise.all([
+    store.count(table.receiptsDue, "contact", prefix(contactId)),
+    store.count(table.gaps, "shown", [1, contactId]),
+  ])
+  if (receipts + gaps === 0) return
   await store.transaction(async (tx) => {
     // Read under the lock: the message a receipt is for may have brought their record in this very moment.
     const contact = await contactById(tx, contactId)

@@ -7,13 +7,13 @@
  */
 
 import { BadSignature, HalonyxError, StoreError } from "../core/errors"
-import { HOUR, SECOND } from "../core/types"
+import { HOUR, MINUTE, SECOND } from "../core/types"
 import { nowMs } from "./account"
 import { Alarm } from "./alarm"
 import { forgetOld } from "./inbox"
 import { RECEIVER_LOCK, withLock } from "./locks"
 import { holdsAnything, showOverdue } from "./order"
-import { nextDue } from "./outbox"
+import { expire, nextDue } from "./outbox"
 import { Receiver } from "./receiving"
 import { Sender } from "./sending"
 import type { Store } from "./store"
@@ -24,6 +24,7 @@ const BURST_MS = 10 // receipts of one burst go out together
 const TICK_MS = SECOND
 const AGAIN_MS = 30 * SECOND
 const UPKEEP_MS = HOUR
+const EXPIRE_MS = MINUTE
 
 /** The loops of one tab, once there is an account. */
 export class Running {
@@ -36,6 +37,7 @@ export class Running {
   readonly #loops: Promise<unknown>
   #receiver: Receiver | null = null
   #isUrgent = true
+  #expired = -Infinity
   #forgot = -Infinity
 
   /**
@@ -137,8 +139,12 @@ export class Running {
   /** Do what is due, and return in how many milliseconds the next thing is, if nothing happens before. */
   async #sendDue(): Promise<number> {
     this.#isUrgent = false
-    await showOverdue(this.#store, nowMs())
+    if (this.#expired + EXPIRE_MS <= performance.now()) {
+      await expire(this.#store, nowMs())
+      this.#expired = performance.now()
+    }
     const pause = await this.sender.start(this.#receiver?.takeLeft() ?? null)
+    await showOverdue(this.#store, nowMs())
     if (this.#forgot + UPKEEP_MS <= performance.now()) {
       await forgetOld(this.#store, nowMs())
       this.#forgot = performance.now()

@@ -26,8 +26,10 @@ import type { Store, Transaction } from "./store"
  * @returns False if a device has no session or no valid envelope prekey, so that rows are left.
  */
 export async function expand(store: Store, account: Account, contactId: number): Promise<boolean> {
-  const fresh = await store.all(table.outbox, "expanded", [0, contactId])
-  const again = await store.all(table.deliveries, "state", ["resend", contactId])
+  const [fresh, again] = await Promise.all([
+    store.all(table.outbox, "expanded", [0, contactId]),
+    store.all(table.deliveries, "state", ["resend", contactId]),
+  ])
   const positions = new Set([...fresh, ...again].map((row) => row.position))
   for (const position of [...positions].sort((first, second) => first - second)) {
     const isSealed = await store.transaction(async (tx) =>

@@ -100,9 +100,11 @@ export class Sender {
    */
   async start(left: Left | null): Promise<number | null> {
     this.#left = left ?? this.#left
-    await outbox.expire(this.#store, nowMs())
-    const waiting = await outbox.contactsWithWork(this.#store, nowMs())
-    const wanted = (await this.#isUpkeepDue()) ? [OWN_RELAY, ...waiting] : waiting
+    const [waiting, isUpkeepDue] = await Promise.all([
+      outbox.contactsWithWork(this.#store, nowMs()),
+      this.#isUpkeepDue(),
+    ])
+    const wanted = isUpkeepDue ? [...waiting, OWN_RELAY] : waiting
     for (const contact of wanted) {
       if (this.#isOver || this.#running.size > CONTACTS_AT_ONCE) break // one that ends wakes us
       if (this.#isDue(contact)) this.#running.set(contact, this.#run(contact))
@@ -191,8 +193,9 @@ export class Sender {
       }
       if (contact.frozen !== null || contact.record === null) return
       await this.#beginSessions(contact)
-      const isComplete = await expand(this.#store, await loadAccount(this.#store), contactId)
-      if (!(await this.#submit(contactId))) {
+      const account = await loadAccount(this.#store)
+      const isComplete = await expand(this.#store, account, contactId)
+      if (!(await this.#submit(contactId, account.origin))) {
         if (isComplete) return
         throw new Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
       }
@@ -250,8 +253,7 @@ export class Sender {
    *
    * @throws Refused: the relay does not take them now. TransportError: it can't be reached.
    */
-  async #submit(contactId: number): Promise<boolean> {
-    const { origin } = await loadAccount(this.#store)
+  async #submit(contactId: number, origin: string): Promise<boolean> {
     const full = new Set<number>()
     for (;;) {
       const contact = await this.#contact(contactId)
