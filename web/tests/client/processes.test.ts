@@ -80,8 +80,13 @@ test("what is queued for a contact whose lock another tab holds goes out when it
     await new Promise<void>((resolve) => (letGo = resolve))
   })
 
+  const carol = await signUp(relay.origin)
+  await alice.client.addContact(await carol.client.card(), "carol")
+  await carol.client.addContact(await alice.client.card(), "alice")
   await alice.write("bob", "held back")
-  await until(async () => (await alice.client.status()).waiting === 1)
+  await alice.write("carol", "not held back")
+  await until(async () => (await alice.states("carol"))[0] === "delivered")
+  expect((await alice.states("bob")).at(-1)).toBe("waiting")
   letGo()
   await held
 
