@@ -36,7 +36,8 @@ def site_router(build: Build, settings: RelaySettings) -> APIRouter:
     for file in build.files.values():
         for address in _addresses(file):
             router.add_api_route(address, _sender(file), methods=["GET"])
-    told: dict[str, object] = {"build": build.hash, "reach": "direct", "relays": settings.peer_relays, "relay": None}
+    reached = [*settings.public_origins, *settings.peer_relays]
+    told: dict[str, object] = {"build": build.hash, "reach": "direct", "relays": reached, "relay": None}
 
     async def site() -> dict[str, object]:
         return told
