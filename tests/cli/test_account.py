@@ -152,6 +152,22 @@ def test_recovered_on_an_empty_folder_contacts_can_write_again(relay: RelayProce
     alice.run("receive", "--json", status=1)
 
 
+def test_the_folder_that_was_left_sends_nothing_any_more(relay: RelayProcess, tmp_path: Path) -> None:
+    alice = Person(tmp_path / "alice", relay.origin)
+    code = alice.one("account", "create")["recovery_code"]
+    bob = sign_up(tmp_path / "bob", relay.origin)
+    introduce(alice, "alice", bob, "bob")
+    Person(tmp_path / "new", relay.origin, {"HALONYX_RECOVERY_CODE": code}).run("account", "recover")
+
+    refused = alice.run("send", "bob", "lost?", "--json", status=1)
+
+    assert refused.out == ""
+    assert refused.error["code"] == "not-authenticated"
+    assert "halonyx account recover" in alice.run("send", "bob", "lost?", status=1).err
+    assert alice.many("history", "bob") == []
+    assert bob.many("receive") == []
+
+
 def test_recover_by_variable_and_only_into_an_empty_folder(relay: RelayProcess, tmp_path: Path) -> None:
     first = Person(tmp_path / "first", relay.origin)
     code = first.one("account", "create")["recovery_code"]

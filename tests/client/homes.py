@@ -12,7 +12,7 @@ from typing import Final
 from keyring.backend import KeyringBackend
 from keyring.errors import PasswordDeleteError
 
-from halonyx.client import Client, Event, Message, Notice, create_account, order
+from halonyx.client import Client, Event, Message, Notice, create_account, order, recover_account
 from halonyx.client.people import ContactRow, DeviceRow, contact_by_name, device_row
 from halonyx.client.store import Row
 from halonyx.core.types import Address, DeviceId
@@ -69,6 +69,14 @@ class Pair:
 async def sign_up(path: Path, origin: str) -> Home:
     made = await create_account(path, origin)
     return Home(path, origin, made.recovery_code)
+
+
+@asynccontextmanager
+async def recovered(home: Home, path: Path) -> AsyncIterator[Client]:
+    """Recover an account on an empty folder and open it."""
+    await recover_account(path, home.origin, home.code)
+    async with Client.open(path) as client:
+        yield client
 
 
 async def introduce(alice: Client, bob: Client) -> None:

@@ -1,7 +1,6 @@
 """Accounts that change: two devices, a device removed, recovery on an empty folder, two relays."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +17,7 @@ from client.homes import (
     drain,
     kinds,
     notices,
+    recovered,
     row_of,
     settle,
     sign_up,
@@ -43,14 +43,6 @@ from relay_process import RelayProcess, running_relay
 SECOND: Final = DeviceId(2)
 MANY: Final = 40
 """With three of them in the full mailbox, more than a batch (32) waits for it."""
-
-
-@asynccontextmanager
-async def recovered(home: Home, path: Path) -> AsyncIterator[Client]:
-    """Recover an account on an empty folder and open it."""
-    await recover_account(path, home.origin, home.code)
-    async with Client.open(path) as client:
-        yield client
 
 
 @pytest.fixture

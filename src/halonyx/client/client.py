@@ -20,6 +20,7 @@ from halonyx.client.people import ContactRow, contact_by_name
 from halonyx.client.receiving import Receiver
 from halonyx.client.sending import Sender
 from halonyx.client.store import STORE_FILE, Store
+from halonyx.client.transport import DeviceReplaced
 from halonyx.core.card import Card
 from halonyx.core.errors import Misuse, StaleDirectory, TransportError
 from halonyx.core.safety_number import Party, encode_qr, matches_qr, safety_number
@@ -91,6 +92,7 @@ class Client:
         Raises:
             Misuse: No contact of this name, a blocked one, or a text of another size.
             StaleDirectory: Sending to this contact is stopped until the person decides.
+            Refused: Our relay no longer knows this device; nothing was kept or sent.
         """
         contact = contact_by_name(self._store, name)
         if contact.frozen is not None:
@@ -98,9 +100,10 @@ class Client:
                 f"a relay served a record of {name} that does not fit ({contact.frozen}): nothing is sent."
                 f" Compare safety numbers another way, then 'halonyx contact trust {name}'"
             )
+        deadline = time.monotonic() + wait_seconds
+        await self._sender.confirm(wait_seconds)
         message_id = outbox.add_text(self._store, contact, text)
         self._sender.hurry(contact.id)
-        deadline = time.monotonic() + wait_seconds
         while outbox.state_of(self._store, message_id).state == "waiting":
             problems = await self._sender.flush(max(0.0, deadline - time.monotonic()), only=contact.id)
             left = deadline - time.monotonic()
@@ -115,10 +118,11 @@ class Client:
 
         Raises:
             TransportError: Something waits and its relay can't be reached.
+            Refused: Our relay no longer knows this device; what waits is kept.
         """
         self._sender.hurry()
         problems = await self._sender.flush(wait_seconds)
-        if problems and isinstance(problems[0], TransportError):
+        if problems and isinstance(problems[0], TransportError | DeviceReplaced):
             raise problems[0]
 
     async def events(self, *, follow: bool = False, timeout: float | None = None) -> AsyncIterator[Event]:  # noqa: ASYNC109 (ends the iteration, raises nothing)

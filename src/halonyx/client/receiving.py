@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from halonyx.client import inbox, repair
+from halonyx.client import inbox, repair, upkeep
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.store import Store
-from halonyx.client.transport import Refused, Relay, Socket, log_in, receive_reply
+from halonyx.client.transport import DeviceReplaced, Refused, Relay, Socket, log_in, receive_reply
 from halonyx.core.errors import BadSignature, HalonyxError, RemoteError, TransportError
 from halonyx.wire.frames import RECEIVE_PATH, Ack, CaughtUp, Deliver, Hello
 
@@ -72,10 +72,14 @@ class Receiver:
                 hello = Hello(account.epoch, account.cursor)
                 welcome = await log_in(socket, account.relay_key, account.login, who, hello)
                 self.problem, self.left = None, (welcome.one_time_left, welcome.one_time_kem_left)
+                upkeep.note_known(self.store, now_ms())
                 if welcome.epoch != account.epoch:
                     self._begin_epoch(account.epoch, welcome.epoch)
                 self._tell()
                 await self._read(socket, welcome.epoch)
+            except DeviceReplaced:
+                upkeep.note_replaced(self.store)
+                raise
             except (Refused, BadSignature):
                 raise
             except RemoteError as error:

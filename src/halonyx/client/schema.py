@@ -180,4 +180,9 @@ CREATE TABLE resets (                  -- when we asked anyone to send again: te
 ) STRICT;
 """
 
-MIGRATIONS: Final = (_VERSION_1,)
+_VERSION_2: Final = """
+ALTER TABLE account ADD COLUMN is_replaced INTEGER NOT NULL DEFAULT 0;  -- our relay did not know this device any more
+ALTER TABLE account ADD COLUMN known INTEGER NOT NULL DEFAULT 0;        -- when it last showed that it does
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2)

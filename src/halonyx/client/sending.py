@@ -12,29 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import directory, inbox, outbox, prekeys, repair
-from halonyx.client.account import Account, load_account, now_ms
+from halonyx.client import directory, inbox, outbox, repair, upkeep
+from halonyx.client.account import load_account, now_ms
 from halonyx.client.locks import OUTBOX_LOCK, try_lock
 from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Store
-from halonyx.client.transport import Refused, Relay, Socket, submit
+from halonyx.client.transport import DeviceReplaced, Refused, Relay, Socket, submit
 from halonyx.core import handshake, session
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
 from halonyx.core.handshake import Peer
 from halonyx.core.origin import reaches_this_machine
-from halonyx.core.prekeys import Prekey, PrekeyBundle
+from halonyx.core.prekeys import PrekeyBundle
 from halonyx.core.primitives import KeyPair
 from halonyx.core.types import DeviceId
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
-from halonyx.wire.rest import FETCH_ID_SIZE, MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
+from halonyx.wire.rest import FETCH_ID_SIZE
 
 BATCH: Final = 32
 IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
 OWN_RELAY: Final = 0  # stands for our own relay where contacts are counted
+QUESTION: Final = -1  # likewise for asking it whether it knows us
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 30.0
 MAINTAIN_SECONDS: Final = 3600.0
 MAX_ROUNDS: Final = 3
+QUESTION_SECONDS: Final = 2.0  # our own relay may be down: what is for other relays goes out all the same
 CONTACTS_AT_ONCE: Final = 8
 CONTACT_SECONDS: Final = 30.0  # then another one may have its place; what was accepted stays so
 
@@ -101,6 +103,11 @@ class Sender:
         """
         outbox.expire(self._store, now_ms())
         waiting = outbox.contacts_with_work(self._store, now_ms())
+        if waiting:
+            try:
+                await self.confirm(seconds)
+            except Refused as error:
+                return [error]
         chosen = [OWN_RELAY, *(contact for contact in waiting if only in (None, contact))]
         is_taken = only in self._running
         started = [self._start(one, left) for one in chosen if one not in self._running and self._is_due(one)]
@@ -115,13 +122,33 @@ class Sender:
             return None
         return [problem for problems in found for problem in problems or ()]
 
+    async def confirm(self, seconds: float) -> None:
+        """Before anything is sent, make sure that our relay still knows this device; it is asked once an hour.
+
+        Args:
+            seconds: How long it may take to answer; without an answer, what it said last counts.
+
+        Raises:
+            Refused: It does not: recipients would drop what this device sends.
+        """
+        if upkeep.must_ask(self._store, now_ms()):
+            if QUESTION not in self._running and self._is_due(QUESTION):
+                self._start(QUESTION, None)
+            if QUESTION in self._running:
+                await asyncio.wait([self._running[QUESTION]], timeout=min(seconds, QUESTION_SECONDS))
+        if upkeep.is_replaced(self._store):
+            raise DeviceReplaced
+
     @property
     def is_maintenance_due(self) -> bool:
         """Whether prekeys have not been looked after for an hour."""
         return self._maintained + MAINTAIN_SECONDS <= time.monotonic()
 
     def _start(self, contact: int, left: tuple[int, int] | None) -> asyncio.Task[list[HalonyxError] | None]:
-        work = self._look_after(left) if contact == OWN_RELAY else self._send_to(contact)
+        if contact == QUESTION:
+            work = self._ask()
+        else:
+            work = self._look_after(left) if contact == OWN_RELAY else self._send_to(contact)
         task = self._running[contact] = asyncio.create_task(work)
 
         def ended(_: object) -> None:
@@ -149,11 +176,15 @@ class Sender:
             if self.is_maintenance_due:
                 inbox.forget_old(self._store, now_ms())
             self._maintained = -math.inf  # what fails is tried again soon, not in an hour
-            problem = await self._tried(OWN_RELAY, self.maintain(left))
+            problem = await self._tried(OWN_RELAY, upkeep.maintain(self._store, left))
             if problem:
                 return [problem]
             self._maintained = time.monotonic()
             return []
+
+    async def _ask(self) -> list[HalonyxError] | None:
+        problem = await self._tried(QUESTION, upkeep.ask(self._store))
+        return [problem] if problem else []
 
     def hurry(self, contact: int | None = None) -> None:
         """Try a contact, or all, at the next flush whatever failed before: a person asked for it."""
@@ -185,49 +216,6 @@ class Sender:
                 self._retries[contact] = _Retry(time.monotonic() + pause, pause)
                 await self._drop([contact])  # an answer may still be on its way
         return problem
-
-    async def maintain(self, left: tuple[int, int] | None = None) -> None:
-        """Renew prekeys that are due, and tell our relay what it has not heard yet.
-
-        Raises:
-            TransportError: It can't be reached.
-            Refused: It no longer knows this device.
-        """
-        account = load_account(self._store)
-        prekeys.due_prekeys(self._store, account.own, left, now_ms())
-        waiting = prekeys.unpublished(self._store)
-        is_renewed = self._store.value("SELECT is_one_time_renewed FROM account")
-        if account.is_access_published and not waiting and not is_renewed:
-            return
-        async with Relay(account.origin) as relay:
-            if not account.is_access_published:
-                request = AccessKeyRequest(address=account.address, access_hash=account.access_hash)
-                await relay.call("PUT", "/v1/access-key", request, Done, account.signer)
-                with self._store.transaction():
-                    self._store.execute(
-                        "UPDATE account SET is_access_published = 1 WHERE profile_key = ?", account.profile_key
-                    )
-            for at in range(0, max(len(waiting), 1), MAX_PREKEYS_IN_CALL):
-                await self._publish(relay, account, waiting[at : at + MAX_PREKEYS_IN_CALL])
-
-    async def _publish(self, relay: Relay, account: Account, part: list[Prekey]) -> None:
-        first = prekeys.first_one_time(self._store)
-        request = PublishRequest(
-            address=account.address,
-            device=account.own.device.id,
-            prekeys=[prekeys.sealed(account.usid, account.own, prekey) for prekey in part],
-            one_time_from=first,
-        )
-        try:
-            await relay.call("PUT", "/v1/prekeys", request, PrekeyCounts, account.signer)
-        except Refused as error:
-            if error.code != "prekeys-full":
-                raise
-            prekeys.forget_unpublished_one_time(self._store)
-            return
-        with self._store.transaction():
-            prekeys.mark_published(self._store, part)
-            self._store.execute("UPDATE account SET is_one_time_renewed = 0")
 
     async def refresh(self, contact: ContactRow) -> None:
         """Fetch a contact's record now (raises as `directory.refresh`)."""

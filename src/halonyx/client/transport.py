@@ -31,6 +31,7 @@ SUBMIT_SECONDS: Final = 20  # all of a batch, which may be a megabyte
 CLOSE_SECONDS: Final = 2
 MAX_ANSWER_SIZE: Final = 256 * 1024  # eight devices' prekeys and a record take 35 KiB
 HEARTBEAT_SECONDS: Final = 25
+NOT_AUTHENTICATED: Final = "not-authenticated"
 _NOT_NOW: Final = frozenset({"busy", "too-many-requests", "internal"})
 
 Answer = TypeVar("Answer", bound=Body)
@@ -46,6 +47,18 @@ class Refused(RemoteError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class DeviceReplaced(Refused):
+    """Our relay does not know this device any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            NOT_AUTHENTICATED,
+            "the relay no longer accepts this device: the account was recovered elsewhere, or deleted. Nothing is sent"
+            " or received here, and what waits is kept. Use the other device, or recover the account in a new folder:"
+            " 'halonyx account recover --home FOLDER'",
+        )
 
 
 class Relay:
@@ -181,8 +194,7 @@ class Socket:
             return bytes(message.data)
         match self._raw.close_code:
             case CloseCode.NOT_AUTHENTICATED:
-                text = "the relay does not accept this device: the account was recovered elsewhere or deleted"
-                raise Refused("not-authenticated", text)
+                raise DeviceReplaced
             case CloseCode.REPLACED:
                 raise Refused("replaced", "another program receives as this device")
         raise TransportError(f"the connection to {self.origin} was closed")
