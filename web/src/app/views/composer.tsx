@@ -76,6 +76,7 @@ function Writing({ name, draft, onInput, onEnter, isTooLong }: WritingProps): JS
       class="composer-field"
       rows={1}
       dir="auto"
+      autoComplete="off" // else Chromium writes the draft into its session files, in the clear
       placeholder={text.thread.write}
       aria-label={text.thread.writeTo(name)}
       aria-describedby="composer-count"

@@ -153,6 +153,7 @@ export function CopyLine({ label, value }: { readonly label: string; readonly va
           id={id}
           class="field mono"
           readOnly
+          autoComplete="off" // else Chromium writes a card into its session files
           value={value}
           onFocus={(event) => { event.currentTarget.select() }}
         />
