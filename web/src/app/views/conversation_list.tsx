@@ -1,6 +1,6 @@
 /** Who we talk to, newest first, with a field to find people and messages. */
 
-import { Inbox, MessageCircle, QrCode as QrIcon, Search as SearchIcon, Settings, UserRoundPlus, X } from "lucide-preact"
+import { Inbox, QrCode as QrIcon, Search as SearchIcon, Settings, UserRoundPlus, X } from "lucide-preact"
 import type { JSX } from "preact"
 import { useRef } from "preact/hooks"
 import type { Search } from "../models/search"
@@ -9,8 +9,10 @@ import { Avatar } from "./avatar"
 import { ConnectionBar } from "./connection_bar"
 import { useApp } from "./context"
 import { ConversationRow } from "./conversation_row"
+import { FirstSteps } from "./first_steps"
 import { GeneralNotices } from "./general_notices"
-import { Button, Empty, IconButton, Skeleton, Trouble } from "./parts"
+import { TWO_PANES, useMedia } from "./media"
+import { IconButton, Skeleton, Trouble } from "./parts"
 import { moveFocus } from "./roving"
 import { SearchResults } from "./search_results"
 
@@ -144,24 +146,8 @@ function RequestsRow(): JSX.Element | null {
   )
 }
 
+/** Where there is a pane beside the list, the first steps stand there. */
 function NoConversations(): JSX.Element {
-  const app = useApp()
-  return (
-    <Empty
-      icon={MessageCircle}
-      title={text.list.emptyTitle}
-      actions={
-        <>
-          <Button kind="primary" icon={QrIcon} onClick={() => { app.dialog.value = { kind: "share" } }}>
-            {text.card.shareTitle}
-          </Button>
-          <Button icon={UserRoundPlus} onClick={() => { app.dialog.value = { kind: "add", card: "" } }}>
-            {text.card.addTitle}
-          </Button>
-        </>
-      }
-    >
-      {text.list.emptyText}
-    </Empty>
-  )
+  const isWide = useMedia(TWO_PANES)
+  return isWide ? <p class="nothing soft">{text.list.emptyTitle}</p> : <FirstSteps />
 }

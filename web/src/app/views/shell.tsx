@@ -8,6 +8,7 @@ import { ConversationView } from "./conversation"
 import { useApp } from "./context"
 import { DetailsPane } from "./details"
 import { Dialogs } from "./dialogs"
+import { FirstSteps } from "./first_steps"
 import { THREE_PANES, TWO_PANES, useMedia } from "./media"
 import { Empty } from "./parts"
 import { Requests } from "./requests"
@@ -43,7 +44,10 @@ export function Shell(): JSX.Element {
   )
 }
 
-function NothingPicked(): JSX.Element {
+function NothingPicked(): JSX.Element | null {
+  const conversations = useApp().people.conversations.value
+  if (conversations === null) return null
+  if (conversations.length === 0) return <FirstSteps />
   return (
     <Empty icon={MessageCircle} title={text.pick.title}>
       {text.pick.text}
