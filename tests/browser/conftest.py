@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from browser.browsers import launch
-from browser.people import Person, introduce, person
+from browser.people import HANGING_MS, Person, introduce, person
 from halonyx.web.build import load
 from relay_process import RelayProcess, running_relay
 
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
+    expect.set_options(timeout=HANGING_MS)
     with sync_playwright() as started:
         yield started
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from browser.browsers import watched
+from halonyx.core.card import Card
+from halonyx.core.types import Usid
 
 WIDE: Final = {"width": 1440, "height": 900}
 NARROW: Final = {"width": 360, "height": 740}
@@ -30,8 +33,8 @@ class Person:
     page: Page
     wrong: list[str] = field(default_factory=list)
 
-    def create(self) -> str:
-        """Make an identity as a newcomer does; return the recovery code."""
+    def create(self, until: str = "Settings") -> str:
+        """Make an identity as a newcomer does, until this can be seen; return the recovery code."""
         self.page.get_by_role("button", name="Create my identity").click()
         kept = self.page.get_by_role("button", name="I have kept it")
         kept.wait_for()
@@ -44,7 +47,7 @@ class Person:
             asked.fill(groups[int(number[0]) - 1])
         self.page.get_by_role("button", name="Check", exact=True).click()
         self.page.get_by_role("button", name="Go to my messages").click()
-        expect(self.page.get_by_role("button", name="Settings")).to_be_visible()
+        expect(self.page.get_by_role("button", name=until).or_(self.dialog(until))).to_be_visible()
         return "-".join(groups)
 
     def recover(self, code: str) -> None:
@@ -73,7 +76,30 @@ class Person:
 
     def open(self, name: str) -> None:
         """Open a conversation from the list."""
-        self.page.get_by_role("navigation", name="Conversations").get_by_text(name, exact=True).first.click()
+        self.people.get_by_text(name, exact=True).first.click()
+        expect(self.composer(name)).to_be_visible()
+
+    @property
+    def people(self) -> Locator:
+        """The list of conversations."""
+        return self.page.get_by_role("navigation", name="Conversations")
+
+    def dialog(self, title: str) -> Locator:
+        return self.page.get_by_role("dialog", name=title)
+
+    def press(self, name: str, within: Locator | None = None) -> None:
+        """Press the button of exactly this name."""
+        (within or self.page).get_by_role("button", name=name, exact=True).click()
+
+    def is_told(self, words: str) -> None:
+        """Wait until the page says this somewhere."""
+        expect(self.page.get_by_text(words).first).to_be_visible()
+
+    def accept(self, name: str) -> None:
+        """Accept the one request that waits."""
+        self.people.get_by_text("1 request", exact=True).click()
+        self.page.get_by_label("Your name for them").fill(name)
+        self.press("Accept")
         expect(self.composer(name)).to_be_visible()
 
     def composer(self, name: str) -> Locator:
@@ -121,3 +147,8 @@ def introduce(alice: Person, bob: Person) -> None:
     alice_card, bob_card = alice.card(), bob.card()
     alice.add(bob_card, "Bob")
     bob.add(alice_card, "Alice")
+
+
+def somebody(origin: str) -> str:
+    """Return the card of someone whom no relay knows."""
+    return Card(origin, Usid(secrets.token_bytes(32)), 1).uri()
