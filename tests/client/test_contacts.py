@@ -9,8 +9,6 @@ from client.homes import (
     Pair,
     device_of,
     drain,
-    end_hold,
-    kinds,
     row_of,
     settle,
     sign_up,
@@ -127,22 +125,6 @@ async def test_a_blocked_contact_is_dropped_and_acknowledged(pair: Pair, mailbox
     assert [entry.text for entry in pair.bob.history("alice")] == ["before"]
     with pytest.raises(Misuse, match="blocked"):
         await pair.bob.send("alice", "I should not")
-
-
-async def test_an_unblocked_contact_is_heard_again_and_what_was_dropped_is_asked_for(pair: Pair) -> None:
-    await pair.alice.send("bob", "before")
-    await settle(pair.bob, pair.alice)
-    await pair.bob.contacts.block("alice")
-    await pair.alice.send("bob", "while blocked")
-    await drain(pair.bob)
-
-    await pair.bob.contacts.unblock("alice")
-    await pair.alice.send("bob", "after")
-    await end_hold(pair.bob)
-    bobs, _ = await settle(pair.bob, pair.alice)
-
-    assert kinds(bobs) == ["gap"]
-    assert texts(bobs) == ["after", "while blocked"]
 
 
 async def test_blocking_changes_the_key_for_the_blocked_one_only(

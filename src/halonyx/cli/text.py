@@ -252,7 +252,7 @@ CONTACT_FROZEN: Final = (
 CONTACT_NOT_FROZEN: Final = "Sending to {name} was not stopped by a warning: there is nothing to decide."
 CONTACT_RENAMED: Final = "{old} is now called {name}."
 CONTACT_BLOCKED: Final = "{name} is blocked: what they send is dropped. Your other contacts notice nothing."
-CONTACT_UNBLOCKED: Final = "{name} may write to you again."
+CONTACT_UNBLOCKED: Final = "{name} may write to you again. What they wrote before stays dropped."
 CONTACT_REMOVED: Final = "{name} is no longer among your contacts."
 CONTACT_TRUSTED: Final = (
     "You can write to {name} again. The safety number is worth comparing: halonyx verify {argument}"

@@ -11,6 +11,7 @@ from halonyx.client import outbox
 from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_ms
 from halonyx.client.events import show_request
 from halonyx.client.model import Contact
+from halonyx.client.order import begin_anew
 from halonyx.client.people import REQUEST_ID_LENGTH, ContactRow, check_name, contact_by_id, contact_by_name, contact_row
 from halonyx.client.store import Store
 from halonyx.core.card import Card
@@ -100,7 +101,7 @@ class Contacts:
         return contact_by_id(self._store, contact.id).public()
 
     async def unblock(self, name: str) -> Contact:
-        """Take messages from a contact again.
+        """Take messages from a contact again; what they wrote before stays dropped.
 
         Raises:
             Misuse: There is none of this name.
@@ -118,7 +119,10 @@ class Contacts:
             Misuse: There is none of this name.
         """
         with self._store.transaction():
-            self._forget(contact_by_name(self._store, name), "removed")
+            contact = contact_by_name(self._store, name)
+            if contact.state == "blocked":
+                begin_anew(self._store, contact.id, now_ms())
+            self._forget(contact, "removed")
 
     def requests(self) -> Sequence[Contact]:
         """Return strangers whose first message waits for a decision; their name is the request's id."""
@@ -205,6 +209,10 @@ class Contacts:
         self._store.execute("UPDATE contacts SET state = 'accepted', name = ? WHERE id = ?", name, contact.id)
         if contact.state == "request":
             show_request(self._store, contact.id, now_ms())
+        if contact.state == "blocked":
+            begin_anew(self._store, contact.id, now_ms())
+            # Blocking changed the key by which they write; without this one they would wait for an answer.
+            outbox.add(self._store, (contact.id, None), Kind.CONTROL, b"")
 
     def _forget(self, contact: ContactRow, state: str) -> None:
         """Drop all that a person sees; sessions and counters stay, so that nothing old is taken twice."""

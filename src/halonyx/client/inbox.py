@@ -13,7 +13,7 @@ from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import accept_record, note_named
 from halonyx.client.events import add_notice
 from halonyx.client.failures import Failed, TooManyStrangers, note_failure, note_too_many_strangers
-from halonyx.client.order import Text, pass_over, place
+from halonyx.client.order import Text, is_from_before, is_known, pass_over, place
 from halonyx.client.people import (
     ContactRow,
     DeviceRow,
@@ -312,6 +312,18 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
 
 
 def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Content, now: Millis) -> None:
+    text = Text(
+        contact=contact.id,
+        device=device,
+        counter=content.counter,
+        message_id=content.message_id,
+        text=parse_text(content.body),
+        sent=content.sent,
+        received=now,
+    )
+    is_old = is_from_before(store, text)
+    if is_old and not is_known(store, text):
+        return  # dropped as when they were blocked, however often it comes
     if contact.state != "accepted" and not _take_request(store, contact, now):
         return
     store.execute(
@@ -320,18 +332,8 @@ def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Co
         device,
         content.message_id,
     )
-    place(
-        store,
-        Text(
-            contact=contact.id,
-            device=device,
-            counter=content.counter,
-            message_id=content.message_id,
-            text=parse_text(content.body),
-            sent=content.sent,
-            received=now,
-        ),
-    )
+    if not is_old:
+        place(store, text)
 
 
 def _take_request(store: Store, contact: ContactRow, now: Millis) -> bool:

@@ -16,6 +16,7 @@ from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
 HOLD: Final = 10 * SECOND
 MAX_TRACKED: Final = 128  # a forged counter must not make 2^64 rows
 ASK_AGAIN: Final = HOUR
+NOT_BEGUN: Final = 0  # of a device whose first counter is still to be seen; real ones begin with 1
 NEVER: Final = Millis(2**62)
 
 
@@ -53,8 +54,51 @@ def place(store: Store, text: Text) -> None:
     _release(store, *where)
 
 
+def begin_anew(store: Store, contact: int, now: Millis) -> None:
+    """Begin to listen to someone who was blocked, inside the caller's transaction.
+
+    Nothing that they wrote before is missing: each device's counters begin with its first text written since. What was
+    received before the block and waited for an earlier one is shown.
+    """
+    store.execute("UPDATE contacts SET unblocked = ? WHERE id = ?", now, contact)
+    for row in store.all("SELECT * FROM held WHERE contact = ? ORDER BY device, counter", contact):
+        _insert(store, _text(row))
+    store.execute("DELETE FROM held WHERE contact = ?", contact)
+    store.execute("DELETE FROM gaps WHERE contact = ?", contact)
+    store.execute("UPDATE devices SET next_counter = ? WHERE contact = ?", NOT_BEGUN, contact)
+
+
+def is_from_before(store: Store, text: Text) -> bool:
+    """Tell whether a text was written before its sender was unblocked.
+
+    Their clock tells until the first text written since; from then on its counter does, too, so that a clock put back
+    loses nothing.
+    """
+    found = store.one(
+        "SELECT 1 FROM devices JOIN contacts ON contacts.id = contact WHERE contact = ?1 AND device = ?2"
+        " AND ?3 < unblocked AND (next_counter = ?4 OR ?5 < next_counter)",
+        text.contact,
+        text.device,
+        text.sent,
+        NOT_BEGUN,
+        text.counter,
+    )
+    return found is not None
+
+
+def is_known(store: Store, text: Text) -> bool:
+    """Tell whether the history has a text, from its first copy or from a backup."""
+    known = "SELECT 1 FROM messages WHERE contact = ? AND is_outgoing = 0 AND message_id = ?"
+    return store.one(known, text.contact, text.message_id) is not None
+
+
 def pass_over(store: Store, contact: int, device: DeviceId, counter: int, now: Millis) -> None:
-    """Count a message that this program can't show, so that it is not asked for; in the caller's transaction."""
+    """Count a message that this program can't show, so that it is not asked for; in the caller's transaction.
+
+    When it was written is not known: of someone unblocked it may be from before, and then nothing begins with it.
+    """
+    if _next_counter(store, contact, device) == NOT_BEGUN:
+        return
     if _expect(store, contact, device, counter, now):
         store.execute("INSERT INTO gaps VALUES (?, ?, ?, ?, 1, ?)", contact, device, counter, now, NEVER)
         _release(store, contact, device)
@@ -118,7 +162,10 @@ def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, t
 def _expect(store: Store, contact: int, device: DeviceId, counter: int, now: Millis) -> bool:
     """Note what is missing before a counter; False if its place has been passed already."""
     where = (contact, device)
-    expected = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
+    expected = _next_counter(store, *where)
+    if expected == NOT_BEGUN:
+        store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", counter, *where)
+        return True
     store.execute("DELETE FROM gaps WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
     if counter < expected:
         return False
@@ -136,6 +183,10 @@ def _expect(store: Store, contact: int, device: DeviceId, counter: int, now: Mil
             missing,
         )
     return True
+
+
+def _next_counter(store: Store, contact: int, device: DeviceId) -> int:
+    return int(store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", contact, device))
 
 
 def _tell_missing(store: Store, contact: int, missing: int, now: Millis) -> None:
@@ -176,7 +227,7 @@ def _text(row: Row) -> Text:
 def _release(store: Store, contact: int, device: DeviceId) -> None:
     """Move held messages into the history as far as nothing unseen lies before them."""
     where = (contact, device)
-    counter = store.value("SELECT next_counter FROM devices WHERE contact = ? AND device = ?", *where)
+    counter = _next_counter(store, *where)
     while True:
         row = store.one("SELECT * FROM held WHERE contact = ? AND device = ? AND counter = ?", *where, counter)
         if row is not None:
@@ -191,8 +242,7 @@ def _release(store: Store, contact: int, device: DeviceId) -> None:
 
 
 def _insert(store: Store, text: Text) -> None:
-    known = "SELECT 1 FROM messages WHERE contact = ? AND is_outgoing = 0 AND message_id = ?"
-    if store.one(known, text.contact, text.message_id) is not None:
+    if is_known(store, text):
         return
     position = store.insert(
         "INSERT INTO messages (contact, is_outgoing, message_id, device, counter, text, sent, received, state)"

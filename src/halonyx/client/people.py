@@ -95,7 +95,7 @@ class DeviceRow:
 
     Attributes:
         revision: Of the row that was read; a write under another one is a conflict.
-        next_counter: The counter we expect next.
+        next_counter: The counter we expect next; 0 if whichever comes first is the first.
         broken_session: Its messages could not be read, so a reset is due; empty bytes when no id is known.
         is_break_proven: We know that session; else anyone could have named it.
     """
@@ -174,8 +174,10 @@ def device_row(store: Store, contact_id: int, device: DeviceId) -> DeviceRow:
     row = store.one(sql, contact_id, device)
     if row is None:
         empty = encode_sessions(Sessions())
-        store.execute("INSERT INTO devices (contact, device, sessions) VALUES (?, ?, ?)", contact_id, device, empty)
-        return DeviceRow(contact_id, device, Sessions(), 0, 0, 1, None, Millis(0), None, False, Millis(0))
+        # What a device sent while its owner was blocked is not missing.
+        insert = "INSERT INTO devices (contact, device, sessions, next_counter) SELECT id, ?, ?, unblocked = 0"
+        store.execute(insert + " FROM contacts WHERE id = ?", device, empty, contact_id)
+        return device_row(store, contact_id, device)
     return DeviceRow(
         contact=contact_id,
         device=device,

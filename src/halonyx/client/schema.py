@@ -183,6 +183,7 @@ CREATE TABLE resets (                  -- when we asked anyone to send again: te
 _VERSION_2: Final = """
 ALTER TABLE account ADD COLUMN is_replaced INTEGER NOT NULL DEFAULT 0;  -- our relay did not know this device any more
 ALTER TABLE account ADD COLUMN known INTEGER NOT NULL DEFAULT 0;        -- when it last showed that it does
+ALTER TABLE contacts ADD COLUMN unblocked INTEGER NOT NULL DEFAULT 0;   -- what was written before is not shown
 """
 
 MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
