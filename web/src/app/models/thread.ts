@@ -1,12 +1,13 @@
 /** The conversation that is open: the part of its messages that is loaded, and what is done with it. */
 
 import { computed, signal } from "@preact/signals"
-import type { Api, Contact, Entry, Notice } from "../../client/api"
+import type { Api, Contact, Entry, MessageState, Notice } from "../../client/api"
 import { codeOf } from "../text/problems"
 import { linesOf, type Line } from "./lines"
 
 const PAGE = 80 // messages loaded at once
 const AROUND = 60
+const PROGRESS: Readonly<Record<MessageState, number>> = { waiting: 0, accepted: 1, failed: 2, delivered: 3, received: 0 }
 
 /** Where the list is asked to scroll; a new object is a new wish. */
 export type Target = { readonly kind: "end" } | { readonly kind: "message"; readonly position: number }
@@ -32,6 +33,7 @@ export class Thread {
   readonly #api: Api
   readonly #dayOf: (time: number) => number
   #before: readonly Line[] = []
+  readonly #readings = new Set<Entry[]>()
   #isLoading = false
 
   /** @param dayOf Number of the local day of a time. */
@@ -68,9 +70,10 @@ export class Thread {
     const oldest = this.entries.value[0]
     if (oldest === undefined || this.isStart.value || this.#isLoading) return
     await this.#loading(async () => {
-      const page = await this.#api.messages(this.id, oldest.position, PAGE)
+      const [page, meanwhile] = await this.#read(() => this.#api.messages(this.id, oldest.position, PAGE))
       this.isStart.value = page.length < PAGE
       this.entries.value = merge(page, this.entries.value)
+      this.#take(meanwhile)
     })
   }
 
@@ -78,10 +81,11 @@ export class Thread {
     const newest = this.entries.value.at(-1)
     if (newest === undefined || this.isEnd.value || this.#isLoading) return
     await this.#loading(async () => {
-      const page = await this.#api.messagesAround(this.id, newest.position, 2 * PAGE)
+      const [page, meanwhile] = await this.#read(() => this.#api.messagesAround(this.id, newest.position, 2 * PAGE))
       const isMore = page.some((entry) => entry.position > newest.position)
       if (!isMore) this.#reachEnd()
       this.entries.value = merge(this.entries.value, page)
+      this.#take(meanwhile)
     })
   }
 
@@ -100,18 +104,14 @@ export class Thread {
     })
   }
 
-  /** Take in messages that were added or changed; return those that are new here. */
-  absorb(changed: readonly Entry[]): readonly Entry[] {
-    const known = new Set(this.entries.value.map((entry) => entry.position))
-    const last = this.entries.value.at(-1)?.position ?? -1
-    const fresh = changed.filter((entry) => entry.position > last)
-    const updated = changed.filter((entry) => known.has(entry.position))
-    if (this.isEnd.value) this.entries.value = merge(this.entries.value, [...updated, ...fresh])
-    else {
-      this.entries.value = merge(this.entries.value, updated)
-      this.newer.value += fresh.filter((entry) => !entry.outgoing).length
+  /** Take in messages that were added or changed. */
+  absorb(changed: readonly Entry[]): void {
+    for (const meanwhile of this.#readings) meanwhile.push(...changed)
+    if (!this.isEnd.value) {
+      const last = this.entries.value.at(-1)?.position ?? -1
+      this.newer.value += changed.filter((entry) => entry.position > last && !entry.outgoing).length
     }
-    return fresh
+    this.#take(changed)
   }
 
   /** Hand a text over for sending; durable when it resolves. */
@@ -145,20 +145,48 @@ export class Thread {
   }
 
   async #loadNewest(limit: number): Promise<void> {
-    const page = await this.#api.messages(this.id, null, limit)
+    const [page, meanwhile] = await this.#read(() => this.#api.messages(this.id, null, limit))
     this.isStart.value = page.length < limit
     this.#reachEnd()
     this.entries.value = page
+    this.#take(meanwhile)
     this.isLoaded.value = true
   }
 
   async #loadAround(position: number): Promise<void> {
-    this.entries.value = await this.#api.messagesAround(this.id, position, AROUND)
+    const [page, meanwhile] = await this.#read(() => this.#api.messagesAround(this.id, position, AROUND))
+    this.entries.value = page
     this.isStart.value = false
     this.isEnd.value = false
+    this.#take(meanwhile)
     this.isLoaded.value = true
     this.marked.value = position
     this.target.value = { kind: "message", position }
+  }
+
+  /** Ask for messages; also return what changed since: the answer may be older than that. */
+  async #read(ask: () => Promise<readonly Entry[]>): Promise<readonly [readonly Entry[], readonly Entry[]]> {
+    const meanwhile: Entry[] = []
+    this.#readings.add(meanwhile)
+    try {
+      return [await ask(), meanwhile]
+    } finally {
+      this.#readings.delete(meanwhile)
+    }
+  }
+
+  /**
+   * Merge what belongs to the loaded part, which has no gaps.
+   *
+   * Word of a message may come late, or first with its second state: tabs tell each other in no order, and one may die
+   * between storing and telling.
+   */
+  #take(changed: readonly Entry[]): void {
+    const entries = this.entries.value
+    const first = this.isStart.value ? -Infinity : (entries[0]?.position ?? Infinity)
+    const last = this.isEnd.value ? Infinity : (entries.at(-1)?.position ?? -Infinity)
+    const inside = changed.filter(({ position }) => first <= position && position <= last)
+    if (inside.length > 0) this.entries.value = merge(entries, inside)
   }
 
   #reachEnd(): void {
@@ -182,9 +210,13 @@ export class Thread {
   }
 }
 
-/** Join two parts of a conversation; of a message in both, the one of `second` is kept. */
+/** Join two parts of a conversation; of a message in both, the one that has come further is kept, else that of `second`. */
 export function merge(first: readonly Entry[], second: readonly Entry[]): readonly Entry[] {
-  const byPosition = new Map([...first, ...second].map((entry) => [entry.position, entry]))
+  const byPosition = new Map(first.map((entry) => [entry.position, entry]))
+  for (const entry of second) {
+    const known = byPosition.get(entry.position)
+    if (known === undefined || PROGRESS[known.state] <= PROGRESS[entry.state]) byPosition.set(entry.position, entry)
+  }
   const merged = [...byPosition.values()]
   const isSorted = merged.every((entry, at) => at === 0 || (merged[at - 1]?.position ?? 0) < entry.position)
   return isSorted ? merged : merged.sort((one, two) => one.position - two.position)
