@@ -32,12 +32,12 @@ async def talk(pair: Pair) -> Pair:
 
 
 def snapshot(pair: Pair, *but: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Return all that Bob keeps, except the columns that only say what was read."""
+    """Return all that Bob keeps, except the columns that only say what was read, and when."""
     found = {}
     for table in KEPT:
         rows = [dict(row) for row in stored(pair.bob, f"SELECT * FROM {table}")]  # noqa: S608
         for row in rows:
-            for column in ("cursor", "epoch", *but):
+            for column in ("cursor", "epoch", "known", *but):
                 row.pop(column, None)
         found[table] = [tuple(row.items()) for row in rows]
     return found
