@@ -91,11 +91,23 @@ async def test_an_index_far_ahead_is_refused(talking: Pair, mailboxes: Mailboxes
 
 async def test_a_second_delivery_is_acknowledged_and_shown_once(talking: Pair, mailboxes: Mailboxes) -> None:
     forger = Forger(talking.alice, "bob")
+    envelope = forger.envelope(forger.message(forger.content(b"once").encode()))
+    await forger.submit(envelope)
+    assert texts(await drain(talking.bob)) == ["once"]
+
+    assert await refused(talking, mailboxes, envelope) == []
+    await still_works(talking)
+
+
+async def test_a_place_used_twice_is_repaired_at_most(talking: Pair, mailboxes: Mailboxes) -> None:
+    """No honest program does this unless its store was put back to an older copy."""
+    forger = Forger(talking.alice, "bob")
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
     message = forger.message(forger.content(b"once").encode())
     await forger.submit(forger.envelope(message))
     assert texts(await drain(talking.bob)) == ["once"]
 
-    assert await refused(talking, mailboxes, forger.envelope(message)) == []
+    assert await refused(talking, mailboxes, forger.envelope(message), "broken_session", "is_break_proven") == []
     await still_works(talking)
 
 

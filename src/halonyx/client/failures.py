@@ -22,8 +22,9 @@ from halonyx.core.errors import (
 )
 from halonyx.core.types import DAY, DeviceId, Millis, SessionId
 
-# What tells that the session is out of step, and not that somebody sent rubbish.
-_NEEDS_RESET: Final = (AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession)
+# What tells that the session is out of step, and not that somebody sent rubbish. Envelopes seen before do not come as
+# far as to be a Duplicate: one is of a sender whose store was put back to an older copy.
+_NEEDS_RESET: Final = (AuthenticationFailed, Duplicate, TooFarAhead, UnknownPrekey, UnknownSession)
 
 
 class Failed(Exception):
@@ -64,7 +65,7 @@ def note_failure(store: Store, failed: Failed, now: Millis) -> None:
             freeze(store, contact_by_id(store, failed.contact), failed.error.code, failed.evidence, now)
         case UnsupportedVersion():
             _note_unsupported(store, failed.contact, now)
-        case Duplicate() | Replay():
+        case Replay():
             pass
         case error if isinstance(error, _NEEDS_RESET):
             # What anyone can forge never takes the place of what only the two of us can have sent.
