@@ -35,6 +35,8 @@ export interface Revision {
   readonly revision: number
   /** By table, the last number given. */
   readonly counters: Readonly<Record<string, number>>
+  /** By table, the revision that last wrote to it; an older program does not tell. */
+  readonly tables?: Readonly<Record<string, number>>
 }
 
 /** Rows by table, to be written or (null) deleted. */
@@ -165,19 +167,18 @@ export class Database {
     await guarded(async () => {
       const transaction = this.#database.transaction([DEVICE, ...writes.keys()], "readwrite", { durability: "strict" })
       const device = transaction.objectStore(DEVICE)
-      const found = ((await device.get(REVISION)) as Revision | undefined) ?? NO_REVISION
-      if (found.revision !== before.revision) {
-        transaction.abort()
-        await transaction.done.catch(() => undefined)
-        throw new StorageConflict("another tab changed the store meanwhile")
-      }
-      const requests: Promise<unknown>[] = [device.put(after, REVISION)]
+      // All is asked for at once: IndexedDB answers in order, so that nothing can be committed before this is known.
+      const found = device.get(REVISION) as Promise<Revision | undefined>
+      const requests: Promise<unknown>[] = [device.put(after, REVISION), transaction.done]
       if (keys !== null) requests.push(device.add(keys, KEYS))
       for (const [name, rows] of writes) {
         const table = transaction.objectStore(name)
         for (const [key, row] of rows) requests.push(row === null ? table.delete(key) : table.put(row))
       }
-      await Promise.all([...requests, transaction.done])
+      const done = Promise.all(requests)
+      const { revision } = (await found) ?? NO_REVISION
+      if (revision === before.revision) await done
+      else await conflict(transaction, done)
     })
   }
 
@@ -185,6 +186,13 @@ export class Database {
     const table = this.#database.transaction(from.table).store
     return from.index === null ? table : table.index(from.index)
   }
+}
+
+/** Undo what was asked for. */
+async function conflict(transaction: { abort(): void }, done: Promise<unknown>): Promise<never> {
+  transaction.abort()
+  await done.catch(() => undefined)
+  throw new StorageConflict("another tab changed the store meanwhile")
 }
 
 async function guarded<T>(work: () => Promise<T>): Promise<T> {

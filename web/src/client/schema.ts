@@ -28,6 +28,8 @@ export interface Table<Row, Index extends string = never, Numbered extends keyof
   readonly key: readonly Field<Row>[]
   /** Rows whose value for a field is null are in no index with it. */
   readonly indexes: Readonly<Record<Index, readonly Field<Row>[]>>
+  /** It is small and read often: its opened rows stay in memory. */
+  readonly isKept?: boolean
   /** Only a type: what `Store.insert` leaves out. */
   readonly numbered?: Numbered
   /** Only a type. */
@@ -238,10 +240,11 @@ export interface StoredReset {
   readonly time: Millis
 }
 
-export const account: Table<StoredAccount> = { name: "account", key: ["one"], indexes: {} }
+export const account: Table<StoredAccount> = { name: "account", key: ["one"], indexes: {}, isKept: true }
 
 export const prekeys: Table<StoredPrekey, "use"> = {
   name: "prekeys",
+  isKept: true,
   key: ["id"],
   indexes: { use: ["use", "state"] },
 }
@@ -250,12 +253,14 @@ export const replays: Table<StoredReplay> = { name: "replays", key: ["key"], ind
 
 export const contacts: Table<StoredContact, "address" | "state", "id"> = {
   name: "contacts",
+  isKept: true,
   key: ["id"],
   indexes: { address: ["addressHash"], state: ["state"] },
 }
 
 export const devices: Table<StoredDevice, "broken"> = {
   name: "devices",
+  isKept: true,
   key: ["contact", "device"],
   indexes: { broken: ["isBroken", "contact"] },
 }
@@ -270,28 +275,37 @@ export const messages: Table<StoredMessage, "contact" | "message" | "state", "po
   },
 }
 
-export const held: Table<StoredHeld> = { name: "held", key: ["contact", "device", "counter"], indexes: {} }
+export const held: Table<StoredHeld> = {
+  name: "held",
+  isKept: true,
+  key: ["contact", "device", "counter"],
+  indexes: {},
+}
 
 export const gaps: Table<StoredGap, "shown"> = {
   name: "gaps",
+  isKept: true,
   key: ["contact", "device", "counter"],
   indexes: { shown: ["isShown", "contact"] },
 }
 
 export const outbox: Table<StoredOutbox, "contact" | "expanded" | "message", "position"> = {
   name: "outbox",
+  isKept: true,
   key: ["position"],
   indexes: { contact: ["contact", "position"], expanded: ["isExpanded", "contact"], message: ["messageId"] },
 }
 
 export const deliveries: Table<StoredDelivery, "position" | "state" | "envelope", "id"> = {
   name: "deliveries",
+  isKept: true,
   key: ["id"],
   indexes: { position: ["position", "device"], state: ["state", "contact"], envelope: ["envelopeId"] },
 }
 
 export const receiptsDue: Table<StoredReceipt, "contact", "id"> = {
   name: "receiptsDue",
+  isKept: true,
   key: ["id"],
   indexes: { contact: ["contact", "device", "messageId"] },
 }
@@ -304,7 +318,12 @@ export const events: Table<StoredEvent, "contact", "id"> = {
   indexes: { contact: ["contact"] },
 }
 
-export const resets: Table<StoredReset, "cause", "id"> = { name: "resets", key: ["id"], indexes: { cause: ["cause"] } }
+export const resets: Table<StoredReset, "cause", "id"> = {
+  name: "resets",
+  isKept: true,
+  key: ["id"],
+  indexes: { cause: ["cause"] },
+}
 
 /** A table as IndexedDB needs to know it. */
 export interface Shape {

@@ -12,11 +12,12 @@ import { Misuse, RemoteError, StoreError } from "../core/errors"
 import type { Bytes } from "../core/types"
 import type { Change } from "./api"
 import { Database } from "./database"
-import type { Key, Revision, Selection, StoreKeys, StoredRow } from "./database"
+import type { Key, Revision, StoreKeys, StoredRow } from "./database"
 import { lockName } from "./locks"
 import { MIGRATIONS, TABLES } from "./schema"
 import type { Migration, Shape, Table } from "./schema"
 import { makeSealingKey, openValue, sealValue } from "./seal"
+import { Memory, Snapshot, selection, tableRevision } from "./snapshot"
 import { Transaction } from "./transaction"
 
 export type { Key } from "./database"
@@ -79,6 +80,7 @@ export class Store implements Reads {
   onClosed: () => void = () => undefined
   readonly name: string
   readonly #database: Database
+  readonly #memory = new Memory()
   #keys: StoreKeys | null = null
   /** Else they were made for the transaction that runs, and go with it if it fails. */
   #areKeysStored = false
@@ -105,9 +107,10 @@ export class Store implements Reads {
     await underLock(name, () => Database.erase(name))
   }
 
-  /** Close the connection. */
+  /** Close the connection, and forget what was read. */
   close(): void {
     this.#database.close()
+    this.#memory.clear()
   }
 
   /**
@@ -121,7 +124,7 @@ export class Store implements Reads {
     const [result, changes] = await underLock(this.name, async () => {
       const before = await this.#database.revision()
       await this.#prepareKeys()
-      const tx = new Transaction(this, before.counters)
+      const tx = new Transaction(this, this.#snapshot(before), before.counters)
       try {
         const result = await work(tx)
         const { writes, counters, changes } = tx.end()
@@ -135,22 +138,25 @@ export class Store implements Reads {
     return result
   }
 
-  async get<Row, Index extends string, Id extends keyof Row>(
+  /** Return what is committed now, or at the first read: several reads of it cost little more than one. */
+  snapshot(): Snapshot {
+    return this.#snapshot(null)
+  }
+
+  get<Row, Index extends string, Id extends keyof Row>(
     table: Table<Row, Index, Id>,
     key: Key,
   ): Promise<Row | undefined> {
-    const stored = await this.#database.get(table.name, key)
-    return stored && this.opened(table, stored)
+    return this.snapshot().get(table, key)
   }
 
-  async all<Row, Index extends string, Id extends keyof Row>(
+  all<Row, Index extends string, Id extends keyof Row>(
     table: Table<Row, Index, Id>,
     index: NoInfer<Index> | null,
     range: Range,
     options: Options = {},
   ): Promise<readonly Row[]> {
-    const rows = await this.sealedRows(table, index, range, options)
-    return Promise.all(rows.map((row) => this.opened(table, row)))
+    return this.snapshot().all(table, index, range, options)
   }
 
   count<Row, Index extends string, Id extends keyof Row>(
@@ -158,7 +164,7 @@ export class Store implements Reads {
     index: NoInfer<Index> | null,
     range: Range,
   ): Promise<number> {
-    return this.#database.count(selection(table.name, index, range))
+    return this.snapshot().count(table, index, range)
   }
 
   keys<Row, Index extends string, Id extends keyof Row>(
@@ -166,7 +172,7 @@ export class Store implements Reads {
     index: NoInfer<Index> | null,
     range: Range,
   ): Promise<readonly Key[]> {
-    return this.#database.keysOf(selection(table.name, index, range))
+    return this.snapshot().keys(table, index, range)
   }
 
   distinct<Row, Index extends string, Id extends keyof Row>(
@@ -174,7 +180,7 @@ export class Store implements Reads {
     index: NoInfer<Index>,
     range: Range,
   ): Promise<readonly Key[]> {
-    return this.#database.distinct(selection(table.name, index, range))
+    return this.snapshot().distinct(table, index, range)
   }
 
   async blind(value: Bytes): Promise<string> {
@@ -184,7 +190,7 @@ export class Store implements Reads {
 
   /** Read rows as they lie there; for transactions. */
   sealedRows(table: Shape, index: string | null, range: Range, options: Options): Promise<readonly StoredRow[]> {
-    return this.#database.rows(selection(table.name, index, range, options))
+    return this.#database.rows(selection(table, index, range, options))
   }
 
   /**
@@ -219,9 +225,17 @@ export class Store implements Reads {
       const entries = rows.map(async ([key, row]) => [key, row && (await sealedRow(keys, table, row))] as const)
       return [name, await Promise.all(entries)] as const
     })
-    const after = { revision: before.revision + 1, counters }
-    await this.#database.commit(before, after, new Map(await Promise.all(sealed)), this.#areKeysStored ? null : keys)
+    const revision = before.revision + 1
+    const tables = TABLES.map(({ name }) => [name, writes.has(name) ? revision : tableRevision(before, name)] as const)
+    const after: Revision = { revision, counters, tables: Object.fromEntries<number>(tables) }
+    const stored = new Map(await Promise.all(sealed))
+    await this.#database.commit(before, after, stored, this.#areKeysStored ? null : keys)
     this.#areKeysStored = true
+    this.#memory.write(before, after, writes, stored)
+  }
+
+  #snapshot(revision: Revision | null): Snapshot {
+    return new Snapshot(this, this.#database, this.#memory, revision)
   }
 
   /** Make sure that there are keys; under the lock. */
@@ -252,10 +266,6 @@ export class Store implements Reads {
 
 /** A row to be written, or null: to be deleted. */
 export type Write = readonly [Key, object | null]
-
-function selection(table: string, index: string | null, range: Range, options: Options = {}): Selection {
-  return { table, index, range, limit: options.limit ?? null, reverse: options.reverse ?? false }
-}
 
 /** Wait for the lock of all tabs, then work. */
 async function underLock<T>(name: string, work: () => Promise<T>): Promise<T> {

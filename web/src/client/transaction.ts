@@ -7,29 +7,26 @@
 import { Misuse } from "../core/errors"
 import type { Bytes } from "../core/types"
 import type { Change } from "./api"
-import type { Key, StoredRow } from "./database"
+import type { Key } from "./database"
 import { mergedChanges } from "./model"
 import type { Shape, Table } from "./schema"
+import { indexKey, keyOf, orderOf, sortedKeys, within } from "./rows"
+import type { Fields } from "./rows"
+import type { Snapshot } from "./snapshot"
 import type { Options, Range, Reads, Store, Write } from "./store"
-
-/** A row that a read found, in the buffer or in the store, and where it stands in the order asked for. */
-interface Candidate<Row> {
-  readonly at: Key
-  readonly open: () => Row | Promise<Row>
-}
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** Made by `Store.transaction`. Rows are values: `put` takes a new one, and nobody changes one that was read. */
 export class Transaction implements Reads {
   readonly #store: Store
+  readonly #before: Snapshot
   readonly #counters: Record<string, number>
   readonly #buffers = new Map<string, Map<string, Write>>()
   readonly #changes: Change[] = []
   #isOver = false
 
-  constructor(store: Store, counters: Readonly<Record<string, number>>) {
+  constructor(store: Store, before: Snapshot, counters: Readonly<Record<string, number>>) {
     this.#store = store
+    this.#before = before
     this.#counters = { ...counters }
   }
 
@@ -38,7 +35,7 @@ export class Transaction implements Reads {
     key: Key,
   ): Promise<Row | undefined> {
     const write = this.#buffers.get(table.name)?.get(JSON.stringify(key))
-    if (write === undefined) return this.#store.get(table, key)
+    if (write === undefined) return this.#before.get(table, key)
     return (write[1] as Row | null) ?? undefined
   }
 
@@ -49,20 +46,15 @@ export class Transaction implements Reads {
     options: Options = {},
   ): Promise<readonly Row[]> {
     const buffer = this.#buffers.get(table.name)
-    if (buffer === undefined) return this.#store.all(table, index, range, options)
+    if (buffer === undefined) return this.#before.all(table, index, range, options)
     const { limit = Infinity, reverse = false } = options
     // Each buffered row hides one at most.
     const enough = limit === Infinity ? {} : { limit: limit + buffer.size }
-    const stored = await this.#store.sealedRows(table, index, range, { ...enough, reverse })
-    const found: Candidate<Row>[] = this.#untouched(table, stored).map((row) => ({
-      at: orderOf(table, index, row),
-      open: () => this.#store.opened(table, row),
-    }))
-    for (const row of this.#buffered(table, index, range)) {
-      found.push({ at: orderOf(table, index, row as Fields), open: () => row as Row })
-    }
-    found.sort((first, second) => indexedDB.cmp(first.at, second.at) * (reverse ? -1 : 1))
-    return Promise.all(found.slice(0, limit).map((candidate) => candidate.open()))
+    const stored = await this.#before.all(table, index, range, { ...enough, reverse })
+    const found = [...this.#untouched(table, stored as readonly object[]), ...this.#buffered(table, index, range)]
+    const order = new Map(found.map((row) => [row, orderOf(table, index, row as Fields)]))
+    found.sort((first, second) => indexedDB.cmp(order.get(first), order.get(second)) * (reverse ? -1 : 1))
+    return found.slice(0, limit) as readonly object[] as readonly Row[]
   }
 
   async count<Row, Index extends string, Id extends keyof Row>(
@@ -70,7 +62,7 @@ export class Transaction implements Reads {
     index: NoInfer<Index> | null,
     range: Range,
   ): Promise<number> {
-    if (!this.#buffers.has(table.name)) return this.#store.count(table, index, range)
+    if (!this.#buffers.has(table.name)) return this.#before.count(table, index, range)
     return (await this.keys(table, index, range)).length
   }
 
@@ -79,7 +71,7 @@ export class Transaction implements Reads {
     index: NoInfer<Index> | null,
     range: Range,
   ): Promise<readonly Key[]> {
-    const stored = await this.#store.keys(table, index, range)
+    const stored = await this.#before.keys(table, index, range)
     const buffer = this.#buffers.get(table.name)
     if (buffer === undefined) return stored
     const written = this.#buffered(table, index, range).map((row) => keyOf(table, row as Fields))
@@ -91,11 +83,10 @@ export class Transaction implements Reads {
     index: NoInfer<Index>,
     range: Range,
   ): Promise<readonly Key[]> {
-    if (!this.#buffers.has(table.name)) return this.#store.distinct(table, index, range)
-    const stored = this.#untouched(table, await this.#store.sealedRows(table, index, range, {}))
-    const rows = [...stored, ...this.#buffered(table, index, range)] as readonly Fields[]
-    const keys = rows.map((row) => indexKey(table, index, row)).filter((key) => key !== null)
-    return [...new Map(keys.map((key) => [JSON.stringify(key), key])).values()].sort((a, b) => indexedDB.cmp(a, b))
+    if (!this.#buffers.has(table.name)) return this.#before.distinct(table, index, range)
+    const stored = this.#untouched(table, (await this.#before.all(table, index, range)) as readonly object[])
+    const rows = [...stored, ...this.#buffered(table, index, range)]
+    return sortedKeys(rows.map((row) => indexKey(table, index, row as Fields)))
   }
 
   blind(value: Bytes): Promise<string> {
@@ -167,18 +158,14 @@ export class Transaction implements Reads {
   }
 
   /** Leave out the stored rows that this transaction replaced or deleted. */
-  #untouched(table: Shape, rows: readonly StoredRow[]): readonly StoredRow[] {
+  #untouched(table: Shape, rows: readonly object[]): readonly object[] {
     const buffer = this.#buffers.get(table.name)
-    return rows.filter((row) => !buffer?.has(JSON.stringify(keyOf(table, row))))
+    return rows.filter((row) => !buffer?.has(JSON.stringify(keyOf(table, row as Fields))))
   }
 
   #buffered(table: Shape, index: string | null, range: Range): readonly object[] {
-    const among = range === null || range instanceof IDBKeyRange ? range : IDBKeyRange.only(range)
-    const rows = [...(this.#buffers.get(table.name)?.values() ?? [])].flatMap(([, row]) => row ?? [])
-    return rows.filter((row) => {
-      const key = index === null ? keyOf(table, row as Fields) : indexKey(table, index, row as Fields)
-      return key !== null && (among?.includes(key) ?? true)
-    })
+    const written = [...(this.#buffers.get(table.name)?.values() ?? [])].flatMap(([, row]) => row ?? [])
+    return within(table, index, range, written)
   }
 }
 
@@ -186,27 +173,4 @@ function numbered(table: Shape): string {
   const [field] = table.key
   if (field === undefined || table.key.length > 1) throw new Misuse("the rows of this table bring their keys")
   return field
-}
-
-function keyOf(table: Shape, row: Fields): Key {
-  const key = keyFrom(table.key, row)
-  if (key === null) throw new Misuse(`a row of "${table.name}" without its key`)
-  return key
-}
-
-function indexKey(table: Shape, index: string, row: Fields): Key | null {
-  return keyFrom(table.indexes[index] ?? [], row)
-}
-
-/** Return the key that IndexedDB would take from a row, or null if it would take none. */
-function keyFrom(fields: readonly string[], row: Fields): Key | null {
-  const values = fields.map((field) => row[field])
-  if (!values.every((value) => typeof value === "number" || typeof value === "string")) return null
-  return values.length === 1 ? (values[0] ?? null) : values
-}
-
-/** Return by what rows are sorted: the index, then the key. */
-function orderOf(table: Shape, index: string | null, row: Fields): Key {
-  const key = keyOf(table, row)
-  return index === null ? key : [indexKey(table, index, row) ?? [], key]
 }

@@ -354,7 +354,7 @@ describe("at rest", () => {
 
       await expect(later.get(contacts, 1)).rejects.toThrow(/lost the key/)
       await expect(later.transaction((tx) => addContact(tx, "bob"))).rejects.toThrow(/lost the key/)
-      expect(await later.get(contacts, 5)).toBeUndefined()
+      expect(await later.get(messages, 5)).toBeUndefined()
       later.close()
     })
   })
