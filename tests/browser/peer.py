@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ from halonyx.client import Client, Event, Message, create_account
 from halonyx.core.types import Usid
 
 HANGING_SECONDS: Final = 90  # a bound against hanging, not a measurement
+POLL_SECONDS: Final = 0.01
 PASSPHRASE: Final = "correct horse"
 
 Result = TypeVar("Result")
@@ -45,13 +47,17 @@ class Peer:
 
     def write(self, name: str, texts: Iterable[str]) -> None:
         """Send one after another, and return when the relay has them all."""
+        self.begin_to_write(name, texts).result(HANGING_SECONDS)
+
+    def begin_to_write(self, name: str, texts: Iterable[str]) -> "Future[None]":
+        """Begin to send one after another; the future ends when the relay has them all."""
 
         async def send() -> None:
             for text in texts:
                 sent = await self.client.send(name, text, HANGING_SECONDS)
                 assert sent.state != "waiting", sent
 
-        self.call(send())
+        return asyncio.run_coroutine_threadsafe(send(), self.loop)
 
     def texts(self) -> list[str]:
         with self._news:
@@ -63,6 +69,32 @@ class Peer:
             is_there = self._news.wait_for(lambda: len(self._texts()) >= count, HANGING_SECONDS)
             assert is_there, f"{len(self._texts())} of {count} messages came"
             return self._texts()
+
+    def until_state(self, name: str, text: str, state: str) -> None:
+        """Wait until what it wrote to someone has come this far."""
+
+        def is_there() -> bool:
+            return any(entry.text == text and entry.state == state for entry in self.client.history(name))
+
+        self.call(self._once(is_there))
+
+    def accept(self, name: str) -> None:
+        """Accept the first request, as soon as there is one."""
+
+        async def accept() -> None:
+            await self._once(lambda: bool(self.client.contacts.requests()))
+            await self.client.contacts.accept(self.client.contacts.requests()[0].name, name)
+
+        self.call(accept())
+
+    def change(self, sql: str, *values: object) -> None:
+        """Change its store behind its back, as a fault would."""
+
+        async def change() -> None:
+            with self.client._store.transaction():
+                self.client._store.execute(sql, *values)
+
+        self.call(change())
 
     def stored(self, sql: str) -> list[tuple[Any, ...]]:
         """Read its store, as whoever has its passphrase could."""
@@ -76,6 +108,11 @@ class Peer:
 
     async def _of(self, value: Callable[[], Result]) -> Result:
         return value()
+
+    async def _once(self, is_there: Callable[[], bool]) -> None:
+        async with asyncio.timeout(HANGING_SECONDS):
+            while not is_there():  # noqa: ASYNC110 (another task changes it)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def follow(self) -> None:
         """Receive until cancelled."""
