@@ -1,0 +1,136 @@
+"""Every screen, in both themes, narrow and wide: for people who read, hear, press keys, or want nothing to move."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from browser.people import HANGING_MS, Person
+from browser.screens import LOOKS, TOURS
+from relay_process import RelayProcess
+
+AXE: Final = (Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js").read_text()
+RUN_AXE: Final = f"""async () => {{
+  if (!("axe" in window)) {{ {AXE} }}
+  const {{ violations }} = await axe.run(document, {{ resultTypes: ["violations"] }})
+  return violations.flatMap(({{ id, nodes }}) => nodes.map((node) => `${{id}}: ${{node.html.slice(0, 160)}}`))
+}}"""
+TOO_WIDE: Final = """() => {
+  const root = document.documentElement
+  const found = root.scrollWidth > root.clientWidth ? [`the page: ${root.scrollWidth} > ${root.clientWidth}`] : []
+  for (const element of document.querySelectorAll("body *")) {
+    const scrolls = ["auto", "scroll"].includes(getComputedStyle(element).overflowX)
+    const isField = element.matches("input, textarea")
+    if (scrolls && !isField && element.scrollWidth > element.clientWidth) found.push(`${element.className}`)
+  }
+  return found
+}"""
+INTERACTIVE: Final = frozenset(
+    {"button", "link", "textbox", "searchbox", "checkbox", "switch", "radio", "dialog", "group", "combobox"}
+)
+
+Tour = Callable[[Browser, RelayProcess], Iterator[tuple[str, Page]]]
+
+
+def unnamed(page: Page) -> list[str]:
+    """Return what can be focused or is a dialog, and what a screen reader has no name for."""
+    session = page.context.new_cdp_session(page)
+    nodes: list[dict[str, Any]] = session.send("Accessibility.getFullAXTree")["nodes"]
+    session.detach()
+    found = []
+    for node in nodes:
+        role = node.get("role", {}).get("value")
+        is_focusable = any(one["name"] == "focusable" for one in node.get("properties", []))
+        if node["ignored"] or role not in INTERACTIVE or not (is_focusable or role == "dialog"):
+            continue
+        if not node.get("name", {}).get("value", "").strip():
+            found.append(f"{role} without a name")
+    return found
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("tour", TOURS, ids=[tour.__name__ for tour in TOURS])
+def test_every_screen_is_accessible_and_fits(browser: Browser, relay: RelayProcess, tour: Tour) -> None:
+    findings: dict[str, list[str]] = {}
+    for name, page in tour(browser, relay):
+        for look in LOOKS:
+            look.apply(page)
+            found = [*page.evaluate(RUN_AXE), *page.evaluate(TOO_WIDE), *unnamed(page)]
+            if found:
+                findings[f"{name} {look}"] = found
+        LOOKS[0].apply(page)
+
+    assert findings == {}
+
+
+def test_dialogs_keep_the_focus_and_give_it_back(alice: Person) -> None:
+    page = alice.page
+    opener = page.get_by_role("button", name="Settings")
+    opener.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Settings")
+    expect(dialog).to_be_visible()
+    is_inside = "dialog => dialog.contains(document.activeElement) || document.activeElement === document.body"
+    for key in ["Tab"] * 12 + ["Shift+Tab"] * 14:
+        page.keyboard.press(key)
+        assert dialog.evaluate(is_inside), "the focus left the dialog"
+
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
+
+
+def test_a_new_message_is_spoken_once(pair: tuple[Person, Person]) -> None:
+    alice, bob = pair
+    spoken = alice.page.locator("[aria-live=polite]")
+    expect(spoken).to_have_text("")
+    bob.write("Alice", "Do you hear me")
+    expect(spoken).to_have_text("Bob: Do you hear me", timeout=HANGING_MS)
+
+    alice.write("Bob", "Yes")
+    alice.sees("Yes", "delivered")
+    expect(spoken).to_have_text("Bob: Do you hear me")  # what we wrote ourselves is not
+
+
+def test_a_message_can_be_written_and_found_by_keys_alone(pair: tuple[Person, Person]) -> None:
+    alice, bob = pair
+    keyboard = alice.page.keyboard
+    alice.composer("Bob").focus()
+    keyboard.type("by keys")
+    keyboard.press("Shift+Enter")
+    keyboard.type("in two lines")
+    keyboard.press("Enter")
+    expect(bob.page.locator("li.message .words")).to_have_text("by keys\nin two lines", timeout=HANGING_MS)
+
+    keyboard.press("Control+k")
+    keyboard.type("two lines")
+    found = alice.page.get_by_role("dialog").get_by_role("button", name="two lines")
+    expect(found).to_be_visible()
+    keyboard.press("ArrowDown")
+    expect(found).to_be_focused()
+    keyboard.press("Enter")
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
+    expect(alice.page.locator("li.message.marked")).to_have_count(1)
+
+
+@pytest.mark.parametrize("wish", ["no-preference", "reduce"])
+def test_nothing_moves_for_those_who_want_that(pair: tuple[Person, Person], wish: str) -> None:
+    alice, bob = pair
+    alice.page.emulate_media(reduced_motion="reduce" if wish == "reduce" else "no-preference")
+    alice.page.evaluate("""() => {
+      window.moved = []
+      addEventListener("animationstart", ({ target }) => {
+        for (const animation of target.getAnimations()) moved.push(animation.effect.getComputedTiming().duration)
+      }, true)
+    }""")
+    bob.write("Alice", "Look")
+    alice.sees("Look")
+    alice.page.get_by_role("button", name="Settings").click()
+    expect(alice.page.get_by_role("dialog")).to_be_visible()
+    alice.page.keyboard.press("Escape")
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
+
+    moved: list[float] = alice.page.evaluate("moved")
+    assert all(duration <= 1 for duration in moved) if wish == "reduce" else any(moved)

@@ -1,0 +1,76 @@
+/** Gives the account of a page a past, by the client's own store: what takes days or thousands of messages to come about. */
+
+import type { MessageState, NoticeKind } from "../../src/client/api"
+import { addNotice } from "../../src/client/events"
+import { addMessage } from "../../src/client/history"
+import type { ContactRow } from "../../src/client/people"
+import { contactsIn } from "../../src/client/people"
+import { contacts, type StoredContact, type StoredEvent } from "../../src/client/schema"
+import { Store, type Transaction } from "../../src/client/store"
+import { toHex } from "../../src/core/encoding"
+import { randomBytes } from "../../src/core/primitives"
+import { MESSAGE_ID_SIZE, type Millis } from "../../src/core/types"
+
+const BATCH = 500 // messages in one transaction
+
+/** A message as it will stand in the history; theirs are "received". */
+export interface Written {
+  readonly text: string
+  readonly time: number
+  readonly state: MessageState
+}
+
+export interface Noted {
+  readonly kind: NoticeKind
+  readonly time: number
+  readonly data: StoredEvent["data"]
+}
+
+/** Add messages to the conversation with `name`, oldest first. */
+export async function write(name: string, messages: readonly Written[]): Promise<void> {
+  for (let at = 0; at < messages.length; at += BATCH) {
+    await withContact(name, async (tx, { id }) => {
+      for (const { text, time, state } of messages.slice(at, at + BATCH)) {
+        await addMessage(tx, {
+          contact: id,
+          isOutgoing: state === "received" ? 0 : 1,
+          messageId: toHex(randomBytes(MESSAGE_ID_SIZE)),
+          state,
+          device: 1,
+          counter: 0,
+          text,
+          sent: time as Millis,
+          received: time as Millis,
+        })
+      }
+    })
+  }
+}
+
+/** Add quiet lines to the conversation with `name`. */
+export async function note(name: string, notices: readonly Noted[]): Promise<void> {
+  await withContact(name, (tx, { id }) => {
+    for (const { kind, time, data } of notices) addNotice(tx, kind, id, time as Millis, data)
+    return Promise.resolve()
+  })
+}
+
+/** Change what is stored of a contact. */
+export async function change(name: string, fields: Partial<StoredContact>): Promise<void> {
+  await withContact(name, async (tx, { id }) => {
+    await tx.update(contacts, id, fields)
+  })
+}
+
+async function withContact(name: string, work: (tx: Transaction, contact: ContactRow) => Promise<void>): Promise<void> {
+  const store = await Store.open()
+  try {
+    await store.transaction(async (tx) => {
+      const contact = (await contactsIn(tx, "accepted")).find((one) => one.name === name)
+      if (contact === undefined) throw new Error(`there is no ${name}`)
+      await work(tx, contact)
+    })
+  } finally {
+    store.close()
+  }
+}
