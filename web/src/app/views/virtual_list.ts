@@ -39,6 +39,7 @@ interface Position {
   sticksToEnd: boolean
   reached: Target | null
   width: number
+  height: number
 }
 
 export function useVirtualList(wishes: Wishes): VirtualList {
@@ -53,6 +54,7 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     sticksToEnd: true,
     reached: null,
     width: 0,
+    height: 0,
   })
   const drawn = clamp(range, wishes.lines.length)
 
@@ -63,6 +65,7 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     position.lines = wishes.lines
     if (position.width !== view.clientWidth) position.heights.clear()
     position.width = view.clientWidth
+    position.height = view.clientHeight
     measure(rows, position, drawn)
     const offsets = position.heights.offsets(wishes.lines)
     makeRoom(rows, offsets, drawn)
@@ -82,7 +85,8 @@ export function useVirtualList(wishes: Wishes): VirtualList {
   }
   const onScroll = (): void => {
     const [view, position] = [scroller.current, held.current]
-    if (view === null) return
+    // A view that just changed its size is not where a person scrolled to; it settles again first.
+    if (view === null || view.clientHeight !== position.height || view.clientWidth !== position.width) return
     const offsets = position.heights.offsets(position.lines)
     remember(view, position, offsets)
     follow(view, offsets)
