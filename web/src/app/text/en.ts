@@ -288,10 +288,8 @@ export const en = {
     name: "Your name for them",
     accept: "Accept",
     refuse: "Refuse",
-    block: "Block",
     accepted: (name: string) => `${name} is now your contact.`,
-    refused: "The request is refused and its messages are gone.",
-    blocked: "They are blocked. They aren’t told.",
+    refused: "Refused. Their messages are gone, and what else they send is dropped. They aren’t told.",
   },
 
   search: {
@@ -336,8 +334,9 @@ export const en = {
     offline: "You are offline. Write on; it goes out later.",
     connecting: "Connecting",
     refused: "The relay refused this device.",
-    replaced: "Your identity was moved to another device. This one gets no messages any more.",
-    notAuthenticated: "The relay doesn’t know this device any more. Recover with your code, or erase it.",
+    replaced: "Another copy of this browser’s data gets your messages. Close it, then reload this page.",
+    notAuthenticated:
+      "Your identity was recovered on another device, or deleted. Nothing arrives here any more. Erase it in Settings.",
     notAllowed: "This page may not reach your relay. Open the relay’s own page, or run “halonyx web”.",
     newRelayKey: "The relay has another key than before. It may not be the same relay.",
     retry: "Try now",
@@ -364,7 +363,6 @@ export const en = {
     "storage-conflict": "Another tab was faster. Try again.",
     "store-error": "This browser doesn’t let Halonyx keep its data. Private windows often don’t; use a normal one.",
     misuse: "That isn’t possible. A name has 1 to 64 characters, no space around it, and nobody else may have it.",
-    "name-taken": "You have someone of this name already.",
     other: (code: string) => `That didn’t work (${code}). Try again.`,
   },
 } as const

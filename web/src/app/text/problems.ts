@@ -27,7 +27,7 @@ export function frozenText(code: string, name: string): string {
 
 /** Say why there is no connection. */
 export function refusalText(reason: string | null): string {
-  if (reason === "replaced" || reason === "gone") return text.bar.replaced
+  if (reason === "replaced") return text.bar.replaced
   if (reason === "not-authenticated") return text.bar.notAuthenticated
   if (reason === "relay-not-allowed") return text.bar.notAllowed
   if (reason === "untrusted-relay") return text.bar.newRelayKey

@@ -1,6 +1,6 @@
 /** Strangers who wrote first: no name, no text, only what is needed to decide. */
 
-import { ArrowLeft, Ban, Inbox } from "lucide-preact"
+import { ArrowLeft, Inbox } from "lucide-preact"
 import type { JSX } from "preact"
 import { useState } from "preact/hooks"
 import type { Contact } from "../../client/api"
@@ -69,13 +69,6 @@ function Request({ request }: { readonly request: Contact }): JSX.Element {
           </Button>
           <Button onClick={() => void app.act(() => app.api.refuseRequest(request.id), text.requests.refused)}>
             {text.requests.refuse}
-          </Button>
-          <Button
-            kind="quiet"
-            icon={Ban}
-            onClick={() => void app.act(() => app.api.blockContact(request.id), text.requests.blocked)}
-          >
-            {text.requests.block}
           </Button>
         </div>
       </form>
