@@ -26,9 +26,11 @@ import { Search, conversations, history, historyAround } from "./history"
 import { addText } from "./outbox"
 import type { ContactRow } from "./people"
 import { Running } from "./running"
+import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { DATABASE, Store, prefix } from "./store"
 import { Tabs, type Reached, type TabMessage } from "./tabs"
+import { isReplaced } from "./upkeep"
 
 const AGAIN_MS = 5000
 
@@ -69,7 +71,7 @@ export class Client implements Api {
     })
     store.onChange = (changes) => {
       this.#tabs.tell({ kind: "changes", changes })
-      this.#take(changes)
+      this.#take(changes, true)
     }
     // Another tab has a newer program: it must get the locks of this one.
     store.onClosed = () => {
@@ -194,9 +196,10 @@ export class Client implements Api {
   }
 
   async send(contact: number, text: string): Promise<Entry> {
-    const entry = await addText(this.store, contact, text)
+    if (await isReplaced(this.store)) await this.#running?.sender.confirm()
+    const entry = await addText(this.store, contact, text, sealAtOnce)
     this.#running?.sender.hurry(contact)
-    this.#running?.wake(true) // it may have been put off before
+    this.#running?.wake("now") // it may have been put off before
     return entry
   }
 
@@ -286,7 +289,7 @@ export class Client implements Api {
   #hear(message: TabMessage): void {
     switch (message.kind) {
       case "changes":
-        this.#take(message.changes)
+        this.#take(message.changes, false)
         break
       case "reached":
         this.#reached = message.reached
@@ -305,11 +308,11 @@ export class Client implements Api {
     }
   }
 
-  /** Tell the page, and look whether there is something to send now, or an account at last. */
-  #take(changes: readonly Change[]): void {
+  /** Tell the page, and look whether there is something to send, or an account at last; a tab sends what it wrote. */
+  #take(changes: readonly Change[], isOurs: boolean): void {
     for (const change of changes) this.#onChange(change)
     if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
-    if (this.#running !== null) this.#running.wake(changes.some(isWritten))
+    if (this.#running !== null) this.#running.wake(isOurs ? (changes.some(isWritten) ? "now" : "soon") : "later")
     else if (changes.some((change) => change.kind === "status")) this.#begin()
   }
 

@@ -6,6 +6,7 @@
 
 import {
   AuthenticationFailed,
+  Duplicate,
   StaleDirectory,
   TooFarAhead,
   UnknownPrekey,
@@ -21,8 +22,9 @@ import { contactById } from "./people"
 import * as table from "./schema"
 import type { Transaction } from "./store"
 
-// What tells that the session is out of step, and not that somebody sent rubbish.
-const NEEDS_RESET = [AuthenticationFailed, TooFarAhead, UnknownPrekey, UnknownSession] as const
+// What tells that the session is out of step, and not that somebody sent rubbish. Envelopes seen before do not come as
+// far as to be a Duplicate: one is of a sender whose store was put back to an older copy.
+const NEEDS_RESET = [AuthenticationFailed, Duplicate, TooFarAhead, UnknownPrekey, UnknownSession] as const
 
 /** Contact and device. */
 export type Sender = readonly [number, DeviceId]

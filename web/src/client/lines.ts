@@ -21,12 +21,20 @@ interface Line {
 /** The connections of one tab; changes as the network does. */
 export class Lines {
   readonly #lines = new Map<number, Line>()
+  readonly #barred = new Set<number>()
+
+  /** Make connections to a contact from now on, or, after too long a time, none and end those there are. */
+  allow(contact: number, isAllowed: boolean): void {
+    if (isAllowed) this.#barred.delete(contact)
+    else this.#barred.add(contact)
+    if (!isAllowed) this.drop(contact)
+  }
 
   /**
    * Return the relay of a contact, the first of theirs; made anew when they moved.
    *
    * @param ourOrigin Where we receive.
-   * @throws Refused: it is a relay on their own machine.
+   * @throws Refused: it is a relay on their own machine. TransportError: it took too long.
    */
   relay(contact: ContactRow, ourOrigin: string): Relay {
     return this.#line(contact, ourOrigin).relay
@@ -68,6 +76,7 @@ export class Lines {
   }
 
   #line(contact: ContactRow, ourOrigin: string): Line {
+    if (this.#barred.has(contact.id)) throw new TransportError("the relay takes too long")
     const [origin = contact.origin] = contact.origins
     if (reachesThisMachine(origin) && !reachesThisMachine(ourOrigin)) {
       throw new Refused("loopback-origin", "they receive at a relay on their own machine only")

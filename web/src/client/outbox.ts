@@ -39,10 +39,16 @@ export interface Sealed {
 /**
  * Put a text into history and outbox, in one transaction.
  *
+ * @param sealed Called with what was written, before it is committed.
  * @throws Misuse: empty, more than 16,384 bytes of UTF-8, or the contact may not be written to.
  * StaleDirectory: sending to this contact is stopped until the person decides.
  */
-export async function addText(store: Store, contactId: number, text: string): Promise<Entry> {
+export async function addText(
+  store: Store,
+  contactId: number,
+  text: string,
+  sealed: (tx: Transaction, contact: number, position: number) => Promise<void> = () => Promise.resolve(),
+): Promise<Entry> {
   if (/\p{Cs}/u.test(text)) throw new Misuse("the text has half a character in it (a lone surrogate)")
   const body = utf8(text)
   if (body.length < 1 || body.length > MAX_TEXT_SIZE) {
@@ -65,7 +71,7 @@ export async function addText(store: Store, contactId: number, text: string): Pr
       received: now,
       state: "waiting",
     })
-    add(tx, contact.id, null, Kind.TEXT, body, messageId)
+    await sealed(tx, contact.id, add(tx, contact.id, null, Kind.TEXT, body, messageId))
     return entry
   })
 }
@@ -151,9 +157,10 @@ async function contactsIn<Row, Index extends string, Id extends keyof Row>(
 
 /** Make outbox rows of the receipts that are due and the gaps to ask for. */
 export async function collect(store: Store, contactId: number, now: Millis): Promise<void> {
+  const reads = store.snapshot()
   const [receipts, gaps] = await Promise.all([
-    store.count(table.receiptsDue, "contact", prefix(contactId)),
-    store.count(table.gaps, "shown", [1, contactId]),
+    reads.count(table.receiptsDue, "contact", prefix(contactId)),
+    reads.count(table.gaps, "shown", [1, contactId]),
   ])
   if (receipts + gaps === 0) return
   await store.transaction(async (tx) => {
@@ -217,19 +224,21 @@ async function allowedFirst(
   return sealed.filter((row) => kinds.get(row.position) !== Kind.TEXT || first.has(row.position))
 }
 
-/** The relay has it on disk. What needs no receipt is done with. */
-export async function markAccepted(store: Store, delivery: Sealed): Promise<void> {
+/** The relay has them on disk. What needs no receipt is done with. */
+export async function markAccepted(store: Store, accepted: readonly Sealed[]): Promise<void> {
   await store.transaction(async (tx) => {
-    const row = await tx.get(table.deliveries, delivery.id)
-    const written = row && (await tx.get(table.outbox, row.position))
-    if (row === undefined || written === undefined) return // the receipt was faster
-    if (written.kind !== Kind.TEXT) {
-      tx.put(table.deliveries, { ...row, state: "delivered", envelope: null })
-      await finish(tx, row.position)
-      return
+    for (const { id } of accepted) {
+      const row = await tx.get(table.deliveries, id)
+      const written = row && (await tx.get(table.outbox, row.position))
+      if (row === undefined || written === undefined) continue // the receipt was faster
+      if (written.kind !== Kind.TEXT) {
+        tx.put(table.deliveries, { ...row, state: "delivered", envelope: null })
+        await finish(tx, row.position)
+        continue
+      }
+      if (row.state === "sealed") tx.put(table.deliveries, { ...row, state: "accepted", envelope: null })
+      await moveMessage(tx, row.contact, written.messageId, "accepted", (state) => state === "waiting")
     }
-    if (row.state === "sealed") tx.put(table.deliveries, { ...row, state: "accepted", envelope: null })
-    await moveMessage(tx, row.contact, written.messageId, "accepted", (state) => state === "waiting")
   })
 }
 

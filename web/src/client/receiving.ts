@@ -14,10 +14,11 @@ import { takeIn } from "./inbox"
 import { makeUp } from "./repair"
 import * as table from "./schema"
 import type { Store } from "./store"
-import { IDLE_MILLIS, Refused, Relay, logIn, receiveReply, type Socket } from "./transport"
-import type { Left } from "./upkeep"
+import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply, type Socket } from "./transport"
+import { noteKnown, noteReplaced, type Left } from "./upkeep"
 
 const FIRST_PAUSE_MS = 500
+const BURST = 32 // of a backlog, receipts go out after so many at the latest
 const LONGEST_PAUSE_MS = 30_000
 
 /** One run of receiving; changes as the connection does. */
@@ -107,10 +108,12 @@ export class Receiver {
       this.#hasLoggedIn = true
       this.#problem = null
       this.#left = [welcome.oneTimeLeft, welcome.oneTimeKemLeft]
+      await noteKnown(this.#store, nowMs())
       if (!sameBytes(welcome.epoch, account.epoch)) await this.#beginEpoch(account.epoch, welcome.epoch)
       this.#tell()
       await this.#read(socket, welcome.epoch)
     } catch (error) {
+      if (error instanceof DeviceReplaced) await noteReplaced(this.#store)
       if (!(error instanceof RemoteError) || error instanceof Refused || error instanceof BadSignature) throw error
       throw new TransportError(`the relay does not keep to the protocol: ${error.code}`)
     } finally {
@@ -128,7 +131,7 @@ export class Receiver {
   /** Take in what comes; returns when nothing came for so long that the connection may be dead. */
   async #read(socket: Socket, epoch: Bytes): Promise<void> {
     const account = await loadAccount(this.#store)
-    for (;;) {
+    for (let untold = 0; ; ) {
       const since = performance.now()
       const frame = await receiveReply(socket, IDLE_MILLIS).catch((error: unknown) => {
         if (error instanceof TransportError && performance.now() - since >= IDLE_MILLIS) return null
@@ -139,11 +142,15 @@ export class Receiver {
         // Committed before it is acknowledged: the relay deletes on acknowledgement.
         await takeIn(this.#store, account, frame)
         socket.send(encode({ type: "ACK", epoch, upto: frame.seq }))
-        this.#tell()
+        untold += 1
       } else if (frame.type === "CAUGHT_UP") {
         this.#pause = FIRST_PAUSE_MS
       } else {
         throw new TransportError("the relay sent a frame that does not belong here")
+      }
+      if (untold > 0 && (untold >= BURST || !socket.hasMore)) {
+        untold = 0
+        this.#tell()
       }
     }
   }

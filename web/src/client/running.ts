@@ -18,7 +18,7 @@ import { Receiver } from "./receiving"
 import { Sender } from "./sending"
 import type { Store } from "./store"
 import type { Reached } from "./tabs"
-import { Refused } from "./transport"
+import { DeviceReplaced, Refused } from "./transport"
 
 const BURST_MS = 10 // receipts of one burst go out together
 const TICK_MS = SECOND
@@ -37,6 +37,7 @@ export class Running {
   readonly #loops: Promise<unknown>
   #receiver: Receiver | null = null
   #isUrgent = true
+  #later: ReturnType<typeof setTimeout> | undefined
   #expired = -Infinity
   #forgot = -Infinity
 
@@ -52,17 +53,28 @@ export class Running {
     this.#loops = Promise.all([this.#receiveAlone(), this.#send()])
   }
 
-  /** Look what is to be sent now; a person waits for what is urgent. */
-  wake(isUrgent = false): void {
+  /**
+   * Look what is to be sent.
+   *
+   * @param when A person waits for it: now. It may be more in a moment: soon. Another tab does, unless it ends: later.
+   */
+  wake(when: "now" | "soon" | "later" = "soon"): void {
     this.sender.noteNews()
-    this.#isUrgent ||= isUrgent
+    if (when === "later") {
+      this.#later ??= setTimeout(() => {
+        this.#later = undefined
+        this.#toSend.set()
+      }, TICK_MS)
+      return
+    }
+    this.#isUrgent ||= when === "now"
     this.#toSend.set()
   }
 
   /** Try everything now, whatever failed before. */
   hurry(): void {
     this.sender.hurry()
-    this.wake(true)
+    this.wake("now")
     this.#receiver?.hurry()
     this.#again.set()
   }
@@ -75,6 +87,7 @@ export class Running {
   /** End both loops, and what they are doing. */
   async stop(): Promise<void> {
     this.#stopped.abort()
+    clearTimeout(this.#later)
     this.#receiver?.stop()
     this.#again.set()
     this.#toSend.set()
@@ -127,6 +140,10 @@ export class Running {
   async #send(): Promise<void> {
     while (!this.#hasStopped()) {
       const pause = await this.#sendDue().catch((error: unknown) => {
+        if (error instanceof DeviceReplaced) {
+          this.#onReached({ connection: "refused", reason: error.code })
+          return UPKEEP_MS
+        }
         // The outermost loop: what waits is still there, and is tried again.
         if (!this.#hasStopped()) console.error(error)
         return AGAIN_MS
@@ -149,8 +166,8 @@ export class Running {
       await forgetOld(this.#store, nowMs())
       this.#forgot = performance.now()
     }
-    const due = await nextDue(this.#store, nowMs())
-    const isHeld = await holdsAnything(this.#store)
+    const reads = this.#store.snapshot()
+    const [due, isHeld] = await Promise.all([nextDue(reads, nowMs()), holdsAnything(reads)])
     const times = [pause ?? UPKEEP_MS, isHeld ? TICK_MS : UPKEEP_MS, due === null ? UPKEEP_MS : due - nowMs()]
     return Math.max(Math.min(...times), 0)
   }

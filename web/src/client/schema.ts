@@ -59,6 +59,10 @@ export interface StoredAccount {
   readonly cursor: bigint
   /** When the person was last told that a stranger found no room. */
   readonly requestsFullNoted?: Millis
+  /** Our relay did not know this device any more. */
+  readonly isReplaced?: boolean
+  /** When it last showed that it does. */
+  readonly known?: Millis
 }
 
 /** Where a prekey of ours is: made, at the relay, or taken back from it. */
@@ -115,6 +119,8 @@ export interface StoredContact {
   /** Which record of ours they named that is not ours. */
   readonly ownVersionNamed: number
   readonly added: Millis
+  /** What was written before is not shown; 0 of someone who never was blocked. */
+  readonly unblocked?: Millis
   /** Messages of theirs that were not read yet. */
   readonly unread: number
   /** Of the newest message; 0 without one. */
@@ -129,6 +135,7 @@ export interface StoredDevice {
   readonly sessions: Sessions
   readonly revision: number
   readonly sentCounter: number
+  /** 0 if whichever comes first is the first. */
   readonly nextCounter: number
   readonly envelopePrekey: Bytes | null
   readonly envelopeFetched: Millis

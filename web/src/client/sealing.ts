@@ -14,11 +14,12 @@ import { SALT_SIZE } from "../core/ratchet"
 import { replaceSending, seal, type Session } from "../core/session"
 import { MESSAGE_ID_SIZE } from "../core/types"
 import type { Bytes, MessageId } from "../core/types"
-import { nowMs, type Account } from "./account"
+import { loadAccount, nowMs, type Account } from "./account"
+import { needsRefresh } from "./directory"
 import { finish } from "./outbox"
 import { contactById, deviceRow, saveSessions, type ContactRow } from "./people"
 import * as table from "./schema"
-import type { Store, Transaction } from "./store"
+import type { Reads, Store, Transaction } from "./store"
 
 /**
  * Seal every row that is not sealed yet, in order, for each device of the record; a transaction each.
@@ -26,18 +27,39 @@ import type { Store, Transaction } from "./store"
  * @returns False if a device has no session or no valid envelope prekey, so that rows are left.
  */
 export async function expand(store: Store, account: Account, contactId: number): Promise<boolean> {
-  const [fresh, again] = await Promise.all([
-    store.all(table.outbox, "expanded", [0, contactId]),
-    store.all(table.deliveries, "state", ["resend", contactId]),
-  ])
-  const positions = new Set([...fresh, ...again].map((row) => row.position))
-  for (const position of [...positions].sort((first, second) => first - second)) {
+  for (const position of await unsealed(store.snapshot(), contactId)) {
     const isSealed = await store.transaction(async (tx) =>
       expandRow(tx, account, await contactById(tx, contactId), position),
     )
     if (!isSealed) return false // the next ones must not overtake it
   }
   return true
+}
+
+/**
+ * Seal a row in the transaction that wrote it, if nothing has to be asked or repaired before; else `expand` does.
+ *
+ * That is one transaction less between writing and sending.
+ */
+export async function sealAtOnce(tx: Transaction, contactId: number, position: number): Promise<void> {
+  const contact = await contactById(tx, contactId)
+  if (await needsRefresh(tx, contact, nowMs())) return
+  if ((await unsealed(tx, contactId)).some((other) => other !== position)) return // it must not overtake them
+  for (const { id } of contact.record?.devices ?? []) {
+    const { sessions, brokenSession } = await deviceRow(tx, contactId, id)
+    if (sessions.sending === null || brokenSession !== null) return
+  }
+  await expandRow(tx, await loadAccount(tx), contact, position)
+}
+
+/** Return the outbox rows that are not sealed for every device, in order. */
+async function unsealed(reads: Reads, contactId: number): Promise<readonly number[]> {
+  const [fresh, again] = await Promise.all([
+    reads.all(table.outbox, "expanded", [0, contactId]),
+    reads.all(table.deliveries, "state", ["resend", contactId]),
+  ])
+  const positions = new Set([...fresh, ...again].map((row) => row.position))
+  return [...positions].sort((first, second) => first - second)
 }
 
 async function expandRow(tx: Transaction, account: Account, contact: ContactRow, position: number): Promise<boolean> {

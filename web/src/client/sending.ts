@@ -10,29 +10,32 @@ import { Peer, encapsulate, initiate } from "../core/handshake"
 import type { PrekeyBundle } from "../core/prekeys"
 import { KeyPair, randomBytes } from "../core/primitives"
 import { begin, initiated } from "../core/session"
-import type { Bytes } from "../core/types"
-import { Status, type Accepted, type Submit } from "../wire/frames"
+import type { Bytes, DeviceId } from "../core/types"
+import { Status, type Submit } from "../wire/frames"
 import { FETCH_ID_SIZE } from "../wire/rest"
-import { loadAccount, nowMs } from "./account"
+import { findAccount, loadAccount, nowMs } from "./account"
 import * as directory from "./directory"
 import { Lines } from "./lines"
-import { OUTBOX_LOCK, tryLock } from "./locks"
+import { OUTBOX_LOCK, tryLock, withLock } from "./locks"
 import * as outbox from "./outbox"
 import { contactById, deviceRow, saveSessions, type ContactRow, type DeviceRow } from "./people"
 import * as repair from "./repair"
 import { expand } from "./sealing"
-import type { Store } from "./store"
-import { Refused, type Relay } from "./transport"
-import { maintain, type Left } from "./upkeep"
+import type { Reads, Store } from "./store"
+import { DeviceReplaced, Refused, type Relay } from "./transport"
+import * as upkeep from "./upkeep"
+import type { Left } from "./upkeep"
 
 const BATCH = 32
-const OWN_RELAY = 0 // key of `#retries` that is no contact
+const OWN_RELAY = 0 // stands for our own relay where contacts are counted
+const QUESTION = -1 // likewise for asking it whether it knows us
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 30_000
-const TICK_MS = 1000
 const MAINTAIN_MS = 3_600_000
 const MAX_ROUNDS = 3
+const QUESTION_MS = 2000 // our own relay may be down: what is for other relays goes out all the same
 const CONTACTS_AT_ONCE = 8
+const CONTACT_MS = 30_000 // then another one may have its place; what was accepted stays so
 
 const REASONS: ReadonlyMap<Status, string> = new Map([
   [Status.MAILBOX_FULL, "mailbox-full"],
@@ -56,6 +59,8 @@ export class Sender {
   readonly #retries = new Map<number, Retry>()
   readonly #done = new Map<number, number>()
   readonly #fetchIds = new Map<string, Bytes>()
+  readonly #stopped = new AbortController()
+  #busy = 0
   #news = 0
   #left: Left | null = null
   #maintained = -Infinity
@@ -72,6 +77,7 @@ export class Sender {
   /** Close every connection, and wait until nothing is sent any more. */
   async stop(): Promise<void> {
     this.#isOver = true
+    this.#stopped.abort()
     this.#lines.drop()
     await Promise.all(this.#running.values())
     this.#lines.drop()
@@ -97,32 +103,60 @@ export class Sender {
    *
    * @param left One-time prekeys left at our relay, when it just told.
    * @returns Milliseconds until another try can help; null if only a change can.
+   * @throws DeviceReplaced: as `confirm`.
    */
   async start(left: Left | null): Promise<number | null> {
     this.#left = left ?? this.#left
+    const reads = this.#store.snapshot()
     const [waiting, isUpkeepDue] = await Promise.all([
-      outbox.contactsWithWork(this.#store, nowMs()),
-      this.#isUpkeepDue(),
+      outbox.contactsWithWork(reads, nowMs()),
+      this.#isUpkeepDue(reads),
     ])
+    if (waiting.length > 0) await this.confirm(reads)
     const wanted = isUpkeepDue ? [...waiting, OWN_RELAY] : waiting
     for (const contact of wanted) {
-      if (this.#isOver || this.#running.size > CONTACTS_AT_ONCE) break // one that ends wakes us
-      if (this.#isDue(contact)) this.#running.set(contact, this.#run(contact))
+      if (this.#isOver) break
+      if (this.#busy >= CONTACTS_AT_ONCE && contact !== OWN_RELAY) continue // one that ends wakes us
+      if (this.#isDue(contact)) this.#begin(contact, this.#run(contact))
     }
     this.#lines.dropIdle()
     // For whom nothing waits any more, there is nothing to try again.
-    for (const contact of this.#retries.keys()) if (!wanted.includes(contact)) this.#retries.delete(contact)
+    for (const contact of this.#retries.keys()) {
+      if (contact !== QUESTION && !wanted.includes(contact)) this.#retries.delete(contact)
+    }
     const pauses = [...this.#retries]
-      .filter(([contact]) => !this.#running.has(contact)) // it wakes us
+      .filter(([contact]) => contact !== QUESTION && !this.#running.has(contact)) // it wakes us
       .map(([, retry]) => Math.max(retry.at - performance.now(), 0))
     return pauses.length === 0 ? null : Math.min(...pauses)
   }
 
+  /**
+   * Before anything is sent, make sure that our relay still knows this device; it is asked once an hour.
+   *
+   * Without an answer in two seconds, what it said last counts.
+   *
+   * @throws DeviceReplaced: it does not: recipients would drop what this device sends.
+   */
+  async confirm(reads: Reads = this.#store.snapshot()): Promise<void> {
+    if (!(await upkeep.mustAsk(reads, nowMs()))) return
+    if (!this.#isOver && this.#isDue(QUESTION)) this.#begin(QUESTION, this.#ask())
+    await Promise.race([this.#running.get(QUESTION), new Promise((resolve) => setTimeout(resolve, QUESTION_MS))])
+    if (await upkeep.isReplaced(this.#store)) throw new DeviceReplaced()
+  }
+
   /** Tell whether our relay has news, or is to hear some; once an hour at least. */
-  async #isUpkeepDue(): Promise<boolean> {
+  async #isUpkeepDue(reads: Reads): Promise<boolean> {
     if (this.#left !== null || this.#retries.has(OWN_RELAY)) return true
     if (this.#maintained + MAINTAIN_MS <= performance.now()) return true
-    return !(await loadAccount(this.#store)).isAccessPublished
+    return (await findAccount(reads))?.isAccessPublished === false
+  }
+
+  #begin(contact: number, work: Promise<void>): void {
+    const ended = work.catch(console.error).finally(() => {
+      this.#running.delete(contact)
+      this.#wake()
+    })
+    this.#running.set(contact, ended)
   }
 
   /** Fetch a contact's record now (raises as `directory.refresh`). */
@@ -137,36 +171,61 @@ export class Sender {
     return retry !== undefined || this.#done.get(contact) !== this.#news
   }
 
-  /** Send to one contact, or to our own relay, unless another tab does; note when to try again. */
+  /** Send to one contact, or to our own relay; while another tab does, wait, and look again what is left. */
   async #run(contact: number): Promise<void> {
     const news = this.#news
+    const { name } = this.#store
     const lock = contact === OWN_RELAY ? OUTBOX_LOCK : `${OUTBOX_LOCK}-${contact}`
-    try {
-      await tryLock(this.#store.name, lock, async (isHeld) => {
-        if (!isHeld) this.#retries.set(contact, { at: performance.now() + TICK_MS, pause: 0 })
-        else await this.#sendTo(contact)
-      })
-    } catch (error) {
-      // Nothing was stored, or a fault of ours: what waits is still there.
-      if (!this.#isOver) console.error(error)
-      this.#putOff(contact)
-    }
-    this.#done.set(contact, news)
-    this.#running.delete(contact)
-    this.#wake()
+    this.#busy += 1
+    const isDone = await tryLock(name, lock, async (isHeld) => {
+      if (isHeld) await this.#tried(contact, contact === OWN_RELAY ? this.#maintain() : this.#sendTo(contact))
+      return isHeld
+    }).finally(() => {
+      this.#busy -= 1
+    })
+    if (isDone) this.#done.set(contact, news)
+    else await withLock(name, lock, this.#stopped.signal, () => Promise.resolve()).catch(() => undefined)
   }
 
+  /** Ask our relay whether it knows us. */
+  async #ask(): Promise<void> {
+    await this.#tried(QUESTION, upkeep.ask(this.#store))
+    this.#done.delete(QUESTION)
+  }
+
+  /** Whatever ends the work but success is followed by a pause; returns its code. */
+  async #tried(contact: number, work: Promise<void>): Promise<string | null> {
+    try {
+      await work
+      this.#retries.delete(contact)
+      return null
+    } catch (error) {
+      this.#putOff(contact)
+      if (error instanceof TransportError || error instanceof RemoteError) return error.code
+      // Nothing was stored, or a fault of ours: what waits is still there.
+      if (!this.#isOver) console.error(error)
+      return null
+    }
+  }
+
+  /** Send what waits for one contact, within a time limit. */
   async #sendTo(contact: number): Promise<void> {
+    // What is under way ends by itself once there is no connection for it.
+    const tooLong = setTimeout(() => {
+      this.#lines.allow(contact, false)
+    }, CONTACT_MS)
     let code: string | null = null
     try {
-      await (contact === OWN_RELAY ? this.#maintain() : this.#flushContact(contact))
-      this.#retries.delete(contact)
+      await this.#flushContact(contact)
     } catch (error) {
       if (!(error instanceof TransportError || error instanceof RemoteError)) throw error
-      this.#putOff(contact)
       code = error.code
+      throw error
+    } finally {
+      clearTimeout(tooLong)
+      this.#lines.allow(contact, true)
+      if (!this.#isOver) await outbox.noteReason(this.#store, contact, code)
     }
-    if (contact !== OWN_RELAY && !this.#isOver) await outbox.noteReason(this.#store, contact, code)
   }
 
   #putOff(contact: number): void {
@@ -179,21 +238,24 @@ export class Sender {
   async #maintain(): Promise<void> {
     const left = this.#left
     this.#left = null
-    await maintain(this.#store, left)
+    this.#maintained = -Infinity // what fails is tried again soon, not in an hour
+    await upkeep.maintain(this.#store, left)
     this.#maintained = performance.now()
   }
 
   async #flushContact(contactId: number): Promise<void> {
     await outbox.collect(this.#store, contactId, nowMs())
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      let contact = await this.#contact(contactId)
-      if (await directory.needsRefresh(this.#store, contact, nowMs())) {
+      let reads = this.#store.snapshot()
+      let contact = await contactById(reads, contactId)
+      if (await directory.needsRefresh(reads, contact, nowMs())) {
         await this.refresh(contact)
-        contact = await this.#contact(contactId)
+        reads = this.#store.snapshot()
+        contact = await contactById(reads, contactId)
       }
       if (contact.frozen !== null || contact.record === null) return
-      await this.#beginSessions(contact)
-      const account = await loadAccount(this.#store)
+      await this.#beginSessions(reads, contact)
+      const account = await loadAccount(reads)
       const isComplete = await expand(this.#store, account, contactId)
       if (!(await this.#submit(contactId, account.origin))) {
         if (isComplete) return
@@ -206,10 +268,10 @@ export class Sender {
   }
 
   /** Start a session with each device that has none, or whose session broke. */
-  async #beginSessions(contact: ContactRow): Promise<void> {
+  async #beginSessions(reads: Reads, contact: ContactRow): Promise<void> {
     for (const device of contact.record?.devices ?? []) {
-      const row = await deviceRow(this.#store, contact.id, device.id)
-      const isBroken = row.brokenSession !== null && (await repair.mayReset(this.#store, row, nowMs()))
+      const row = await deviceRow(reads, contact.id, device.id)
+      const isBroken = row.brokenSession !== null && (await repair.mayReset(reads, row, nowMs()))
       if (row.sessions.sending === null || isBroken) {
         await this.#beginSession(contact, row, new Peer(contact.address, device), isBroken)
       }
@@ -251,49 +313,37 @@ export class Sender {
   /**
    * Send sealed envelopes in order; true when their record must be fetched again.
    *
+   * What one of their devices does not take holds up no other.
+   *
    * @throws Refused: the relay does not take them now. TransportError: it can't be reached.
    */
   async #submit(contactId: number, origin: string): Promise<boolean> {
-    const full = new Set<number>()
-    for (;;) {
-      const contact = await this.#contact(contactId)
+    const refused = new Map<DeviceId, Status>()
+    for (let isFirst = true; ; isFirst = false) {
+      const reads = this.#store.snapshot()
+      const contact = await contactById(reads, contactId)
       // One by one by request key: a refusal in the middle would let later ones overtake.
-      const batch = await outbox.sealedRows(this.#store, contact, full, contact.profileKey === null ? 1 : BATCH)
-      if (batch.length === 0 && full.size > 0) throw refused(Status.MAILBOX_FULL)
-      if (batch.length === 0) return false
+      const limit = contact.profileKey === null ? 1 : BATCH
+      const found = await outbox.sealedRows(reads, contact, new Set(refused.keys()), limit)
+      // What was full may still be: the first for each device tells.
+      const batch = isFirst && contact.row.waitsFor === REASONS.get(Status.MAILBOX_FULL) ? firstOfEach(found) : found
+      if (batch.length === 0) break
       const answers = await this.#lines.submit(contact, origin, batch.map(frameFor(contact)))
-      // A full mailbox of one of their devices must not hold up the others.
-      batch.forEach(({ device }, at) => answers[at]?.status === Status.MAILBOX_FULL && full.add(device))
-      if (await this.#noteAnswers(contact, batch, answers)) return true
-    }
-  }
-
-  /**
-   * Store what the relay said; true when a device is gone or the access key was changed, as at recovery.
-   *
-   * @throws Refused: an envelope was not taken, and trying at once would not help.
-   */
-  async #noteAnswers(
-    contact: ContactRow,
-    batch: readonly outbox.Sealed[],
-    answers: readonly Accepted[],
-  ): Promise<boolean> {
-    let [isChanged, problem]: [boolean, Status | null] = [false, null]
-    for (const [at, sealed] of batch.entries()) {
-      const status = answers[at]?.status
-      if (status === Status.ACCEPTED) {
-        await outbox.markAccepted(this.#store, sealed)
-      } else if (status === Status.GONE) {
-        isChanged = true
-      } else if (status === Status.BAD_ACCESS_KEY && contact.profileKey !== null) {
+      const accepted = batch.filter((_, at) => answers[at]?.status === Status.ACCEPTED)
+      if (accepted.length > 0) await outbox.markAccepted(this.#store, accepted)
+      for (const [at, { device }] of batch.entries()) {
+        const status = answers[at]?.status
+        if (status !== undefined && status !== Status.ACCEPTED) refused.set(device, status)
+      }
+      if (contact.profileKey !== null && [...refused.values()].includes(Status.BAD_ACCESS_KEY)) {
+        // They changed it, or were recovered: their record tells.
         await directory.forgetProfileKey(this.#store, contact, new Refused("bad-access-key", ""))
-        isChanged = true
-      } else if (status !== undefined && status !== Status.MAILBOX_FULL) {
-        problem = status
+        return true
       }
     }
-    if (problem !== null) throw refused(problem)
-    return isChanged
+    const [first] = refused.values()
+    if (first !== undefined && ![...refused.values()].includes(Status.GONE)) throw refusedFor(first)
+    return first !== undefined
   }
 
   async #contact(contactId: number): Promise<ContactRow> {
@@ -320,7 +370,11 @@ function isSamePeer(first: Peer, second: Peer): boolean {
   return sameBytes(first.address, second.address) && sameBytes(first.fingerprint, second.fingerprint)
 }
 
-function refused(status: Status): Refused {
+function firstOfEach(batch: readonly outbox.Sealed[]): readonly outbox.Sealed[] {
+  return batch.filter(({ device }, at) => batch.findIndex((other) => other.device === device) === at)
+}
+
+function refusedFor(status: Status): Refused {
   const code = REASONS.get(status) ?? "malformed"
   return new Refused(code, `the relay does not take this mail now: ${code}`)
 }

@@ -22,10 +22,14 @@ import { ERRORS, parseError, parseRelayInfo, toJson } from "../wire/rest"
 import type { Body, RelayInfo } from "../wire/rest"
 import { reach } from "./reach"
 import type { Reach } from "./reach"
+import { DeviceReplaced, Refused } from "./refused"
+
+export { DeviceReplaced, NOT_AUTHENTICATED, Refused } from "./refused"
 
 export const CONNECT_MILLIS = 5 * SECOND
 export const CALL_MILLIS = 10 * SECOND
 export const ANSWER_MILLIS = 10 * SECOND
+export const SUBMIT_MILLIS = 20 * SECOND // all of a batch, which may be a megabyte
 /**
  * How long a receiving connection may be silent before it is made anew.
  *
@@ -38,9 +42,6 @@ export const MAX_ANSWER_SIZE = 256 * 1024 // eight devices' prekeys and a record
 const MAX_QUEUED = 16 * 1024 * 1024
 const QUEUED_OVERHEAD = 256 // so that tiny frames are bounded too
 const NOT_NOW: ReadonlySet<string> = new Set(["busy", "too-many-requests", "internal"])
-
-/** The relay said no; `code` as in spec/delivery.md, "REST errors", or as close codes and statuses are called. */
-export class Refused extends RemoteError {}
 
 /**
  * Connections to one relay, used for one purpose: our own account, or one recipient.
@@ -228,6 +229,11 @@ export class Socket {
     throw this.#end ?? new TransportError(`the relay ${this.origin} does not answer`)
   }
 
+  /** Whether a frame has come that was not read yet. */
+  get hasMore(): boolean {
+    return this.#frames.length > 0
+  }
+
   /** Close it and forget what was not read; errors no longer matter. */
   readonly close = (): void => {
     this.#frames.length = 0
@@ -272,10 +278,7 @@ export class Socket {
   }
 
   #reasonFor(code: number): HalonyxError {
-    if (code === CloseCode.NOT_AUTHENTICATED) {
-      const text = "the relay does not accept this device: the account was recovered elsewhere or deleted"
-      return new Refused("not-authenticated", text)
-    }
+    if (code === CloseCode.NOT_AUTHENTICATED) return new DeviceReplaced()
     if (code === CloseCode.REPLACED) return new Refused("replaced", "another program receives as this device")
     return new TransportError(`the connection to ${this.origin} was closed`)
   }
@@ -326,23 +329,25 @@ export async function receiveReply(socket: Socket, millis: number | null): Promi
 /**
  * Send envelopes and wait for the relay's answer to each, in the order of `batch`.
  *
- * @throws TransportError: the connection was lost, or an answer is not understood; none of the answers is known.
+ * @throws TransportError: the connection was lost, it took too long, or an answer is not understood; none of the answers
+ *   is known.
  */
 export async function submit(socket: Socket, batch: readonly Submit[]): Promise<readonly Accepted[]> {
+  const until = performance.now() + SUBMIT_MILLIS
   for (const envelope of batch) socket.send(encode(envelope))
   const awaited = new Set(batch.map((envelope) => toHex(envelope.envelopeId)))
   const answers = new Map<string, Accepted>()
   while (awaited.size > 0) {
-    const reply = await sendReply(socket)
+    const reply = await sendReply(socket, Math.max(until - performance.now(), 0))
     const id = toHex(reply.envelopeId)
-    if (!awaited.delete(id)) throw new TransportError("the relay answered for an envelope that was not sent")
+    if (!awaited.delete(id)) throw new TransportError("the relay answered for an envelope that waits for no answer")
     answers.set(id, reply)
   }
   return batch.flatMap((envelope) => answers.get(toHex(envelope.envelopeId)) ?? [])
 }
 
-async function sendReply(socket: Socket): Promise<Accepted> {
-  const frame = await socket.receive(ANSWER_MILLIS)
+async function sendReply(socket: Socket, millis: number): Promise<Accepted> {
+  const frame = await socket.receive(millis)
   try {
     const reply = parseSendReply(frame)
     if (reply.type === "ACCEPTED") return reply

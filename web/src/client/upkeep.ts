@@ -1,17 +1,23 @@
 /**
- * Telling our relay what it has not heard yet: renewed prekeys, and the key by which contacts write to us.
+ * Telling our relay what it has not heard yet, and learning whether it still knows this device.
  *
- * Source: spec/handshake.md, "Prekeys".
+ * Source: spec/handshake.md, "Prekeys"; spec/delivery.md, "A device that was replaced".
  */
 
 import { sameBytes } from "../core/encoding"
 import type { Prekey } from "../core/prekeys"
+import { HOUR, MINUTE, SECOND } from "../core/types"
+import type { Millis } from "../core/types"
 import { MAX_PREKEYS_IN_CALL, parseDone, parsePrekeyCounts, type AccessKeyRequest, type PublishRequest } from "../wire/rest"
 import { loadAccount, nowMs, type Account } from "./account"
 import * as prekeys from "./prekeys"
 import * as table from "./schema"
-import type { Store } from "./store"
-import { Refused, Relay } from "./transport"
+import type { Reads, Store } from "./store"
+import { DeviceReplaced, NOT_AUTHENTICATED, Refused, Relay } from "./transport"
+
+export const ASK_EVERY = HOUR // a call beside every message would tell our relay when we write
+const CLOCK_BOUND = MINUTE // further off, the relay refuses every signature
+const LONGEST_MS = 30 * SECOND
 
 /** One-time X25519 and KEM prekeys left at our relay. */
 export type Left = readonly [number, number]
@@ -28,14 +34,58 @@ export async function maintain(store: Store, left: Left | null): Promise<void> {
   const waiting = await prekeys.unpublished(store)
   const row = await store.get(table.account, 1)
   if (account.isAccessPublished && waiting.length === 0 && !row?.isOneTimeRenewed) return
+  await call(store, account, waiting)
+}
+
+/** Ask our relay whether it knows this device, by a call that brings it nothing new (raises as `maintain`). */
+export async function ask(store: Store): Promise<void> {
+  await call(store, await loadAccount(store), [])
+}
+
+/** Tell whether our relay is to be asked if it knows us: every hour, and always once it said that it does not. */
+export async function mustAsk(reads: Reads, now: Millis): Promise<boolean> {
+  const row = await reads.get(table.account, 1)
+  const known = row?.known ?? 0
+  return row !== undefined && (row.isReplaced === true || known > now || known + ASK_EVERY <= now)
+}
+
+/** Tell whether our relay no longer knew this device when it last answered. */
+export async function isReplaced(reads: Reads): Promise<boolean> {
+  return (await reads.get(table.account, 1))?.isReplaced === true
+}
+
+/** Remember that our relay knows this device. */
+export async function noteKnown(store: Store, now: Millis): Promise<void> {
+  await store.transaction((tx) => tx.update(table.account, 1, { isReplaced: false, known: now }))
+}
+
+/** Remember that our relay does not know this device any more. */
+export async function noteReplaced(store: Store): Promise<void> {
+  await store.transaction((tx) => tx.update(table.account, 1, { isReplaced: true }))
+}
+
+async function call(store: Store, account: Account, waiting: readonly Prekey[]): Promise<void> {
   const relay = new Relay(account.origin)
-  try {
-    if (!account.isAccessPublished) await publishAccess(store, relay, account)
-    for (let at = 0; at < Math.max(waiting.length, 1); at += MAX_PREKEYS_IN_CALL) {
-      await publish(store, relay, account, waiting.slice(at, at + MAX_PREKEYS_IN_CALL))
-    }
-  } finally {
+  const tooLong = setTimeout(() => {
     relay.close()
+  }, LONGEST_MS)
+  try {
+    await tell(store, relay, account, waiting)
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== NOT_AUTHENTICATED || !(await isClockRight(relay))) throw error
+    await noteReplaced(store)
+    throw new DeviceReplaced()
+  } finally {
+    clearTimeout(tooLong)
+    relay.close()
+  }
+  await noteKnown(store, nowMs())
+}
+
+async function tell(store: Store, relay: Relay, account: Account, waiting: readonly Prekey[]): Promise<void> {
+  if (!account.isAccessPublished) await publishAccess(store, relay, account)
+  for (let at = 0; at < Math.max(waiting.length, 1); at += MAX_PREKEYS_IN_CALL) {
+    await publish(store, relay, account, waiting.slice(at, at + MAX_PREKEYS_IN_CALL))
   }
 }
 
@@ -69,4 +119,9 @@ async function publish(store: Store, relay: Relay, account: Account, part: reado
     await prekeys.markPublished(tx, part)
     await tx.update(table.account, 1, { isOneTimeRenewed: false })
   })
+}
+
+/** Tell whether our clock can't be why a signature was refused: the relay says the same of both. */
+async function isClockRight(relay: Relay): Promise<boolean> {
+  return Math.abs((await relay.info()).time - nowMs()) < CLOCK_BOUND
 }

@@ -219,7 +219,7 @@ describe("the real relay", () => {
   test("knows no device by another login key", async () => {
     const account = await signedUp()
     const refused = received(account, await SigningKey.generate())
-    await expect(refused).rejects.toMatchObject({ name: "Refused", code: "not-authenticated" })
+    await expect(refused).rejects.toMatchObject({ name: "DeviceReplaced", code: "not-authenticated" })
   })
 
   test("closes the older of two connections of one device", async () => {
@@ -482,7 +482,7 @@ describe("a server that lies on sockets", () => {
 
   test("answers a submission, or its answer does not count", async () => {
     expect(await answered(accepted(5))).toMatchObject([{ status: Status.BUSY, retryAfterS: 5 }])
-    await expect(answered(accepted(6))).rejects.toThrow("was not sent")
+    await expect(answered(accepted(6))).rejects.toThrow("waits for no answer")
     await expect(answered(encode({ type: "ERROR", code: 1 }))).rejects.toThrow("closed the sending connection")
     await expect(answered(Uint8Array.of(1, 9))).rejects.toThrow("not understood: malformed")
     await expect(answered(Uint8Array.of(2, 9))).rejects.toThrow("not understood: unsupported-version")
