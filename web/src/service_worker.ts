@@ -17,7 +17,7 @@ interface Lasting {
   waitUntil(work: Promise<void>): void
 }
 
-interface Fetching {
+interface Fetching extends Lasting {
   readonly request: Request
   respondWith(answer: Promise<Response>): void
 }
@@ -78,6 +78,7 @@ scope.addEventListener("fetch", (event) => {
   const file = isPage ? addressOf(PAGE) : address.href
   if (!FILES.some(({ path }) => addressOf(path) === file)) return
   event.respondWith(answer(file, request))
+  if (isPage) event.waitUntil(renewPolicy())
 })
 
 scope.addEventListener("notificationclick", (event) => {
@@ -86,18 +87,19 @@ scope.addEventListener("notificationclick", (event) => {
   event.waitUntil(bringUp(typeof data === "object" && data !== null && "contact" in data ? data.contact : null))
 })
 
-/** Fetch the whole build past every cache, and refuse it if a file is not the one that was built. */
+/** Fetch the whole build past every cache, and refuse it, keeping nothing, if a file is not the one that was built. */
 async function keepBuild(): Promise<void> {
+  const files = await Promise.all(FILES.map(async (file) => [addressOf(file.path), await fetched(file)] as const))
   const cache = await caches.open(CACHE)
-  await Promise.all(FILES.map((file) => keepFile(cache, file)))
+  await Promise.all(files.map(([address, response]) => cache.put(address, response)))
 }
 
-async function keepFile(cache: Cache, { path, sha256 }: BuildFile): Promise<void> {
+async function fetched({ path, sha256 }: BuildFile): Promise<Response> {
   const response = await fetch(addressOf(path), { cache: "no-store" })
   if (!response.ok || response.redirected) throw new Error("a file of the build is missing")
   const content = await response.clone().arrayBuffer()
   if ((await hashOf(content)) !== sha256) throw new Error("a file is of another build")
-  await cache.put(addressOf(path), response)
+  return response
 }
 
 async function hashOf(content: ArrayBuffer): Promise<string> {
@@ -115,6 +117,24 @@ async function answer(file: string, request: Request): Promise<Response> {
   const cache = await caches.open(CACHE)
   // A browser may clear caches: the network then has the file, or it is of a build that is gone.
   return (await cache.match(file)) ?? fetch(request)
+}
+
+/**
+ * Keep the same files under the policy that the server has now, for the next time: it names the relays that may be
+ * reached, and its operator can change them without a new build.
+ */
+async function renewPolicy(): Promise<void> {
+  const cache = await caches.open(CACHE)
+  const [kept, served] = await Promise.all([
+    cache.match(addressOf(PAGE)),
+    fetch(addressOf(PAGE), { cache: "no-store" }).catch(() => null),
+  ])
+  if (kept === undefined || served?.ok !== true || policyOf(served) === policyOf(kept)) return
+  await keepBuild().catch(() => undefined) // no file of another build is taken
+}
+
+function policyOf(response: Response): string | null {
+  return response.headers.get("content-security-policy")
 }
 
 /** Show a tab of ours and the conversation in it. */
