@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from halonyx.relay.settings import RelaySettings
-from halonyx.web.build import INDEX, SECURITY_HEADERS, Build, File, policy, with_sockets
+from halonyx.web.build import INDEX, SECURITY_HEADERS, Build, File, policy, takes_gzip, with_sockets
 
 SITE: Final = "/site.json"
 
@@ -53,7 +53,7 @@ def _addresses(file: File) -> tuple[str, ...]:
 def _sender(file: File) -> Callable[[Request], Awaitable[Response]]:
     async def send(request: Request) -> Response:
         headers = {"Content-Type": file.media_type, "Vary": "Accept-Encoding"}
-        if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        if file.compressed is not None and takes_gzip(request.headers.get("accept-encoding", "")):
             return Response(file.compressed, headers=headers | {"Content-Encoding": "gzip"})
         return Response(file.content, headers=headers)
 

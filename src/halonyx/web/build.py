@@ -8,6 +8,7 @@ Source: docs/reference/web.md.
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,6 +104,16 @@ def hash_of(found: Iterable[File]) -> str:
             digest.update(len(part).to_bytes(8, "big"))
             digest.update(part)
     return digest.hexdigest()
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Tell whether an Accept-Encoding header allows gzip. Source: RFC 9110 section 12.5.3."""
+    weights = {}
+    for entry in accepted.lower().split(","):
+        coding, _, parameter = entry.partition(";")
+        weights[coding.strip()] = parameter.replace(" ", "")
+    weight = weights.get("gzip", weights.get("*", "q=0"))
+    return not re.fullmatch(r"q=0(\.0*)?", weight)
 
 
 def policy(connect: Iterable[str]) -> str:

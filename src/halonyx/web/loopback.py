@@ -18,7 +18,7 @@ from aiohttp.typedefs import Handler
 
 from halonyx.core.errors import Malformed
 from halonyx.core.origin import check_origin
-from halonyx.web.build import INDEX, SECURITY_HEADERS, Build, File, policy, with_sockets
+from halonyx.web.build import INDEX, SECURITY_HEADERS, Build, File, policy, takes_gzip, with_sockets
 
 HOST: Final = "127.0.0.1"
 CONNECT_SECONDS: Final = 5
@@ -119,7 +119,7 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
 def _sender(file: File) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def send(request: web.Request) -> web.Response:
         headers = {"Content-Type": file.media_type, "Cache-Control": file.cache_control, "Vary": "Accept-Encoding"}
-        if file.compressed is not None and "gzip" in request.headers.get("Accept-Encoding", ""):
+        if file.compressed is not None and takes_gzip(request.headers.get("Accept-Encoding", "")):
             return web.Response(body=file.compressed, headers=headers | {"Content-Encoding": "gzip"})
         return web.Response(body=file.content, headers=headers)
 
