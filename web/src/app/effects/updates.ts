@@ -49,13 +49,14 @@ function watch(registration: ServiceWorkerRegistration, onReady: () => void): vo
     waiting = worker
     onReady()
   }
-  if (registration.waiting !== null) ready(registration.waiting)
-  registration.addEventListener("updatefound", () => {
-    const worker = registration.installing
+  const follow = (worker: ServiceWorker | null): void => {
     worker?.addEventListener("statechange", () => {
       if (worker.state === "installed") ready(worker)
     })
-  })
+  }
+  if (registration.waiting !== null) ready(registration.waiting)
+  follow(registration.installing) // the browser looks for a new build by itself, and may have found it before
+  registration.addEventListener("updatefound", () => { follow(registration.installing) })
   // Another tab let the new build take over: this one still runs the old, and says so.
   const hadController = navigator.serviceWorker.controller !== null
   navigator.serviceWorker.addEventListener("controllerchange", () => {
