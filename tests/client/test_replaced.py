@@ -1,16 +1,20 @@
 """A device that its relay no longer knows: it says so, sends nothing, and keeps what waits."""
 
+import os
+import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from client.front import Front
-from client.homes import Pair, change, drain, recovered, row_of, settle, texts
-from halonyx.client import outbox, upkeep
+from client.homes import Pair, change, drain, receive_until, recovered, row_of, settle, texts
+from halonyx.client import outbox, receiving, transport, upkeep
 from halonyx.client.account import now_ms
-from halonyx.client.transport import Refused
+from halonyx.client.transport import DeviceReplaced, Refused
 from halonyx.core.types import HOUR
+from halonyx.wire.frames import Welcome
 
 
 async def test_a_device_that_was_replaced_sends_nothing_and_says_so(pair: Pair, tmp_path: Path) -> None:
@@ -78,3 +82,31 @@ async def test_a_wrong_clock_is_no_recovery(pair: Pair, monkeypatch: pytest.Monk
     assert (await pair.bob.send("alice", "from the future")).state == "accepted"
 
     assert not upkeep.is_replaced(pair.bob._store)
+
+
+async def test_a_login_that_took_too_long_is_no_recovery(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay closes a login that is not there in five seconds as it closes one of a stranger."""
+    await pair.alice.send("bob", "hello")
+    left = [DeviceReplaced()]
+
+    async def late(*given: Any) -> Welcome:  # noqa: ANN401 (handed on)
+        if left:
+            raise left.pop()
+        return await transport.log_in(*given)
+
+    monkeypatch.setattr(receiving, "log_in", late)
+
+    assert texts(await receive_until(pair.bob, bool)) == ["hello"]
+    assert not upkeep.is_replaced(pair.bob._store)
+
+
+async def test_a_call_that_was_repeated_on_its_way_is_no_recovery(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its nonce was used: the relay refuses the copy."""
+    used = iter([bytes(16), bytes(16)])
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: next(used, None) or os.urandom(size))
+    await upkeep.ask(pair.bob._store)
+    with pytest.raises(Refused):
+        await upkeep.ask(pair.bob._store)
+
+    assert not upkeep.is_replaced(pair.bob._store)
+    assert (await pair.bob.send("alice", "hello")).state == "accepted"

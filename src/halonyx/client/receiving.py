@@ -78,8 +78,7 @@ class Receiver:
                 self._tell()
                 await self._read(socket, welcome.epoch)
             except DeviceReplaced:
-                upkeep.note_replaced(self.store)
-                raise
+                await upkeep.doubt_login(self.store)
             except (Refused, BadSignature):
                 raise
             except RemoteError as error:

@@ -9,6 +9,7 @@ from halonyx.client import prekeys
 from halonyx.client.account import Account, load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import NOT_AUTHENTICATED, DeviceReplaced, Refused, Relay
+from halonyx.core.errors import TransportError
 from halonyx.core.prekeys import Prekey
 from halonyx.core.types import HOUR, MINUTE, Millis
 from halonyx.wire.rest import MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
@@ -41,6 +42,23 @@ async def ask(store: Store) -> None:
     await _call(store, load_account(store), [])
 
 
+async def doubt_login(store: Store) -> None:
+    """Find out what a refused login means: its device is replaced, or it only took longer than a relay waits.
+
+    Raises:
+        DeviceReplaced: A signed call is refused, too.
+        TransportError: It is not, or the relay can't be reached: log in again.
+    """
+    try:
+        await ask(store)
+    except Refused as error:
+        if error.code != NOT_AUTHENTICATED:
+            raise
+        note_replaced(store)
+        raise DeviceReplaced from None
+    raise TransportError("the relay ended the login: it took too long")
+
+
 def must_ask(store: Store, now: Millis) -> bool:
     """Tell whether our relay is to be asked if it knows us: every hour, and always once it said that it does not."""
     asked = "SELECT is_replaced OR NOT (known <= ?1 AND ?1 < known + ?2) FROM account"
@@ -65,15 +83,27 @@ def note_replaced(store: Store) -> None:
 
 
 async def _call(store: Store, account: Account, waiting: list[Prekey]) -> None:
-    async with Relay(account.origin) as relay:
-        try:
+    try:
+        async with Relay(account.origin) as relay:
             await _tell(store, relay, account, waiting)
-        except Refused as error:
-            if error.code != NOT_AUTHENTICATED or not await _is_clock_right(relay):
-                raise
-            note_replaced(store)
-            raise DeviceReplaced from None
+    except Refused as error:
+        if error.code != NOT_AUTHENTICATED or not await _is_refused_again(store, account):
+            raise
+        note_replaced(store)
+        raise DeviceReplaced from None
     note_known(store, now_ms())
+
+
+async def _is_refused_again(store: Store, account: Account) -> bool:
+    """Make sure that it is about the device: a wrong clock and a call repeated on its way get the same answer."""
+    async with Relay(account.origin) as relay:
+        if abs((await relay.info()).time - now_ms()) >= CLOCK_BOUND:
+            return False
+        try:
+            await _publish(store, relay, account, [])
+        except Refused as error:
+            return error.code == NOT_AUTHENTICATED
+    return False
 
 
 async def _tell(store: Store, relay: Relay, account: Account, waiting: list[Prekey]) -> None:
@@ -103,8 +133,3 @@ async def _publish(store: Store, relay: Relay, account: Account, part: list[Prek
     with store.transaction():
         prekeys.mark_published(store, part)
         store.execute("UPDATE account SET is_one_time_renewed = 0")
-
-
-async def _is_clock_right(relay: Relay) -> bool:
-    """Tell whether our clock can't be why a signature was refused: the relay says the same of both."""
-    return abs((await relay.info()).time - now_ms()) < CLOCK_BOUND
