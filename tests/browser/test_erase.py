@@ -1,0 +1,70 @@
+"""Erasing this device: asked twice, complete, seen in every tab, and a fresh start after it."""
+
+from typing import Final
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.people import Person
+
+LEFT: Final = """async () => ({
+  databases: (await indexedDB.databases()).map(({ name }) => name),
+  caches: await caches.keys(),
+  local: { ...localStorage },
+  session: { ...sessionStorage },
+  workers: (await navigator.serviceWorker.getRegistrations()).length,
+})"""
+NOTHING: Final = {"databases": [], "caches": [], "local": {}, "session": {}, "workers": 0}
+
+
+def ask(page: Page, word: str) -> None:
+    """Go to the end of the settings and type the word."""
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Erase this device").click()
+    page.get_by_label("Type “erase” to confirm").fill(word)
+
+
+@pytest.mark.parametrize("word", ["", "eras", "yes", "erase it"])
+def test_nothing_but_the_word_erases(alice: Person, word: str) -> None:
+    ask(alice.page, word)
+    expect(alice.page.get_by_role("button", name="Erase everything")).to_be_disabled()
+    alice.page.keyboard.press("Enter")
+    alice.page.keyboard.press("Escape")
+
+    alice.page.reload()
+    expect(alice.page.get_by_role("button", name="Settings")).to_be_visible()
+    assert alice.page.evaluate(LEFT)["databases"] == ["halonyx"]
+
+
+def test_erasing_leaves_nothing_in_any_tab_and_allows_a_new_start(pair: tuple[Person, Person]) -> None:
+    alice, bob = pair
+    alice.write("Bob", "before the end")
+    bob.sees("before the end")
+    alice.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+    old = alice.card()
+    other = Person(alice.context, alice.context.new_page(), alice.wrong)
+    other.page.goto(alice.page.url)  # this one is from the service worker's cache
+    other.open("Bob")
+    other.page.get_by_role("button", name="Settings").click()
+    other.page.get_by_text("Dark", exact=True).click()
+    other.page.keyboard.press("Escape")
+    before = alice.page.evaluate(LEFT)
+    assert (before["databases"], before["local"], before["workers"]) == (["halonyx"], {"halonyx.theme": "dark"}, 1)
+    assert before["caches"] != []
+
+    ask(alice.page, "erase")
+    alice.page.get_by_role("button", name="Erase everything").click()
+    for tab in (alice, other):
+        expect(tab.page.get_by_role("heading", name="This device is erased")).to_be_visible()
+    assert alice.page.evaluate(LEFT) == NOTHING
+    expect(other.page.get_by_text("before the end")).to_have_count(0)
+
+    alice.page.get_by_role("button", name="Start again").click()
+    alice.create()
+    assert alice.card() != old
+    bob.write("Alice", "are you there?")  # to the identity that is gone
+    bob.sees("are you there?", "accepted")
+    expect(alice.page.get_by_text("No conversations yet")).to_be_visible()
+    other.page.reload()
+    expect(other.page.get_by_role("button", name="Settings")).to_be_visible()
+    assert other.card() == alice.card()
