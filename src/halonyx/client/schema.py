@@ -22,6 +22,8 @@ CREATE TABLE account (
     refilled INTEGER NOT NULL DEFAULT 0,
     requests_full_noted INTEGER NOT NULL DEFAULT 0,
     is_registered INTEGER NOT NULL,
+    is_replaced INTEGER NOT NULL DEFAULT 0,  -- our relay did not know this device any more
+    known INTEGER NOT NULL DEFAULT 0,        -- when it last showed that it does
     last_prekey INTEGER NOT NULL,      -- ids are never reused, whatever their use
     epoch BLOB NOT NULL,
     cursor INTEGER NOT NULL
@@ -63,6 +65,7 @@ CREATE TABLE contacts (
     waits_for TEXT,                    -- code of why the last try to write to them failed
     unsupported_noted INTEGER NOT NULL DEFAULT 0,
     own_version_named INTEGER NOT NULL DEFAULT 0,  -- which record of ours they named that is not ours
+    unblocked INTEGER NOT NULL DEFAULT 0,  -- what was written before is not shown
     added INTEGER NOT NULL
 ) STRICT;
 
@@ -180,10 +183,4 @@ CREATE TABLE resets (                  -- when we asked anyone to send again: te
 ) STRICT;
 """
 
-_VERSION_2: Final = """
-ALTER TABLE account ADD COLUMN is_replaced INTEGER NOT NULL DEFAULT 0;  -- our relay did not know this device any more
-ALTER TABLE account ADD COLUMN known INTEGER NOT NULL DEFAULT 0;        -- when it last showed that it does
-ALTER TABLE contacts ADD COLUMN unblocked INTEGER NOT NULL DEFAULT 0;   -- what was written before is not shown
-"""
-
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
+MIGRATIONS: Final = (_VERSION_1,)
