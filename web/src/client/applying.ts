@@ -13,7 +13,7 @@ import type { DeviceId, Millis } from "../core/types"
 import type { Account } from "./account"
 import { noteNamed } from "./directory"
 import { addNotice } from "./events"
-import { MAX_COUNTER, place } from "./order"
+import { MAX_COUNTER, isFromBefore, isKnown, place, type Text } from "./order"
 import * as outbox from "./outbox"
 import { contactById, type ContactRow, type DeviceRow } from "./people"
 import * as table from "./schema"
@@ -86,12 +86,7 @@ async function applyText(
   content: Content,
   now: Millis,
 ): Promise<void> {
-  if (contact.state !== "accepted" && !(await takeRequest(tx, contact, now))) return
-  const messageId = toHex(content.messageId)
-  if ((await tx.count(table.receiptsDue, "contact", [contact.id, device, messageId])) === 0) {
-    tx.insert(table.receiptsDue, { contact: contact.id, device, messageId })
-  }
-  await place(tx, {
+  const text: Text = {
     contact: contact.id,
     device,
     counter: Number(content.counter),
@@ -99,7 +94,15 @@ async function applyText(
     text: parseText(content.body),
     sent: Number(content.sent) as Millis,
     received: now,
-  })
+  }
+  const isOld = await isFromBefore(tx, text)
+  if (isOld && !(await isKnown(tx, text))) return // dropped as when they were blocked, however often it comes
+  if (contact.state !== "accepted" && !(await takeRequest(tx, contact, now))) return
+  const messageId = toHex(content.messageId)
+  if ((await tx.count(table.receiptsDue, "contact", [contact.id, device, messageId])) === 0) {
+    tx.insert(table.receiptsDue, { contact: contact.id, device, messageId })
+  }
+  if (!isOld) await place(tx, text)
 }
 
 /**

@@ -14,6 +14,7 @@ import type { Address, Bytes } from "../core/types"
 import { PROFILE_KEY_SIZE, loadAccount, nowMs, type Account } from "./account"
 import type { CardInfo, Contact, ContactState } from "./api"
 import { showRequest } from "./events"
+import { beginAnew } from "./order"
 import * as outbox from "./outbox"
 import {
   REQUEST_ID_LENGTH,
@@ -136,7 +137,7 @@ export class Contacts {
   }
 
   /**
-   * Take messages from a contact again.
+   * Take messages from a contact again; what they wrote before stays dropped.
    *
    * @throws Misuse: no such contact.
    */
@@ -156,6 +157,7 @@ export class Contacts {
   async remove(id: number): Promise<void> {
     await this.#change(async (tx) => {
       const contact = await contactOf(tx, id, "accepted", "blocked")
+      if (contact.state === "blocked") await beginAnew(tx, id, nowMs())
       await forget(tx, contact, "removed")
       return contact
     })
@@ -260,6 +262,10 @@ async function addKnown(tx: Transaction, contact: ContactRow, card: Card, name: 
 async function acceptAs(tx: Transaction, contact: ContactRow, name: string): Promise<void> {
   await tx.update(table.contacts, contact.id, { state: "accepted", name })
   if (contact.state === "request") await showRequest(tx, contact.id)
+  if (contact.state !== "blocked") return
+  await beginAnew(tx, contact.id, nowMs())
+  // Blocking changed the key by which they write; without this one they would wait for an answer.
+  outbox.add(tx, contact.id, null, Kind.CONTROL, EMPTY)
 }
 
 /** Drop all that a person sees; sessions and counters stay, so that nothing old is taken twice. */

@@ -21,6 +21,7 @@ export const HOLD = 10 * SECOND
 export const MAX_TRACKED = 128 // a forged counter must not make 2^64 rows
 export const ASK_AGAIN = HOUR
 export const MAX_COUNTER = 2 ** 52 // the store holds it exactly, and counting on from it
+const NOT_BEGUN = 0 // of a device whose first counter is still to be seen; real ones begin with 1
 const NEVER = (2 ** 52) as Millis
 
 /** A text message of theirs that was decrypted. */
@@ -49,7 +50,42 @@ export async function place(tx: Transaction, text: Text): Promise<void> {
   await release(tx, contact, device)
 }
 
-/** Count a message that this program can't show, so that it is not asked for. */
+/**
+ * Begin to listen to someone who was blocked.
+ *
+ * Nothing that they wrote before is missing: each device's counters begin with its first text written since. What was
+ * received before the block and waited for an earlier one is shown.
+ */
+export async function beginAnew(tx: Transaction, contact: number, now: Millis): Promise<void> {
+  await tx.update(contacts, contact, { unblocked: now })
+  for (const row of await tx.all(held, null, prefix(contact))) await insert(tx, { ...row, device: row.device as DeviceId })
+  await tx.deleteAll(held, null, prefix(contact))
+  await tx.deleteAll(gaps, null, prefix(contact))
+  for (const row of await tx.all(devices, null, prefix(contact))) tx.put(devices, { ...row, nextCounter: NOT_BEGUN })
+}
+
+/**
+ * Tell whether a text was written before its sender was unblocked.
+ *
+ * Their clock tells until the first text written since; from then on its counter does, too, so that a clock put back
+ * loses nothing.
+ */
+export async function isFromBefore(reads: Reads, { contact, device, counter, sent }: Text): Promise<boolean> {
+  if (sent >= ((await reads.get(contacts, contact))?.unblocked ?? 0)) return false
+  const next = await nextOf(reads, contact, device)
+  return next === NOT_BEGUN || counter < next
+}
+
+/** Tell whether the history has a text, from its first copy. */
+export async function isKnown(reads: Reads, { contact, messageId }: Text): Promise<boolean> {
+  return (await reads.count(messages, "message", [contact, 0, toHex(messageId)])) > 0
+}
+
+/**
+ * Count a message that this program can't show, so that it is not asked for.
+ *
+ * When it was written is not known: of someone unblocked it may be from before, and then nothing begins with it.
+ */
 export async function passOver(
   tx: Transaction,
   contact: number,
@@ -57,6 +93,7 @@ export async function passOver(
   counter: number,
   now: Millis,
 ): Promise<void> {
+  if ((await nextOf(tx, contact, device)) === NOT_BEGUN) return
   if (!(await expect(tx, contact, device, counter, now))) return
   tx.put(gaps, { contact, device, counter, isShown: 1, noticed: now, asked: NEVER })
   await release(tx, contact, device)
@@ -126,6 +163,10 @@ async function expect(
 ): Promise<boolean> {
   await ensureDevice(tx, contact, device)
   const expected = await nextOf(tx, contact, device)
+  if (expected === NOT_BEGUN) {
+    await tx.update(devices, [contact, device], { nextCounter: counter })
+    return true
+  }
   tx.delete(gaps, [contact, device, counter])
   if (counter < expected) return false
   const first = Math.max(expected, counter - MAX_TRACKED)
@@ -174,12 +215,11 @@ async function release(tx: Transaction, contact: number, device: DeviceId): Prom
   await tx.update(devices, [contact, device], { nextCounter: counter })
 }
 
-async function nextOf(tx: Transaction, contact: number, device: DeviceId): Promise<number> {
-  return (await tx.get(devices, [contact, device]))?.nextCounter ?? 1
+async function nextOf(reads: Reads, contact: number, device: DeviceId): Promise<number> {
+  return (await reads.get(devices, [contact, device]))?.nextCounter ?? 1
 }
 
 async function insert(tx: Transaction, text: Text): Promise<void> {
-  const messageId = toHex(text.messageId)
-  if ((await tx.count(messages, "message", [text.contact, 0, messageId])) > 0) return
-  await addMessage(tx, { ...text, messageId, isOutgoing: 0, state: "received" })
+  if (await isKnown(tx, text)) return
+  await addMessage(tx, { ...text, messageId: toHex(text.messageId), isOutgoing: 0, state: "received" })
 }

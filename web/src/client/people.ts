@@ -154,7 +154,7 @@ export interface DeviceRow {
   /** Of the row that was read; a write under another one is a conflict. */
   readonly revision: number
   readonly sentCounter: number
-  /** The counter we expect next. */
+  /** The counter we expect next; 0 if whichever comes first is the first. */
   readonly nextCounter: number
   readonly envelopePrekey: Prekey | null
   readonly envelopeFetched: Millis
@@ -264,14 +264,15 @@ export async function insertContact(tx: Transaction, contact: NewContact): Promi
 
 /** Return a device's row; an empty one if there is none yet. */
 export async function deviceRow(reads: Reads, contact: number, device: DeviceId): Promise<DeviceRow> {
-  const row = (await reads.get(devices, [contact, device])) ?? emptyDevice(contact, device)
+  const row = (await reads.get(devices, [contact, device])) ?? (await emptyDevice(reads, contact, device))
   const envelopePrekey = row.envelopePrekey === null ? null : Prekey.parse(row.envelopePrekey)
   return { ...row, device, envelopePrekey }
 }
 
 /** Make a device's row if there is none yet. */
 export async function ensureDevice(tx: Transaction, contact: number, device: DeviceId): Promise<void> {
-  if ((await tx.get(devices, [contact, device])) === undefined) tx.put(devices, emptyDevice(contact, device))
+  const known = await tx.get(devices, [contact, device])
+  if (known === undefined) tx.put(devices, await emptyDevice(tx, contact, device))
 }
 
 /**
@@ -280,12 +281,14 @@ export async function ensureDevice(tx: Transaction, contact: number, device: Dev
  * @throws StorageConflict: another tab stored them since `row` was read.
  */
 export async function saveSessions(tx: Transaction, row: DeviceRow, sessions: Sessions): Promise<void> {
-  const current = (await tx.get(devices, [row.contact, row.device])) ?? emptyDevice(row.contact, row.device)
+  const slot = [row.contact, row.device] as const
+  const current = (await tx.get(devices, [...slot])) ?? (await emptyDevice(tx, ...slot))
   if (current.revision !== row.revision) throw new StorageConflict("the session was changed meanwhile")
   tx.put(devices, { ...current, sessions, revision: row.revision + 1 })
 }
 
-function emptyDevice(contact: number, device: DeviceId): StoredDevice {
+async function emptyDevice(reads: Reads, contact: number, device: DeviceId): Promise<StoredDevice> {
+  const { unblocked = NEVER } = (await reads.get(contacts, contact)) ?? {}
   return {
     contact,
     device,
@@ -293,7 +296,7 @@ function emptyDevice(contact: number, device: DeviceId): StoredDevice {
     sessions: NO_SESSIONS,
     revision: 0,
     sentCounter: 0,
-    nextCounter: 1,
+    nextCounter: unblocked === NEVER ? 1 : 0, // what a device sent while its owner was blocked is not missing
     envelopePrekey: null,
     envelopeFetched: NEVER,
     brokenSession: null,

@@ -11,6 +11,8 @@ import { Shell } from "./shell"
 import { ToastLine, UpdateLine } from "./toast"
 import { Recover, Welcome } from "./welcome"
 
+const OUTDATED = "another-version" // code: nothing works here any more, whatever is on the screen
+
 export function Root(): JSX.Element {
   return (
     <>
@@ -25,6 +27,7 @@ function Screen(): JSX.Element {
   const app = useApp()
   const step = app.firstRun.step.value
   if (app.isErased.value) return <Erased />
+  if (app.problem.value === OUTDATED) return <Outdated />
   if (app.status.value === null || (app.account.value === null && step.kind === "done")) {
     const problem = app.problem.value
     if (problem !== null) return <Broken code={problem} onRetry={() => void app.start()} />
@@ -66,6 +69,21 @@ function Erased(): JSX.Element {
         actions={<Button kind="primary" onClick={() => { location.reload() }}>{text.app.erasedAgain}</Button>}
       >
         {text.app.erasedText}
+      </Empty>
+    </main>
+  )
+}
+
+function Outdated(): JSX.Element {
+  return (
+    <main class="page centre">
+      <Empty
+        isPage
+        icon={TriangleAlert}
+        title={text.app.outdatedTitle}
+        actions={<Button kind="primary" onClick={() => { location.reload() }}>{text.app.reload}</Button>}
+      >
+        {problemText(OUTDATED)}
       </Empty>
     </main>
   )

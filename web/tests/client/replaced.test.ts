@@ -1,0 +1,105 @@
+/** A device that its relay no longer knows: it says so, sends nothing, and keeps what waits. */
+
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
+
+import { nowMs } from "../../src/client/account"
+import { addText } from "../../src/client/outbox"
+import * as table from "../../src/client/schema"
+import { Sender } from "../../src/client/sending"
+import { Store } from "../../src/client/store"
+import { DeviceReplaced } from "../../src/client/transport"
+import { ask, isReplaced, mustAsk } from "../../src/client/upkeep"
+import { HOUR } from "../../src/core/types"
+import type { Millis } from "../../src/core/types"
+import { RelayProcess } from "../relay_process"
+import { Tab, closeAll, introduce, mayReach, signUp, talking, until } from "./persons"
+
+const PATIENT = 120_000
+
+let relay: RelayProcess
+
+beforeAll(async () => {
+  relay = await RelayProcess.start()
+  mayReach(relay.origin)
+})
+
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await closeAll()
+})
+
+afterAll(() => relay.remove())
+
+async function change({ client }: Tab, fields: Partial<table.StoredAccount>): Promise<void> {
+  await client.store.transaction((tx) => tx.update(table.account, 1, fields))
+}
+
+/** Alice, and Bob who has written to her, with his recovery code. */
+async function withCode(): Promise<readonly [Tab, Tab, string]> {
+  const [alice, bob] = [await signUp(relay.origin), await Tab.open()]
+  const { recoveryCode } = await bob.client.createAccount(relay.origin)
+  await introduce(alice, bob)
+  await bob.write("alice", "hello")
+  await until(async () => (await bob.states("alice"))[0] === "delivered")
+  return [alice, bob, recoveryCode]
+}
+
+test("a device whose login is refused sends nothing, and says so", { timeout: PATIENT }, async () => {
+  const [alice, bob, code] = await withCode()
+  await (await Tab.open()).client.recoverAccount(relay.origin, code)
+  await until(async () => (await bob.client.status()).connection === "refused")
+
+  expect((await bob.client.status()).reason).toBe("not-authenticated")
+  await expect(bob.write("alice", "never stored")).rejects.toMatchObject({ code: "not-authenticated" })
+
+  expect(await bob.states("alice")).toEqual(["delivered"])
+  expect(await alice.heard("bob")).toEqual(["hello"])
+})
+
+test("a device that was replaced while away asks before it sends, and keeps what waits", { timeout: PATIENT }, async () => {
+  const [alice, bob, code] = await withCode()
+  const { id } = await bob.contact("alice")
+  await change(bob, { known: (nowMs() - HOUR) as Millis })
+  await bob.close()
+  await (await Tab.open()).client.recoverAccount(relay.origin, code)
+  const store = await Store.open(bob.client.store.name)
+  await addText(store, id, "kept")
+  const sender = new Sender(store, () => undefined)
+
+  await expect(sender.start(null)).rejects.toBeInstanceOf(DeviceReplaced)
+
+  await sender.stop()
+  expect(await isReplaced(store)).toBe(true)
+  expect((await store.all(table.messages, "state", ["waiting", id])).map(({ text }) => text)).toEqual(["kept"])
+  expect(await alice.heard("bob")).toEqual(["hello"])
+  store.close()
+})
+
+test("a device that its relay knows again sends again", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  await change(bob, { isReplaced: true })
+
+  await bob.write("alice", "here I am")
+  await until(async () => (await bob.states("alice")).at(-1) === "delivered")
+
+  expect(await alice.heard("bob")).toEqual(["hello yourself", "here I am"])
+  expect(await isReplaced(bob.client.store)).toBe(false)
+})
+
+test("a login tells as well as a question, for an hour", { timeout: PATIENT }, async () => {
+  const [, bob] = await talking(relay.origin)
+  const { store } = bob.client
+
+  expect(await mustAsk(store, nowMs())).toBe(false)
+  expect(await mustAsk(store, (nowMs() + HOUR) as Millis)).toBe(true)
+  expect(await mustAsk(store, (nowMs() - HOUR) as Millis)).toBe(true) // a clock put back tells nothing
+})
+
+test("a wrong clock is no recovery", { timeout: PATIENT }, async () => {
+  const bob = await signUp(relay.origin)
+  const late = Date.now() + 300_000
+  vi.spyOn(Date, "now").mockReturnValue(late)
+
+  await expect(ask(bob.client.store)).rejects.toMatchObject({ code: "not-authenticated" })
+  expect(await isReplaced(bob.client.store)).toBe(false)
+})
