@@ -47,7 +47,7 @@ export async function addText(
   store: Store,
   contactId: number,
   text: string,
-  sealed: (tx: Transaction, contact: number, position: number) => Promise<void> = () => Promise.resolve(),
+  sealed: Sealing = () => Promise.resolve(),
 ): Promise<Entry> {
   if (/\p{Cs}/u.test(text)) throw new Misuse("the text has half a character in it (a lone surrogate)")
   const body = utf8(text)
@@ -155,14 +155,22 @@ async function contactsIn<Row, Index extends string, Id extends keyof Row>(
   })
 }
 
-/** Make outbox rows of the receipts that are due and the gaps to ask for. */
-export async function collect(store: Store, contactId: number, now: Millis): Promise<void> {
-  const reads = store.snapshot()
+/** What is done with a row that was written, before it is committed. */
+export type Sealing = (tx: Transaction, contact: number, position: number) => Promise<void>
+
+/** Make outbox rows of the receipts that are due and the gaps to ask for; false if there are none. */
+export async function collect(
+  store: Store,
+  reads: Reads,
+  contactId: number,
+  now: Millis,
+  sealed: Sealing,
+): Promise<boolean> {
   const [receipts, gaps] = await Promise.all([
     reads.count(table.receiptsDue, "contact", prefix(contactId)),
     reads.count(table.gaps, "shown", [1, contactId]),
   ])
-  if (receipts + gaps === 0) return
+  if (receipts + gaps === 0) return false
   await store.transaction(async (tx) => {
     // Read under the lock: the message a receipt is for may have brought their record in this very moment.
     const contact = await contactById(tx, contactId)
@@ -171,7 +179,7 @@ export async function collect(store: Store, contactId: number, now: Millis): Pro
     for (const device of new Set(due.map((row) => row.device as DeviceId))) {
       const ids = inOrder.filter((row) => row.device === device).map((row) => fromHex(row.messageId) as MessageId)
       for (let at = 0; at < ids.length && contact.peer(device) !== null; at += MAX_IDS) {
-        add(tx, contactId, device, Kind.RECEIPT, encodeIds(ids.slice(at, at + MAX_IDS)))
+        await sealed(tx, contactId, add(tx, contactId, device, Kind.RECEIPT, encodeIds(ids.slice(at, at + MAX_IDS))))
       }
     }
     await tx.deleteAll(table.receiptsDue, "contact", prefix(contactId))
@@ -180,6 +188,7 @@ export async function collect(store: Store, contactId: number, now: Millis): Pro
       add(tx, contactId, device, Kind.RESEND, Resend.encode({ resets: null, counters: counters.map(BigInt) }))
     }
   })
+  return true
 }
 
 /**

@@ -20,7 +20,7 @@ import { OUTBOX_LOCK, tryLock, withLock } from "./locks"
 import * as outbox from "./outbox"
 import { contactById, deviceRow, saveSessions, type ContactRow, type DeviceRow } from "./people"
 import * as repair from "./repair"
-import { expand } from "./sealing"
+import { expand, sealAtOnce } from "./sealing"
 import type { Reads, Store } from "./store"
 import { DeviceReplaced, Refused, type Relay } from "./transport"
 import * as upkeep from "./upkeep"
@@ -244,9 +244,9 @@ export class Sender {
   }
 
   async #flushContact(contactId: number): Promise<void> {
-    await outbox.collect(this.#store, contactId, nowMs())
+    let reads = this.#store.snapshot()
+    if (await outbox.collect(this.#store, reads, contactId, nowMs(), sealAtOnce)) reads = this.#store.snapshot()
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      let reads = this.#store.snapshot()
       let contact = await contactById(reads, contactId)
       if (await directory.needsRefresh(reads, contact, nowMs())) {
         await this.refresh(contact)
@@ -263,6 +263,7 @@ export class Sender {
       }
       // Their record says what took the place of a device that is gone.
       await this.refresh(await this.#contact(contactId))
+      reads = this.#store.snapshot()
     }
     throw new Refused("gone", "their relay no longer has a mailbox for the device that their record names")
   }
