@@ -40,6 +40,14 @@ def bob(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
         yield newcomer
 
 
+@pytest.fixture
+def carol(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    """Someone of one test only."""
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
+
+
 def test_by_link_and_by_text(alice: Person, bob: Person, relay: RelayProcess) -> None:
     link = bob.card()
     assert link.startswith(f"{relay.origin}/#add=")
@@ -157,8 +165,8 @@ def test_by_a_picture_of_the_code(alice: Person, bob: Person, tmp_path: Path) ->
     expect(dialog).to_have_count(0)
 
 
-def test_rename_and_remove(alice: Person, bob: Person) -> None:
-    introduce(alice, bob)
+def test_rename_and_remove(alice: Person, carol: Person) -> None:
+    introduce(alice, carol)
     details = alice.page.get_by_role("complementary", name="Details")
     alice.press("Rename", details)
     details.get_by_label("Name").fill("Robert")
@@ -166,8 +174,8 @@ def test_rename_and_remove(alice: Person, bob: Person) -> None:
     alice.is_told("Now called Robert.")
     expect(alice.composer("Robert")).to_be_visible()
     alice.write("Robert", "hello Robert")
-    bob.sees("hello Robert")
-    bob.write("Alice", "hello Alice")
+    carol.sees("hello Robert")
+    carol.write("Alice", "hello Alice")
     alice.sees("hello Alice")
     alice.sees("hello Robert", "delivered")
 
@@ -178,47 +186,58 @@ def test_rename_and_remove(alice: Person, bob: Person) -> None:
     alice.page.get_by_label("Search people and messages").fill("hello")
     alice.is_told("Nothing contains that.")  # what they wrote went with them
     alice.page.get_by_label("Search people and messages").fill("")
-    bob.write("Alice", "do you know me?")
+    carol.write("Alice", "do you know me?")
     expect(alice.people).to_contain_text("1 request")
     expect(alice.page.locator("body")).not_to_contain_text("do you know me?")
     alice.accept("Robert")
     alice.sees("do you know me?")
-    bob.sees("do you know me?", "delivered")
+    carol.sees("do you know me?", "delivered")
 
 
-def test_block_and_unblock(alice: Person, bob: Person) -> None:
+def test_block_and_unblock(alice: Person, carol: Person) -> None:
+    introduce(alice, carol)
     details = alice.page.get_by_role("complementary", name="Details")
     for _ in range(2):
         alice.press("Block", details)
-        alice.press("Cancel", alice.dialog("Block Robert?"))
+        alice.press("Cancel", alice.dialog("Block Bob?"))
         alice.press("Block", details)
-        alice.press("Block", alice.dialog("Block Robert?"))
-        alice.is_told("Robert is blocked.")
-        expect(alice.people).not_to_contain_text("Robert")
+        alice.press("Block", alice.dialog("Block Bob?"))
+        alice.is_told("Bob is blocked.")
+        expect(alice.people).not_to_contain_text("Bob")
         alice.press("Settings", alice.people)
         settings = alice.dialog("Settings")
-        expect(settings).to_contain_text("Robert")
+        expect(settings).to_contain_text("Bob")
         alice.press("Unblock", settings)
-        alice.is_told("Robert may write to you again.")
+        alice.is_told("Bob may write to you again.")
         expect(settings).to_contain_text("Nobody is blocked.")
         alice.page.keyboard.press("Escape")
-        alice.open("Robert")
+        alice.open("Bob")
 
-    alice.write("Robert", "we can talk again")
-    bob.sees("we can talk again")
-    bob.write("Alice", "good")
+    alice.write("Bob", "we can talk again")
+    carol.sees("we can talk again")
+    carol.write("Alice", "good")
     alice.sees("good")
 
     alice.press("Block", details)
-    alice.press("Block", alice.dialog("Block Robert?"))
-    alice.is_told("Robert is blocked.")
-    bob.write("Alice", "are you there?")
-    bob.sees("are you there?", "accepted")
+    alice.press("Block", alice.dialog("Block Bob?"))
+    alice.is_told("Bob is blocked.")
+    carol.write("Alice", "are you there?")
+    carol.sees("are you there?", "accepted")
     alice.page.reload()
-    alice.is_told("Pick a conversation")
+    expect(alice.page.get_by_role("button", name="Settings")).to_be_visible()
     expect(alice.page.locator("body")).not_to_contain_text("are you there?")
     expect(alice.people).not_to_contain_text("request")
-    bob.sees("are you there?", "accepted")  # and they are not told
+    carol.sees("are you there?", "accepted")  # and they are not told
+
+    # What was dropped stays dropped.
+    alice.press("Settings", alice.people)
+    alice.press("Unblock", alice.dialog("Settings"))
+    alice.is_told("Bob may write to you again.")
+    alice.page.keyboard.press("Escape")
+    alice.open("Bob")
+    carol.write("Alice", "good again")
+    alice.sees("good again")
+    assert "are you there?" not in alice.texts()
 
 
 def halonyx_uri(link: str) -> str:

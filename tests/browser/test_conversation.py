@@ -172,3 +172,17 @@ def test_dialogs_keep_the_focus_and_give_it_back(friends: tuple[Person, Person])
         alice.page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
         expect(opener).to_be_focused()
+
+
+def test_without_a_camera_there_is_a_way_out(friends: tuple[Person, Person]) -> None:
+    alice, _ = friends
+    alice.press("Add someone", alice.head)
+    dialog = alice.dialog("Add someone")
+    alice.press("Scan with camera", dialog)
+    expect(dialog.get_by_role("alert")).to_have_text(re.compile("No camera was found|The camera is not allowed"))
+    alice.press("Try again", dialog)
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    alice.press("Stop camera", dialog)
+    expect(dialog.get_by_label("Their link or card")).to_be_focused()
+    alice.page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)

@@ -30,7 +30,7 @@ def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def pair(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
+def friends(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
     with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
         alice.create()
         bob.create()
@@ -78,8 +78,10 @@ def test_by_sixty_digits(pair: tuple[Person, Person]) -> None:
     expect(alice.page.get_by_role("button", name="Not verified")).to_be_visible()  # each for themselves
 
 
-def test_a_code_that_does_not_fit_is_said(pair: tuple[Person, Person], film: Path, relay: RelayProcess) -> None:
-    alice, bob = pair
+def test_by_each_others_camera_and_only_by_that(
+    friends: tuple[Person, Person], film: Path, relay: RelayProcess
+) -> None:
+    alice, bob = friends
     # Alice's own code, instead of the one on Bob's screen.
     alice.press(TITLE)
     camera.hold(film, alice.page.locator(".qr-card"))
@@ -104,9 +106,7 @@ def test_a_code_that_does_not_fit_is_said(pair: tuple[Person, Person], film: Pat
     close(alice)
     expect(alice.page.get_by_role("button", name="Not verified")).to_be_visible()
 
-
-def test_by_each_others_camera(pair: tuple[Person, Person], film: Path) -> None:
-    alice, bob = pair
+    # Each other's screen at last.
     for reader, shower, name in ((alice, bob, "Bob"), (bob, alice, "Alice")):
         shower.press(TITLE)
         camera.hold(film, shower.page.locator(".qr-card"))
@@ -118,8 +118,8 @@ def test_by_each_others_camera(pair: tuple[Person, Person], film: Path) -> None:
         expect(reader.page.locator("video")).to_have_count(0)
 
 
-def test_someone_without_a_record_has_no_number_yet(pair: tuple[Person, Person], relay: RelayProcess) -> None:
-    alice, _ = pair
+def test_someone_without_a_record_has_no_number_yet(friends: tuple[Person, Person], relay: RelayProcess) -> None:
+    alice, _ = friends
     alice.add(somebody(relay.origin), "Nobody")
     alice.press(TITLE)
     alice.is_told("The relay doesn't know this identity.")

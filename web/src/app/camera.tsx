@@ -25,12 +25,16 @@ export function Camera({ hint, onRead, onStop }: CameraProps): JSX.Element {
   const [tries, setTries] = useState(0)
   useEffect(() => {
     const ended = new AbortController()
-    setTrouble(null)
     watch(video.current, ended.signal, onRead).catch((error: unknown) => {
       if (!ended.signal.aborted) setTrouble(troubleOf(error))
     })
     return () => { ended.abort() }
   }, [tries])
+  // Together: the next try needs the picture on the page.
+  const again = (): void => {
+    setTrouble(null)
+    setTries(tries + 1)
+  }
   return (
     <div class="camera-part">
       {trouble === null ? (
@@ -45,7 +49,7 @@ export function Camera({ hint, onRead, onStop }: CameraProps): JSX.Element {
         <div class="camera-trouble" role="alert">
           <CameraOff size={26} strokeWidth={1.5} />
           <p>{text.camera[trouble]}</p>
-          <Button onClick={() => { setTries(tries + 1) }}>{text.app.retry}</Button>
+          <Button onClick={again}>{text.app.retry}</Button>
         </div>
       )}
       <Button kind="quiet" onClick={onStop}>
