@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web browsers run demo test check vectors bench soak wheel format clean
+.PHONY: help setup web browsers run demo test check vectors bench screenshots soak wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,10 +56,14 @@ test: check web browsers ## Every test
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py
 
-bench: setup ## Every published number, as ratios in one run
+bench: setup web browsers ## Every published number, as ratios in one run
 	@$(BIN)/uv sync --quiet --frozen --inexact --group bench
 	@$(BIN)/python bench/core.py
 	@$(BIN)/python bench/relay.py
+	@PYTHONPATH=tests $(BIN)/python bench/web.py
+
+screenshots: setup web browsers ## Every screen of the browser client, to build/screenshots
+	@PYTHONPATH=tests $(BIN)/python tests/browser/screens.py build/screenshots
 
 soak: setup ## The long runs: 3,000 kills
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py

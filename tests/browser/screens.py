@@ -213,6 +213,7 @@ def _requests(browser: Browser, relay: RelayProcess, alice: Person, card: str) -
 
 def _numbers(alice: Person) -> Iterator[tuple[str, Page]]:
     page = alice.page
+    expect(page.locator(".toast")).to_have_count(0)
     alice.open("Bob")
     page.get_by_role("button", name=re.compile("compare numbers", re.IGNORECASE)).first.click()
     page.get_by_role("list", name="Safety number").wait_for()
@@ -295,13 +296,16 @@ def _trouble(browser: Browser, relay: RelayProcess, alice: Person, code: str) ->
 
     with person(browser, relay.origin) as elsewhere:
         elsewhere.recover(code)
-        page.get_by_text("The relay doesn’t know this device any more").first.wait_for()
+        page.get_by_text("Your identity was recovered on another device").first.wait_for()
     yield "moved", page
 
-    page.evaluate(NEWER_STORE)
+    page.evaluate(LOST_KEY)
     page.reload()
-    page.get_by_role("heading", name="open here").wait_for()
+    page.get_by_role("heading", name="Halonyx can’t open here").wait_for()
     yield "broken", page
+    page.evaluate(NEWER_STORE)
+    page.get_by_role("heading", name="This page is out of date").wait_for()
+    yield "outdated", page
     with person(browser, relay.origin) as leaver:
         leaver.create()
         leaver.page.get_by_role("button", name="Settings").click()
@@ -310,8 +314,18 @@ def _trouble(browser: Browser, relay: RelayProcess, alice: Person, code: str) ->
         leaver.page.get_by_role("button", name="Erase everything").click()
         leaver.page.get_by_text("This device is erased").wait_for()
         yield "erased", leaver.page
+    alice.wrong.clear()  # of the lost key, which the console tells, too
 
 
+LOST_KEY: Final = """() => new Promise((resolve, reject) => {
+  const request = indexedDB.open("halonyx")
+  request.onsuccess = () => {
+    const clearing = request.result.transaction("device", "readwrite")
+    clearing.objectStore("device").clear()
+    clearing.oncomplete = () => { request.result.close(); resolve() }
+  }
+  request.onerror = () => reject(request.error)
+})"""
 NEWER_STORE: Final = """() => new Promise((resolve, reject) => {
   const request = indexedDB.open("halonyx", 99)
   request.onsuccess = () => { request.result.close(); resolve() }
