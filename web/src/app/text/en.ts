@@ -22,7 +22,7 @@ export const en = {
     copied: "Copied",
     notCopied: "That could not be copied. Select the text and copy it by hand.",
     more: "More",
-    brokenTitle: "Halonyx can't open here",
+    brokenTitle: "Halonyx can’t open here",
     erasedTitle: "This device is erased",
     erasedText: "Your identity, your contacts and your messages are gone from this browser.",
     erasedAgain: "Start again",
