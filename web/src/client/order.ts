@@ -105,8 +105,8 @@ export async function holdsAnything(reads: Reads): Promise<boolean> {
 }
 
 /** Show gaps that are ten seconds old, and what waited behind them. */
-export async function showOverdue(store: Store, now: Millis): Promise<void> {
-  if ((await overdue(store, now)).length === 0) return
+export async function showOverdue(store: Store, now: Millis, reads: Reads = store): Promise<void> {
+  if ((await overdue(reads, now)).length === 0) return
   await store.transaction(async (tx) => {
     const groups = new Map<string, { contact: number; device: DeviceId; missing: number }>()
     for (const gap of await overdue(tx, now)) {

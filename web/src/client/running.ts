@@ -160,13 +160,13 @@ export class Running {
       await expire(this.#store, nowMs())
       this.#expired = performance.now()
     }
-    const pause = await this.sender.start(this.#receiver?.takeLeft() ?? null)
-    await showOverdue(this.#store, nowMs())
+    const reads = this.#store.snapshot() // what is written after it wakes us again
+    const pause = await this.sender.start(this.#receiver?.takeLeft() ?? null, reads)
+    await showOverdue(this.#store, nowMs(), reads)
     if (this.#forgot + UPKEEP_MS <= performance.now()) {
       await forgetOld(this.#store, nowMs())
       this.#forgot = performance.now()
     }
-    const reads = this.#store.snapshot()
     const [due, isHeld] = await Promise.all([nextDue(reads, nowMs()), holdsAnything(reads)])
     const times = [pause ?? UPKEEP_MS, isHeld ? TICK_MS : UPKEEP_MS, due === null ? UPKEEP_MS : due - nowMs()]
     return Math.max(Math.min(...times), 0)

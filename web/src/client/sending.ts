@@ -105,9 +105,8 @@ export class Sender {
    * @returns Milliseconds until another try can help; null if only a change can.
    * @throws DeviceReplaced: as `confirm`.
    */
-  async start(left: Left | null): Promise<number | null> {
+  async start(left: Left | null, reads: Reads = this.#store.snapshot()): Promise<number | null> {
     this.#left = left ?? this.#left
-    const reads = this.#store.snapshot()
     const [waiting, isUpkeepDue] = await Promise.all([
       outbox.contactsWithWork(reads, nowMs()),
       this.#isUpkeepDue(reads),
