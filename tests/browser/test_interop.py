@@ -82,6 +82,7 @@ def test_a_reload_in_mid_conversation(met: tuple[Person, Peer]) -> None:
     before = len(bob.texts())
     sending = bob.begin_to_write("alice", [f"during {number}" for number in range(10)])
     alice.write("Bob", "just before")
+    alice.sees("just before")  # what is shown is stored
     alice.page.reload()
     alice.write("Bob", "just after")
     sending.result()
