@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -73,6 +73,21 @@ async def page(relay: RelayProcess) -> AsyncIterator[Page]:
         await task
 
 
+@contextlib.asynccontextmanager
+async def lying(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """Serve something that is no relay; yields its origin."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        await runner.cleanup()
+
+
 async def test_it_serves_the_build_with_its_policy(page: Page, relay: RelayProcess) -> None:
     index = await page.get(f"{page.own}/")
     script = await page.get(f"{page.own}/assets/main-1a2b.js")
@@ -121,6 +136,10 @@ async def test_a_refusal_of_the_relay_comes_back_as_it_is(page: Page, relay: Rel
         {"Origin": "null"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "document"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Dest": "script"},
+        {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"},
     ],
     ids=str,
 )
@@ -159,20 +178,33 @@ async def test_a_relay_that_is_not_there_is_said_so(page: Page) -> None:
         assert answer.status == 502
 
 
-async def test_answers_without_end_and_redirects_are_not_passed_on(page: Page, relay: RelayProcess) -> None:
+async def test_answers_without_end_and_redirects_are_not_passed_on(page: Page) -> None:
+    followed: list[str] = []
+
     async def lie(request: web.Request) -> web.Response:
-        if request.path == "/v1/relay":
-            return web.Response(status=302, headers={"Location": f"{relay.origin}/v1/relay"})
+        followed.append(request.path)
+        if request.path in {"/v1/relay", SEND_PATH}:
+            return web.Response(status=302, headers={"Location": "/v1/secret"})
         return web.Response(body=bytes(MAX_ANSWER + 1), headers={"Set-Cookie": "a=b"})
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", lie)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
+    async with lying(lie) as origin:
         for path in ("/v1/relay", "/v1/lookup"):
-            assert (await page.get(page.through(f"http://localhost:{port}", path))).status == 502
-    finally:
-        await runner.cleanup()
+            assert (await page.get(page.through(origin, path))).status == 502
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await page.session.ws_connect(URL(page.through(origin, SEND_PATH), encoded=True), protocols=(SUBPROTOCOL,))
+
+    assert refused.value.status == 502
+    assert followed == ["/v1/relay", "/v1/lookup", SEND_PATH]
+
+
+async def test_no_answer_of_a_relay_becomes_a_page_or_a_script(page: Page) -> None:
+    async def page_of_its_own(_: web.Request) -> web.Response:
+        return web.Response(text="<script src='x'></script>", content_type="text/html", headers={"Set-Cookie": "a=b"})
+
+    async with lying(page_of_its_own) as origin:
+        answer = await page.get(page.through(origin, "/v1/relay"))
+
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; sandbox")
+    assert "Set-Cookie" not in answer.headers

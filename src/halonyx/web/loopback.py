@@ -8,6 +8,7 @@ Source: docs/reference/web.md.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
@@ -21,6 +22,7 @@ from halonyx.core.origin import check_origin
 from halonyx.web.build import INDEX, SECURITY_HEADERS, Build, File, policy, takes_gzip, with_sockets
 
 HOST: Final = "127.0.0.1"
+HOST_6: Final = "::1"
 CONNECT_SECONDS: Final = 5
 CALL_SECONDS: Final = 15
 HEARTBEAT_SECONDS: Final = 25
@@ -29,9 +31,11 @@ MAX_BODY: Final = 1024 * 1024  # what a relay takes at most
 MAX_ANSWER: Final = 256 * 1024  # what a client takes at most
 MAX_FRAME: Final = 128 * 1024
 UNSENDABLE: Final = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: said of a connection, never sent on it
+RELAYS: Final = "/relay/"
+ANSWER_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _METHODS: Final = frozenset({"GET", "POST", "PUT"})
 _FORWARDED: Final = ("Content-Type", "Content-Digest", "Signature-Input", "Signature")
-_RETURNED: Final = ("Content-Type", "Retry-After")
+_RETURNED: Final = ("Retry-After",)
 _SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
 
 
@@ -67,16 +71,27 @@ class Loopback:
         try:
             if f"http://{request.headers.getone('Host', '')}" not in self._own:
                 raise web.HTTPMisdirectedRequest
-            is_ours = request.headers.getone("Origin", self._own[0]) in self._own
-            is_from_here = request.headers.getone("Sec-Fetch-Site", "none") in {"same-origin", "none"}
-            if request.path.startswith("/relay/") and not (is_ours and is_from_here):
+            if request.path.startswith(RELAYS) and not self._is_call_of_the_page(request):
                 raise web.HTTPForbidden
             response = await handler(request)
         except web.HTTPException as refused:
             response = _refusal(HTTPStatus(refused.status), "this server is for its own page only")
         if not response.prepared:
             response.headers.update(self._headers)
+            if request.path.startswith(RELAYS):
+                # A relay chose these bytes. Nothing may make a page or a script of this origin of them.
+                response.headers.update({"Content-Type": "application/json", "Content-Security-Policy": ANSWER_POLICY})
         return response
+
+    def _is_call_of_the_page(self, request: web.Request) -> bool:
+        """Tell whether the page's own script calls; a browser says so, and an address that was opened is no call."""
+        headers = request.headers
+        return (
+            headers.getone("Origin", self._own[0]) in self._own
+            and headers.getone("Sec-Fetch-Site", "same-origin") == "same-origin"
+            and headers.getone("Sec-Fetch-Dest", "empty") in {"empty", "websocket"}
+            and headers.getone("Sec-Fetch-Mode", "cors") != "navigate"
+        )
 
     async def _site(self, request: web.Request) -> web.Response:  # noqa: ARG002 (the library's shape)
         return web.json_response(self._told, headers={"Cache-Control": "no-store"})
@@ -98,10 +113,22 @@ async def serve(build: Build, port: int, relay: str, ready: Callable[[], None]) 
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, port).start()
+        # A browser may try ::1 first for localhost: another program there would get the origin that holds the store.
+        if _has_ipv6():
+            await web.TCPSite(runner, HOST_6, port).start()
         ready()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind((HOST_6, 0))
+    except OSError:
+        return False
+    return True
 
 
 async def _session(app: web.Application) -> AsyncIterator[None]:
@@ -110,10 +137,21 @@ async def _session(app: web.Application) -> AsyncIterator[None]:
     timeout = aiohttp.ClientTimeout(total=CALL_SECONDS, connect=CONNECT_SECONDS)
     jar = aiohttp.DummyCookieJar()
     async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, cookie_jar=jar, auto_decompress=False
+        connector=connector, timeout=timeout, cookie_jar=jar, auto_decompress=False, middlewares=(_refuse_redirects,)
     ) as session:
         app[_SESSION] = session
         yield
+
+
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Take no answer that sends us elsewhere, sockets included: it could name what only this machine reaches."""
+    response = await handler(request)
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+        response.close()
+        raise aiohttp.ClientError("a redirect")
+    return response
 
 
 def _sender(file: File) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -146,10 +184,9 @@ async def _pass_call(request: web.Request, url: str) -> web.Response:
     sent = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
     body = await request.read()
     session = request.app[_SESSION]
-    async with session.request(request.method, url, data=body or None, headers=sent, allow_redirects=False) as answer:
-        is_redirect = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
+    async with session.request(request.method, url, data=body or None, headers=sent) as answer:
         content = await _bounded(answer)
-        if is_redirect or content is None:
+        if content is None:
             return _refusal(HTTPStatus.BAD_GATEWAY, "the relay does not answer like one")
         returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
         return web.Response(status=answer.status, body=content, headers=returned | {"Cache-Control": "no-store"})
