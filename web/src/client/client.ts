@@ -4,7 +4,7 @@
  * Source: spec/delivery.md, "Client".
  */
 
-import { HalonyxError, Misuse, StaleDirectory, TransportError } from "../core/errors"
+import { HalonyxError, StaleDirectory, TransportError } from "../core/errors"
 import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
 import { toHex } from "../core/encoding"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
@@ -226,7 +226,7 @@ export class Client implements Api {
       "scanned" in shown
         ? matchesQr(shown.scanned, ours, theirs)
         : shown.number.replaceAll(/\s/g, "") === safetyNumber(ours, theirs).replaceAll(" ", "")
-    if (!isRight) throw new Misuse("this is not the safety number of you and them: compare again")
+    if (!isRight) throw new HalonyxError("safety-number-differs", "this is not the safety number of you and them")
     return this.#contacts.setVerified(contact)
   }
 

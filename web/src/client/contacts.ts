@@ -102,7 +102,7 @@ export class Contacts {
   /**
    * Change our name for a contact.
    *
-   * @throws Misuse: no such contact, or the new name is taken or does not fit.
+   * @throws Misuse: no such contact, or the new name does not fit. HalonyxError `name-taken`.
    */
   async rename(id: number, name: string): Promise<Contact> {
     return this.#change(async (tx) => {
@@ -166,7 +166,7 @@ export class Contacts {
   /**
    * Accept a request: its messages are shown, and their sender is told that they arrived.
    *
-   * @throws Misuse: no such request, or a name that is taken or does not fit.
+   * @throws Misuse: no such request, or a name that does not fit. HalonyxError `name-taken`.
    */
   async accept(id: number, name: string): Promise<Contact> {
     return this.#change(async (tx) => {

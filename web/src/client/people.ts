@@ -6,7 +6,7 @@
 
 import type { RecordName } from "../core/content"
 import { sameBytes, toHex } from "../core/encoding"
-import { Misuse, StorageConflict } from "../core/errors"
+import { HalonyxError, Misuse, StorageConflict } from "../core/errors"
 import { Peer } from "../core/handshake"
 import { AccountRecord, addressOf } from "../core/identity"
 import * as kdf from "../core/kdf"
@@ -196,11 +196,11 @@ export function checkName(name: string): string {
 /**
  * Check that no contact has this name.
  *
- * @throws Misuse: one has it.
+ * @throws HalonyxError `name-taken`: one has it.
  */
 export async function checkFree(reads: Reads, name: string): Promise<void> {
   const rows = await reads.all(contacts, null, null)
-  if (rows.some((row) => row.name === name)) throw new Misuse("the name is taken: choose another")
+  if (rows.some((row) => row.name === name)) throw new HalonyxError("name-taken", "the name is taken: choose another")
 }
 
 /**

@@ -21,6 +21,7 @@ export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX
   const app = useApp()
   const contact = useContact(id)
   const [view, setView] = useState<View>("number")
+  const [trouble, setTrouble] = useState<string | null>(null)
   const { number, problem, load } = useSafetyNumber(id)
   const close = (): void => { app.dialog.value = null }
   if (contact === null) return null
@@ -29,8 +30,10 @@ export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX
     try {
       await app.api.verify(id, shown)
       if (contact.frozen !== null) await app.api.trustContact(id)
-    } catch {
-      setView("wrong")
+    } catch (error) {
+      // Only numbers that differ are an alarm: one raised for every mishap would soon be ignored.
+      if (codeOf(error) === "safety-number-differs") setView("wrong")
+      else setTrouble(codeOf(error))
       return
     }
     close()
@@ -39,6 +42,7 @@ export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX
   return (
     <Dialog title={text.safety.title} onClose={close} size={view === "number" ? "wide" : "narrow"}>
       {problem !== null && <Trouble code={problem} onRetry={load} />}
+      {trouble !== null && <Trouble code={trouble} onRetry={() => { setTrouble(null); setView("number") }} />}
       {view === "wrong" && <Wrong contact={contact} onAgain={() => { setView("number") }} />}
       {view === "camera" && (
         <LazyCamera
