@@ -67,6 +67,13 @@ SHOWN: Final = """async (words) => {
   while (!(words in painted)) await new Promise((again) => setTimeout(again, 5))
   return [shown[words], painted[words]]
 }"""
+DELIVERED: Final = """async (words) => {
+  const isDelivered = (row) =>
+    row.querySelector(".words").textContent === words && row.querySelector(".state.delivered") !== null
+  while (![...document.querySelectorAll("li.message")].some(isDelivered)) {
+    await new Promise((again) => setTimeout(again, 5))
+  }
+}"""
 USABLE: Final = """async () => {
   while (window.usable === undefined) await new Promise((again) => setTimeout(again, 5))
   return usable
@@ -145,7 +152,7 @@ def given_past(owner: Person, name: str, count: int) -> None:
 
 
 def send_to_shown(alice: Person, bob: Person) -> None:
-    """Measure from Enter in one page to the row in the other."""
+    """Measure from Enter in one page to the row in the other, one message at a time."""
     bob.page.bring_to_front()  # a page in the background paints nothing
     bob.page.evaluate(WATCH)
     in_page, painted = [], []
@@ -153,6 +160,7 @@ def send_to_shown(alice: Person, bob: Person) -> None:
         words = f"timed {number}"
         began = alice.page.evaluate(SEND, words)
         shown = bob.page.evaluate(SHOWN, words)
+        alice.page.evaluate(DELIVERED, words)  # the next one is written when this one is done
         if number >= WARMING:
             in_page.append(shown[0] - began)
             painted.append(shown[1] - began)
