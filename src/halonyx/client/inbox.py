@@ -46,7 +46,7 @@ from halonyx.wire.frames import Deliver
 SEEN_KEPT: Final = 76 * DAY  # by then the private envelope key that could open it is deleted
 REPLAYS_KEPT: Final = 75 * DAY  # as long as a last-resort key can be in use
 GAPS_KEPT: Final = 14 * DAY  # as long as the sender keeps what to send again
-MAX_COUNTER: Final = 2**62  # the store holds it, and counting on from it
+MAX_COUNTER: Final = 2**52  # every program and store holds it exactly, and counting on from it
 LATEST: Final = 253_402_300_799_999  # the end of the year 9999: RFC 3339 has four digits for it
 DRAIN_SUSPECTED: Final = 20
 MAX_STRANGERS: Final = 100
