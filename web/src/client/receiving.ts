@@ -15,7 +15,7 @@ import { makeUp } from "./repair"
 import * as table from "./schema"
 import type { Store } from "./store"
 import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply, type Socket } from "./transport"
-import { noteKnown, noteReplaced, type Left } from "./upkeep"
+import { doubtLogin, noteKnown, type Left } from "./upkeep"
 
 const FIRST_PAUSE_MS = 500
 const BURST = 32 // of a backlog, receipts go out after so many at the latest
@@ -113,7 +113,7 @@ export class Receiver {
       this.#tell()
       await this.#read(socket, welcome.epoch)
     } catch (error) {
-      if (error instanceof DeviceReplaced) await noteReplaced(this.#store)
+      if (error instanceof DeviceReplaced) await doubtLogin(this.#store)
       if (!(error instanceof RemoteError) || error instanceof Refused || error instanceof BadSignature) throw error
       throw new TransportError(`the relay does not keep to the protocol: ${error.code}`)
     } finally {

@@ -5,6 +5,7 @@
  */
 
 import { sameBytes } from "../core/encoding"
+import { TransportError } from "../core/errors"
 import type { Prekey } from "../core/prekeys"
 import { HOUR, MINUTE, SECOND } from "../core/types"
 import type { Millis } from "../core/types"
@@ -42,6 +43,23 @@ export async function ask(store: Store): Promise<void> {
   await call(store, await loadAccount(store), [])
 }
 
+/**
+ * Find out what a refused login means: its device is replaced, or it only took longer than a relay waits.
+ *
+ * @throws DeviceReplaced: a signed call is refused, too. TransportError: it is not, or the relay can't be reached: log in
+ *   again.
+ */
+export async function doubtLogin(store: Store): Promise<never> {
+  try {
+    await ask(store)
+  } catch (error) {
+    if (!isNotAuthenticated(error)) throw error
+    await noteReplaced(store)
+    throw new DeviceReplaced()
+  }
+  throw new TransportError("the relay ended the login: it took too long")
+}
+
 /** Tell whether our relay is to be asked if it knows us: every hour, and always once it said that it does not. */
 export async function mustAsk(reads: Reads, now: Millis): Promise<boolean> {
   const row = await reads.get(table.account, 1)
@@ -72,7 +90,7 @@ async function call(store: Store, account: Account, waiting: readonly Prekey[]):
   try {
     await tell(store, relay, account, waiting)
   } catch (error) {
-    if (!(error instanceof Refused) || error.code !== NOT_AUTHENTICATED || !(await isClockRight(relay))) throw error
+    if (!isNotAuthenticated(error) || !(await isRefusedAgain(store, relay, account))) throw error
     await noteReplaced(store)
     throw new DeviceReplaced()
   } finally {
@@ -80,6 +98,22 @@ async function call(store: Store, account: Account, waiting: readonly Prekey[]):
     relay.close()
   }
   await noteKnown(store, nowMs())
+}
+
+/** Make sure that it is about the device: a wrong clock and a call repeated on its way get the same answer. */
+async function isRefusedAgain(store: Store, relay: Relay, account: Account): Promise<boolean> {
+  if (Math.abs((await relay.info()).time - nowMs()) >= CLOCK_BOUND) return false
+  try {
+    await publish(store, relay, account, [])
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error
+    return isNotAuthenticated(error)
+  }
+  return false
+}
+
+function isNotAuthenticated(error: unknown): boolean {
+  return error instanceof Refused && error.code === NOT_AUTHENTICATED
 }
 
 async function tell(store: Store, relay: Relay, account: Account, waiting: readonly Prekey[]): Promise<void> {
@@ -119,9 +153,4 @@ async function publish(store: Store, relay: Relay, account: Account, part: reado
     await prekeys.markPublished(tx, part)
     await tx.update(table.account, 1, { isOneTimeRenewed: false })
   })
-}
-
-/** Tell whether our clock can't be why a signature was refused: the relay says the same of both. */
-async function isClockRight(relay: Relay): Promise<boolean> {
-  return Math.abs((await relay.info()).time - nowMs()) < CLOCK_BOUND
 }

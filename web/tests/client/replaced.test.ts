@@ -11,6 +11,7 @@ import { DeviceReplaced } from "../../src/client/transport"
 import { ask, isReplaced, mustAsk } from "../../src/client/upkeep"
 import { HOUR } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
+import { CloseCode, RECEIVE_PATH } from "../../src/wire/frames"
 import { RelayProcess } from "../relay_process"
 import { Tab, closeAll, introduce, mayReach, signUp, talking, until } from "./persons"
 
@@ -25,6 +26,7 @@ beforeAll(async () => {
 
 afterEach(async () => {
   vi.restoreAllMocks()
+  vi.unstubAllGlobals()
   await closeAll()
 })
 
@@ -102,4 +104,49 @@ test("a wrong clock is no recovery", { timeout: PATIENT }, async () => {
 
   await expect(ask(bob.client.store)).rejects.toMatchObject({ code: "not-authenticated" })
   expect(await isReplaced(bob.client.store)).toBe(false)
+})
+
+test("a login that took too long is no recovery", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  await bob.close()
+  await alice.write("bob", "are you there?")
+  let closed = 0
+  const isMute = new WeakSet<WebSocket>()
+  class Slow extends WebSocket {
+    constructor(url: string, protocol: string) {
+      super(url, protocol)
+      if (closed > 0 || !url.endsWith(RECEIVE_PATH)) return
+      isMute.add(this)
+      this.addEventListener("close", ({ code }) => (closed = code))
+    }
+
+    override send(data: Parameters<WebSocket["send"]>[0]): void {
+      if (!isMute.has(this)) super.send(data) // else the relay waits five seconds for a login, and gives up
+    }
+  }
+  vi.stubGlobal("WebSocket", Slow)
+
+  const again = await bob.another()
+  await until(async () => (await again.heard("alice")).length === 2)
+
+  expect(closed).toBe(CloseCode.NOT_AUTHENTICATED)
+  expect(await isReplaced(again.client.store)).toBe(false)
+  expect((await again.client.status()).connection).toBe("online")
+})
+
+test("a call that was repeated on its way is no recovery", { timeout: PATIENT }, async () => {
+  const { client } = await signUp(relay.origin)
+  await client.close()
+  const store = await Store.open(client.store.name)
+  const once = fetch
+  vi.spyOn(globalThis, "fetch").mockImplementationOnce(async (...given) => {
+    await once(...given)
+    return once(...given)
+  })
+
+  await expect(ask(store)).rejects.toMatchObject({ code: "not-authenticated" })
+
+  expect(await isReplaced(store)).toBe(false)
+  await ask(store)
+  store.close()
 })
