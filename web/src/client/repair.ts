@@ -8,7 +8,7 @@ import { Kind, Resend } from "../core/content"
 import type { Peer } from "../core/handshake"
 import { HOUR } from "../core/types"
 import type { DeviceId, Millis } from "../core/types"
-import type { Account } from "./account"
+import { loadAccount } from "./account"
 import { addNotice } from "./events"
 import * as outbox from "./outbox"
 import { deviceRow, type ContactRow, type DeviceRow } from "./people"
@@ -34,20 +34,14 @@ export async function mayReset(reads: Reads, row: DeviceRow, now: Millis): Promi
  *
  * @throws Refused: there is no valid envelope prekey for it.
  */
-export async function askReset(
-  tx: Transaction,
-  account: Account,
-  contact: ContactRow,
-  peer: Peer,
-  now: Millis,
-): Promise<void> {
+export async function askReset(tx: Transaction, contact: ContactRow, peer: Peer, now: Millis): Promise<void> {
   const device = await deviceRow(tx, contact.id, peer.device.id)
   const { brokenSession } = device
   // It names what it replaces, so that both sides archive the same session.
   const resets = brokenSession !== null && brokenSession.length > 0 ? brokenSession : null
   const body = Resend.encode({ resets, counters: [] })
   const position = outbox.add(tx, contact.id, peer.device.id, Kind.RESEND, body)
-  if (!(await sealFor(tx, account, contact, peer, position))) {
+  if (!(await sealFor(tx, await loadAccount(tx), contact, peer, position))) {
     throw new Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
   }
   await tx.update(table.outbox, position, { isExpanded: 1 })

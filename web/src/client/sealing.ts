@@ -26,10 +26,10 @@ import type { Reads, Store, Transaction } from "./store"
  *
  * @returns False if a device has no session or no valid envelope prekey, so that rows are left.
  */
-export async function expand(store: Store, account: Account, contactId: number): Promise<boolean> {
+export async function expand(store: Store, contactId: number): Promise<boolean> {
   for (const position of await unsealed(store.snapshot(), contactId)) {
     const isSealed = await store.transaction(async (tx) =>
-      expandRow(tx, account, await contactById(tx, contactId), position),
+      expandRow(tx, await contactById(tx, contactId), position),
     )
     if (!isSealed) return false // the next ones must not overtake it
   }
@@ -49,7 +49,7 @@ export async function sealAtOnce(tx: Transaction, contactId: number, position: n
     const { sessions, brokenSession } = await deviceRow(tx, contactId, id)
     if (sessions.sending === null || brokenSession !== null) return
   }
-  await expandRow(tx, await loadAccount(tx), contact, position)
+  await expandRow(tx, contact, position)
 }
 
 /** Return the outbox rows that are not sealed for every device, in order. */
@@ -62,9 +62,10 @@ async function unsealed(reads: Reads, contactId: number): Promise<readonly numbe
   return [...positions].sort((first, second) => first - second)
 }
 
-async function expandRow(tx: Transaction, account: Account, contact: ContactRow, position: number): Promise<boolean> {
+async function expandRow(tx: Transaction, contact: ContactRow, position: number): Promise<boolean> {
   const row = await tx.get(table.outbox, position)
   if (row === undefined || contact.record === null) return row === undefined
+  const account = await loadAccount(tx) // not before: a block in another tab may have changed the profile key
   for (const device of contact.record.devices) {
     if (row.device !== null && row.device !== device.id) continue
     const [former] = await tx.all(table.deliveries, "position", [position, device.id])
@@ -76,7 +77,11 @@ async function expandRow(tx: Transaction, account: Account, contact: ContactRow,
   return true
 }
 
-/** Seal one row for one device; false without a session or prekey for it. */
+/**
+ * Seal one row for one device; false without a session or prekey for it.
+ *
+ * @param account Read in this transaction: the envelope may carry its profile key.
+ */
 export async function sealFor(
   tx: Transaction,
   account: Account,

@@ -254,9 +254,8 @@ export class Sender {
       }
       if (contact.frozen !== null || contact.record === null) return
       await this.#beginSessions(reads, contact)
-      const account = await loadAccount(reads)
-      const isComplete = await expand(this.#store, account, contactId)
-      if (!(await this.#submit(contactId, account.origin))) {
+      const isComplete = await expand(this.#store, contactId)
+      if (!(await this.#submit(contactId, (await loadAccount(reads)).origin))) {
         if (isComplete) return
         throw new Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
       }
@@ -291,7 +290,7 @@ export class Sender {
       if (current.revision !== row.revision || known === null || !isSamePeer(known, peer)) return
       await saveSessions(tx, current, begin(current.sessions, initiated(ratchet, hello), now))
       await directory.storeEnvelopePrekey(tx, contact, peer.device.id, bundle.envelope, now)
-      if (isBroken) await repair.askReset(tx, account, contact, peer, now)
+      if (isBroken) await repair.askReset(tx, contact, peer, now)
     })
   }
 
