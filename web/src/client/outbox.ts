@@ -314,13 +314,11 @@ function isAmong(counter: number, asked: readonly bigint[]): boolean {
  * Whether a relay accepted it makes no difference to the person: their device may not have it, and a relay can lie.
  */
 export async function expire(store: Store, now: Millis): Promise<void> {
-  const isOld = (row: table.StoredOutbox | undefined): row is table.StoredOutbox => (row?.sent ?? now) <= now - KEPT
-  // The oldest has the smallest position.
-  if (!isOld((await store.all(table.outbox, null, null, { limit: 1 }))[0])) return
+  // Not only the first: of rows written while a clock ran ahead, earlier ones may be younger.
+  const isOld = (row: table.StoredOutbox): boolean => row.sent <= now - KEPT
+  if (!(await store.all(table.outbox, null, null)).some(isOld)) return
   await store.transaction(async (tx) => {
-    for (;;) {
-      const [row] = await tx.all(table.outbox, null, null, { limit: 1 })
-      if (!isOld(row)) return
+    for (const row of (await tx.all(table.outbox, null, null)).filter(isOld)) {
       if (await moveMessage(tx, row.contact, row.messageId, "failed", isUnconfirmed)) {
         addNotice(tx, "failed", row.contact, now, { id: row.messageId })
       }

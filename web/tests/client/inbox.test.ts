@@ -1,6 +1,6 @@
 /** What one envelope does to the store, whoever sent it and however often; relays are needed for the first words only. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 import { loadAccount, nowMs } from "../../src/client/account"
 import { noticesOf } from "../../src/client/events"
@@ -31,6 +31,7 @@ beforeAll(async () => {
 })
 
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const store of stores.splice(0)) store.close()
   await closeAll()
 })
@@ -187,6 +188,20 @@ test("what nobody confirmed in fourteen days is marked failed, and stays in the 
   expect(await alice.store.count(table.deliveries, null, null)).toBe(0)
   expect((await alice.store.all(table.messages, "state", prefix("failed"))).map((row) => row.text)).toEqual(["too late"])
   expect(await kinds(alice)).toEqual(["failed"])
+})
+
+test("what was written while the clock ran ahead keeps nothing else longer", { timeout: PATIENT }, async () => {
+  const [alice] = await quietPair()
+  const [now, ahead] = [nowMs(), nowMs() + 10 * DAY]
+  vi.spyOn(Date, "now").mockReturnValue(ahead)
+  await outbox.addText(alice.store, alice.other, "ahead")
+  vi.restoreAllMocks()
+  await outbox.addText(alice.store, alice.other, "in time")
+
+  await outbox.expire(alice.store, (now + 15 * DAY) as Millis)
+
+  expect((await alice.store.all(table.messages, "state", prefix("failed"))).map((row) => row.text)).toEqual(["in time"])
+  expect(await alice.store.count(table.outbox, null, null)).toBe(1)
 })
 
 test("a relay that names new epochs is answered ten times an hour", { timeout: PATIENT }, async () => {
