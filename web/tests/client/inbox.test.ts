@@ -3,10 +3,11 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 import { loadAccount, nowMs } from "../../src/client/account"
+import { Contacts } from "../../src/client/contacts"
 import { noticesOf } from "../../src/client/events"
 import { forgetOld, takeIn } from "../../src/client/inbox"
 import * as outbox from "../../src/client/outbox"
-import { deviceRow, insertContact } from "../../src/client/people"
+import { contactById, deviceRow, insertContact } from "../../src/client/people"
 import { ASKED_AN_HOUR, RESET_EVERY, makeUp, mayReset } from "../../src/client/repair"
 import * as table from "../../src/client/schema"
 import { expand } from "../../src/client/sealing"
@@ -188,6 +189,24 @@ test("what nobody confirmed in fourteen days is marked failed, and stays in the 
   expect(await alice.store.count(table.deliveries, null, null)).toBe(0)
   expect((await alice.store.all(table.messages, "state", prefix("failed"))).map((row) => row.text)).toEqual(["too late"])
   expect(await kinds(alice)).toEqual(["failed"])
+})
+
+test("what is sealed after a block brings the key that is new", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await quietPair()
+  const carol = { name: "carol", usid: randomBytes(32) as Usid, origin: relay.origin, namedVersion: 1, added: nowMs() }
+  const { id } = await alice.store.transaction((tx) => insertContact(tx, { ...carol, state: "accepted" }))
+  for (const text of ["one", "two"]) await outbox.addText(alice.store, alice.other, text)
+
+  // The block has its turn before the second text.
+  await Promise.all([expand(alice.store, alice.other), new Contacts(alice.store).block(id)])
+
+  const rows = await alice.store.all(table.deliveries, null, null)
+  expect(rows).toHaveLength(2)
+  for (const [at, { envelope }] of rows.entries()) {
+    expect(await take(bob, envelope ?? new Uint8Array(), 1001n + BigInt(at))).toBeNull()
+  }
+  const { profileKey } = await loadAccount(alice.store)
+  expect((await contactById(bob.store, bob.other)).profileKey).toEqual(profileKey)
 })
 
 test("what was written while the clock ran ahead keeps nothing else longer", { timeout: PATIENT }, async () => {
