@@ -16,7 +16,7 @@ import { holdsAnything, showOverdue } from "./order"
 import { expire, nextDue } from "./outbox"
 import { Receiver } from "./receiving"
 import { Sender } from "./sending"
-import type { Store } from "./store"
+import type { Reads, Store } from "./store"
 import type { Reached } from "./tabs"
 import { DeviceReplaced, Refused } from "./transport"
 
@@ -140,10 +140,6 @@ export class Running {
   async #send(): Promise<void> {
     while (!this.#hasStopped()) {
       const pause = await this.#sendDue().catch((error: unknown) => {
-        if (error instanceof DeviceReplaced) {
-          this.#onReached({ connection: "refused", reason: error.code })
-          return UPKEEP_MS
-        }
         // The outermost loop: what waits is still there, and is tried again.
         if (!this.#hasStopped()) console.error(error)
         return AGAIN_MS
@@ -161,14 +157,25 @@ export class Running {
       this.#expired = performance.now()
     }
     const reads = this.#store.snapshot() // what is written after it wakes us again
-    const pause = await this.sender.start(this.#receiver?.takeLeft() ?? null, reads)
+    // Before anything is sent: it is shown whether our relay knows us or not.
     await showOverdue(this.#store, nowMs(), reads)
     if (this.#forgot + UPKEEP_MS <= performance.now()) {
       await forgetOld(this.#store, nowMs())
       this.#forgot = performance.now()
     }
+    const pause = await this.#startSending(reads)
     const [due, isHeld] = await Promise.all([nextDue(reads, nowMs()), holdsAnything(reads)])
     const times = [pause ?? UPKEEP_MS, isHeld ? TICK_MS : UPKEEP_MS, due === null ? UPKEEP_MS : due - nowMs()]
     return Math.max(Math.min(...times), 0)
+  }
+  /** Begin to send; a device that was replaced sends nothing, and says so. */
+  async #startSending(reads: Reads): Promise<number | null> {
+    try {
+      return await this.sender.start(this.#receiver?.takeLeft() ?? null, reads)
+    } catch (error) {
+      if (!(error instanceof DeviceReplaced)) throw error
+      this.#onReached({ connection: "refused", reason: error.code })
+      return null
+    }
   }
 }

@@ -3,14 +3,16 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 import { nowMs } from "../../src/client/account"
+import { HOLD, place } from "../../src/client/order"
 import { addText } from "../../src/client/outbox"
 import * as table from "../../src/client/schema"
 import { Sender } from "../../src/client/sending"
 import { Store } from "../../src/client/store"
 import { DeviceReplaced } from "../../src/client/transport"
 import { ask, isReplaced, mustAsk } from "../../src/client/upkeep"
+import { randomBytes } from "../../src/core/primitives"
 import { HOUR } from "../../src/core/types"
-import type { Millis } from "../../src/core/types"
+import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { CloseCode, RECEIVE_PATH } from "../../src/wire/frames"
 import { RelayProcess } from "../relay_process"
 import { Tab, closeAll, introduce, mayReach, signUp, talking, until } from "./persons"
@@ -75,6 +77,26 @@ test("a device that was replaced while away asks before it sends, and keeps what
   expect((await store.all(table.messages, "state", ["waiting", id])).map(({ text }) => text)).toEqual(["kept"])
   expect(await alice.heard("bob")).toEqual(["hello"])
   store.close()
+})
+
+test("a device that was replaced still shows what it holds", { timeout: PATIENT }, async () => {
+  const [, bob, code] = await withCode()
+  const { id: contact } = await bob.contact("alice")
+  await bob.close()
+  await (await Tab.open()).client.recoverAccount(relay.origin, code)
+  const store = await Store.open(bob.client.store.name)
+  const received = (nowMs() - HOLD) as Millis
+  await addText(store, contact, "kept")
+  await store.transaction(async (tx) => {
+    await tx.update(table.account, 1, { isReplaced: true })
+    const messageId = randomBytes(16) as MessageId
+    await place(tx, { contact, device: 1 as DeviceId, counter: 2, messageId, text: "held", sent: received, received })
+  })
+  store.close()
+
+  const again = await bob.another()
+  await until(async () => (await again.client.status()).connection === "refused")
+  await until(async () => (await again.heard("alice")).includes("held"))
 })
 
 test("a device that its relay knows again sends again", { timeout: PATIENT }, async () => {
