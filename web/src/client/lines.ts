@@ -63,16 +63,15 @@ export class Lines {
     }
   }
 
-  /** Close what was not used lately. */
-  dropIdle(): void {
+  /**
+   * Close what was not used lately.
+   *
+   * @param busy Contacts that are being sent to: whether their connections are used shows only at the end.
+   */
+  dropIdle(busy: ReadonlySet<number>): void {
     for (const [id, line] of this.#lines) {
-      if (line.used + IDLE_MS < performance.now()) this.#close(id, line)
+      if (!busy.has(id) && line.used + IDLE_MS < performance.now()) this.#close(id, line)
     }
-  }
-
-  /** Tell whether any connection is open, so that idle ones have to be looked for. */
-  get isAnyOpen(): boolean {
-    return this.#lines.size > 0
   }
 
   #line(contact: ContactRow, ourOrigin: string): Line {

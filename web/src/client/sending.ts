@@ -118,7 +118,7 @@ export class Sender {
       if (this.#busy >= CONTACTS_AT_ONCE && contact !== OWN_RELAY) continue // one that ends wakes us
       if (this.#isDue(contact)) this.#begin(contact, this.#run(contact))
     }
-    this.#lines.dropIdle()
+    this.#lines.dropIdle(new Set(this.#running.keys()))
     // For whom nothing waits any more, there is nothing to try again.
     for (const contact of this.#retries.keys()) {
       if (contact !== QUESTION && !wanted.includes(contact)) this.#retries.delete(contact)
