@@ -56,6 +56,7 @@ export class Client implements Api {
   }
   #running: Running | null = null
   #reached: Reached = { connection: "connecting", reason: null }
+  #told: Reached | null = null // what the tabs heard last, from whichever receives
   #buildHash: string | null = null
   #again: ReturnType<typeof setTimeout> | undefined
   #isClosed = false
@@ -88,7 +89,6 @@ export class Client implements Api {
    */
   static async open(options: ClientOptions = {}): Promise<Client> {
     const client = new Client(await Store.open(options.name ?? DATABASE), options)
-    client.#tabs.tell({ kind: "ask" })
     client.#begin()
     return client
   }
@@ -279,6 +279,7 @@ export class Client implements Api {
     this.#running = new Running(this.store, (reached) => {
       this.#setReached(reached)
     })
+    this.#tabs.tell({ kind: "ask" })
   }
 
   /** Whether this tab sends, and receives or waits for the one that does. */
@@ -292,8 +293,8 @@ export class Client implements Api {
         this.#take(message.changes, false)
         break
       case "reached":
-        this.#reached = message.reached
-        this.#onChange({ kind: "status" })
+        this.#told = message.reached
+        if (this.#running?.isReceiving !== true) this.#setReached(message.reached) // else it knows better
         break
       case "ask":
         if (this.#running?.isReceiving === true) this.#tabs.tell({ kind: "reached", reached: this.#reached })
@@ -316,11 +317,15 @@ export class Client implements Api {
     else if (changes.some((change) => change.kind === "status")) this.#begin()
   }
 
+  /** Tell the page, and the other tabs if this is the one that receives: what another finds concerns it alone. */
   #setReached(reached: Reached): void {
-    if (reached.connection === this.#reached.connection && reached.reason === this.#reached.reason) return
+    const isNew = !isSame(reached, this.#reached)
     this.#reached = reached
-    this.#tabs.tell({ kind: "reached", reached })
-    this.#onChange({ kind: "status" })
+    if (this.#running?.isReceiving === true && !isSame(reached, this.#told)) {
+      this.#told = reached
+      this.#tabs.tell({ kind: "reached", reached })
+    }
+    if (isNew) this.#onChange({ kind: "status" })
   }
 
   /** Stop, and forget what is in memory. */
@@ -350,4 +355,8 @@ export class Client implements Api {
 /** Tell whether a person has just written something. */
 function isWritten(change: Change): boolean {
   return change.kind === "messages" && change.entries.some((entry) => entry.state === "waiting")
+}
+
+function isSame(one: Reached, other: Reached | null): boolean {
+  return one.connection === other?.connection && one.reason === other.reason
 }

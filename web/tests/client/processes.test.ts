@@ -2,10 +2,12 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
+import { Client } from "../../src/client/client"
 import { RECEIVER_LOCK, tryLock } from "../../src/client/locks"
 import { MIGRATIONS } from "../../src/client/schema"
 import * as table from "../../src/client/schema"
 import { Store } from "../../src/client/store"
+import { TransportError } from "../../src/core/errors"
 import { RelayProcess } from "../relay_process"
 import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
 
@@ -68,6 +70,24 @@ test("one tab receives for all, and another takes over when it closes", { timeou
   await alice.write("bob", "for the other")
   await until(async () => (await second.heard("alice")).includes("for the other"))
   await until(async () => (await alice.states("bob")).every((state) => state === "delivered"))
+})
+
+test("what another tab can't reach is no word on the one that receives", { timeout: PATIENT }, async () => {
+  const alice = await signUp(relay.origin)
+  await until(async () => (await alice.client.status()).connection === "online")
+  const prepare = (): Promise<never> => Promise.reject(new TransportError("the server of this page is away"))
+  const other = await Client.open({ name: alice.client.store.name, prepare })
+  await until(async () => (await other.status()).connection === "offline")
+
+  const before = alice.changes.length
+  await other.store.transaction(async (tx) => {
+    tx.changed({ kind: "contacts" })
+    await Promise.resolve()
+  })
+  await until(() => Promise.resolve(alice.changes.slice(before).some(({ kind }) => kind === "contacts")))
+
+  expect((await alice.client.status()).connection).toBe("online")
+  await other.close()
 })
 
 test("what is queued for a contact whose lock another tab holds goes out when it lets go", { timeout: PATIENT }, async () => {
