@@ -119,7 +119,7 @@ def test_our_own_card_and_one_we_have(alice: Person, relay: RelayProcess) -> Non
     field.fill(somebody(relay.origin))
     dialog.get_by_label("Your name for them").fill("Known")
     alice.press("Add", dialog)
-    alice.is_told("nobody else may have it.")
+    alice.is_told("You have someone by that name.")
     alice.page.keyboard.press("Escape")
 
 

@@ -14,6 +14,7 @@ import apsw
 import pytest
 
 from halonyx.core.errors import Misuse, StoreError
+from halonyx.relay.events import configure
 from halonyx.relay.store import database
 from halonyx.relay.store.database import Busy, Database, Schema
 from halonyx.relay.store.reserve import Reserve
@@ -176,6 +177,7 @@ async def test_a_lane_forgets_when_the_transaction_is_undone(opened: Database) -
 
 
 async def test_a_bug_in_a_lane_does_not_end_the_writer(opened: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info")
     lane = Recorder()
     opened.attach(lane)
     lane.is_broken = True

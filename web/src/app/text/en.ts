@@ -347,6 +347,7 @@ export const en = {
     "transport-error": "The relay can’t be reached. Check the address and that you are online, then try again.",
     "relay-not-allowed":
       "This page may not reach that relay. Use the page of that relay, or run “halonyx web” on your own machine.",
+    "other-code": "This is a code of something else. Hold the one under “Compare numbers” on their screen in the frame.",
     "name-taken": "You have someone by that name. Choose another.",
     malformed: "That doesn’t look right. Check for a typing error or a missing piece.",
     "malformed-card": "That is no contact card. It begins with halonyx: or is a link with #add= in it.",

@@ -15,6 +15,8 @@ import { LazyCamera } from "./lazy_camera"
 import { Button, Trouble } from "./parts"
 import { QrCode } from "./qr_code"
 
+const OTHER_CODE: ReadonlySet<string> = new Set(["malformed", "unsupported-version"]) // a card's, or a stranger's
+
 type View = "number" | "camera" | "wrong"
 
 export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX.Element | null {
@@ -32,8 +34,9 @@ export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX
       if (contact.frozen !== null) await app.api.trustContact(id)
     } catch (error) {
       // Only numbers that differ are an alarm: one raised for every mishap would soon be ignored.
-      if (codeOf(error) === "safety-number-differs") setView("wrong")
-      else setTrouble(codeOf(error))
+      const code = codeOf(error)
+      if (code === "safety-number-differs") setView("wrong")
+      else setTrouble("scanned" in shown && OTHER_CODE.has(code) ? "other-code" : code)
       return
     }
     close()
