@@ -148,7 +148,7 @@ def person(browser: Browser, address: str, **options: Any) -> Iterator[Person]: 
         page.goto(address)
         try:
             yield Person(context, page, wrong)
-            assert wrong == []
+            assert wrong == [], wrong
         finally:
             context.close()
 
