@@ -51,7 +51,10 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 
 test: check web browsers ## Every test
 	@cd web && npx vitest run
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+	@# What kills processes and what drives browsers waits for real things, and gets the machine to itself.
+	@$(BIN)/python -m pytest tests/journeys
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore tests/journeys --ignore tests/browser
+	@$(BIN)/python -m pytest tests/browser
 
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py
