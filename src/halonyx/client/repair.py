@@ -13,9 +13,9 @@ from halonyx.client.store import Store
 from halonyx.client.transport import Refused
 from halonyx.core.content import Kind, Resend
 from halonyx.core.handshake import Peer
-from halonyx.core.types import HOUR, MINUTE, DeviceId, Millis
+from halonyx.core.types import HOUR, DeviceId, Millis
 
-RESET_EVERY: Final = MINUTE  # of one device pair: one fails when a restored relay hands out used-up prekeys
+RESET_EVERY: Final = HOUR  # of one device pair
 ASKED_AN_HOUR: Final = 10  # for each cause
 
 Cause = Literal["proven", "unproven", "epoch"]

@@ -6,7 +6,7 @@
 
 import { Kind, Resend } from "../core/content"
 import type { Peer } from "../core/handshake"
-import { HOUR, MINUTE } from "../core/types"
+import { HOUR } from "../core/types"
 import type { DeviceId, Millis } from "../core/types"
 import { loadAccount } from "./account"
 import { addNotice } from "./events"
@@ -18,7 +18,7 @@ import { sealFor } from "./sealing"
 import { prefix, type Reads, type Transaction } from "./store"
 import { Refused } from "./transport"
 
-export const RESET_EVERY = MINUTE // of one device pair: a reset fails when a restored relay hands out used-up prekeys
+export const RESET_EVERY = HOUR // of one device pair
 export const ASKED_AN_HOUR = 10 // for each cause
 
 /** What anyone can forge has a budget of its own. */
