@@ -39,6 +39,8 @@ export interface Contact {
   /** How many devices their record names; 0 before it was fetched. */
   readonly devices: number
   readonly added: number
+  /** The person agreed that this contact may see the address of this machine, for files. */
+  readonly directAllowed: boolean
 }
 
 /** One line of a conversation, either way. */
@@ -54,6 +56,65 @@ export interface Entry {
   /** Ours. */
   readonly received: number
   readonly state: MessageState
+  /** What was offered, if this line is an offer; `text` is empty then. */
+  readonly file: Transfer | null
+}
+
+export type TransferState =
+  | "preparing" // ours: being encrypted
+  | "offered" // they, or we, have not decided
+  | "waiting" // accepted; nobody is connected
+  | "transferring"
+  | "paused" // by the person, here
+  | "verifying"
+  | "done" // verified; theirs: may be saved
+  | "refused"
+  | "cancelled"
+  | "failed"
+
+export type TransferPath = "direct" | "relayed" | "drop"
+
+/** One offer of files and what became of it, either way; sizes in bytes. */
+export interface Transfer {
+  /** Message id of the offer. */
+  readonly id: string
+  readonly contact: number
+  readonly outgoing: boolean
+  /** Of the file or the folder; may not lead anywhere. */
+  readonly name: string
+  readonly mediaType: string
+  readonly isFolder: boolean
+  readonly count: number
+  /** Sum of the files. */
+  readonly size: number
+  /** JPEG or WebP. */
+  readonly thumbnail: Bytes | null
+  readonly state: TransferState
+  /** Code of why it waits or failed, or null. */
+  readonly reason: string | null
+  /** Of the ciphertext, which is what travels; while preparing: encrypted so far. */
+  readonly done: number
+  readonly total: number
+  /** Bytes per second. */
+  readonly down: number
+  readonly up: number
+  readonly peers: number
+  /** Uploaded divided by the ciphertext's size. */
+  readonly ratio: number
+  readonly secondsLeft: number | null
+  readonly path: TransferPath | null
+  /** The drop of the sender's relay holds the ciphertext. */
+  readonly inDrop: boolean
+  readonly directAllowed: boolean
+  /** Whether our relay has them; false until it was asked. */
+  readonly hasDrop: boolean
+  readonly hasTurn: boolean
+}
+
+/** A file of an offer: its path inside a folder, parted by "/", or its name. */
+export interface OfferedFile {
+  readonly path: string
+  readonly file: File
 }
 
 export type NoticeKind =
@@ -153,6 +214,34 @@ export interface Api {
   /** Mark verified; Misuse if what was shown is not right. */
   verify(contact: number, shown: { readonly scanned: Bytes } | { readonly number: string }): Promise<Contact>
   searchMessages(text: string, limit: number): Promise<readonly Found[]>
+  /**
+   * Offer a file, or a folder of them. Resolves when the line is in the conversation; it is encrypted after that, and
+   * the offer goes out when that is done.
+   *
+   * @param folder Its name; null offers the one file.
+   * @param thumbnail JPEG or WebP, at most 16,384 bytes.
+   * @param options.drop May also lie in our relay's drop, as ciphertext.
+   */
+  offerFiles(
+    contact: number,
+    files: readonly OfferedFile[],
+    folder: string | null,
+    thumbnail: Bytes | null,
+    options: { readonly drop: boolean },
+  ): Promise<Entry>
+  acceptFile(id: string): Promise<void>
+  refuseFile(id: string): Promise<void>
+  pauseFile(id: string): Promise<void>
+  resumeFile(id: string): Promise<void>
+  cancelFile(id: string): Promise<void>
+  /** Begin a failed one again, or try a waiting one now. */
+  retryFile(id: string): Promise<void>
+  /** Agree that a contact sees the address of this machine, or take that back. */
+  allowDirect(contact: number, allowed: boolean): Promise<Contact>
+  /** Decrypt what was verified, to be handed to the person; each name is safe to save under. */
+  saveFile(id: string): Promise<readonly OfferedFile[]>
+  /** A verified picture to show in place, at most 16 MiB; null for whatever else it is. */
+  openImage(id: string): Promise<File | null>
   /** Try everything now. */
   retry(): Promise<void>
   /** Delete database, caches and local settings. */
@@ -166,6 +255,7 @@ export type Change =
   | { readonly kind: "notices"; readonly contact: number | null }
   | { readonly kind: "status" }
   | { readonly kind: "progress"; readonly tried: number; readonly expected: number }
+  | { readonly kind: "transfer"; readonly transfer: Transfer }
   | { readonly kind: "erased" }
 
 /** How an error crosses from the Worker; codes as in spec/conventions.md; the message is English, for the console. */

@@ -17,6 +17,7 @@ import type {
   Entry,
   Found,
   Notice,
+  OfferedFile,
   SafetyNumber,
   Status,
 } from "./api"
@@ -234,6 +235,46 @@ export class Client implements Api {
     return this.#search.search(text, limit)
   }
 
+  offerFiles(): Promise<Entry> {
+    return notReady()
+  }
+
+  acceptFile(): Promise<void> {
+    return notReady()
+  }
+
+  refuseFile(): Promise<void> {
+    return notReady()
+  }
+
+  pauseFile(): Promise<void> {
+    return notReady()
+  }
+
+  resumeFile(): Promise<void> {
+    return notReady()
+  }
+
+  cancelFile(): Promise<void> {
+    return notReady()
+  }
+
+  retryFile(): Promise<void> {
+    return notReady()
+  }
+
+  allowDirect(): Promise<Contact> {
+    return notReady()
+  }
+
+  saveFile(): Promise<readonly OfferedFile[]> {
+    return notReady()
+  }
+
+  openImage(): Promise<File | null> {
+    return notReady()
+  }
+
   retry(): Promise<void> {
     this.#tabs.tell({ kind: "retry" })
     this.#begin()
@@ -350,6 +391,10 @@ export class Client implements Api {
     await this.#running.sender.refresh(contact)
     return contactOf(this.store, contact.id, "accepted", "blocked")
   }
+}
+
+function notReady(): Promise<never> {
+  return Promise.reject(new HalonyxError("not-ready", "files are not sent yet"))
 }
 
 /** Tell whether a person has just written something. */

@@ -18,6 +18,7 @@ export function entryOf(row: StoredMessage): Entry {
     time: row.sent,
     received: row.received,
     state: row.state,
+    file: null,
   }
 }
 

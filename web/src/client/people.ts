@@ -138,6 +138,7 @@ export class ContactRow {
       origin: this.origin,
       state: row.state,
       verified: row.isVerified,
+      directAllowed: false,
       frozen: row.frozen,
       waitsFor: row.waitsFor,
       devices: this.record?.devices.length ?? 0,

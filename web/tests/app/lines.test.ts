@@ -11,7 +11,7 @@ function entry(position: number, minutes: number, outgoing = false): Entry {
   const received = START + minutes * MINUTE
   const id = position.toString(16).padStart(32, "0")
   const state = outgoing ? "waiting" : "received"
-  return { position, id, contact: 1, outgoing, text: "text", time: received, received, state }
+  return { position, id, contact: 1, outgoing, text: "text", time: received, received, state, file: null }
 }
 
 function shown(entries: readonly Entry[], more: Partial<Shown> = {}): Shown {

@@ -11,7 +11,7 @@ import type { Entry } from "../../src/client/api"
 const ADDRESS = "3ef9f75f1ba14a95581928fc72367f3a5e11dc3d919c17b55ecad9b0f94daa5d"
 
 const entry = (position: number, state: Entry["state"] = "received"): Entry => {
-  return { position, id: String(position), contact: 1, outgoing: false, text: "", time: 0, received: 1000, state }
+  return { position, id: String(position), contact: 1, outgoing: false, text: "", time: 0, received: 1000, state, file: null }
 }
 
 test("the pattern depends on the address and is the same every time", () => {

@@ -30,7 +30,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 
 function entry(position: number, state: MessageState = "received"): Entry {
   const id = position.toString(16).padStart(32, "0")
-  return { position, id, contact: 1, outgoing: state !== "received", text: "", time: 0, received: 0, state }
+  return { position, id, contact: 1, outgoing: state !== "received", text: "", time: 0, received: 0, state, file: null }
 }
 
 async function opened(store: SlowStore): Promise<Thread> {
