@@ -135,10 +135,11 @@ async def receive_until(client: Client, is_done: Callable[[list[Event]], bool]) 
     return found
 
 
-async def end_hold(client: Client) -> None:
-    """Receive until something is held behind a gap, and make its ten seconds be over."""
-    await receive_until(client, lambda _: order.holds_anything(client._store))
+async def end_hold(client: Client) -> list[Event]:
+    """Receive until something is held behind a gap, and make its ten seconds be over; return the events until then."""
+    found = await receive_until(client, lambda _: order.holds_anything(client._store))
     change(client, "UPDATE gaps SET noticed = noticed - ?", order.HOLD)
+    return found
 
 
 def texts(events: list[Event]) -> list[str]:
