@@ -32,11 +32,12 @@ from halonyx.core.errors import (
     UnsupportedVersion,
     UntrustedIdentity,
 )
+from halonyx.core.field import FIELD_PRIME
 from halonyx.core.handshake import Handshake
 from halonyx.core.identity import AccountRecord, check_record, make_record
 from halonyx.core.kdf import ChainKey, MessageKey, RootKey
 from halonyx.core.prekeys import Prekey, PrekeyUse, sign_prekey
-from halonyx.core.primitives import FIELD_PRIME, PublicKey, VerifyKey
+from halonyx.core.primitives import PublicKey, VerifyKey
 from halonyx.core.ratchet import Message, Ratchet
 from halonyx.core.session import (
     Established,

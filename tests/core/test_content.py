@@ -111,7 +111,7 @@ def test_another_version_is_unsupported(version: int) -> None:
         Content.parse(bytes([version]) + BARE.encode()[1:])
 
 
-@pytest.mark.parametrize("kind", [0, *range(Kind.FILE, Kind.CALL + 1), 11, 255])
+@pytest.mark.parametrize("kind", [0, *range(Kind.REACTION, Kind.CALL + 1), 12, 255])
 def test_a_reserved_or_unknown_kind_is_unsupported(kind: int) -> None:
     with pytest.raises(UnsupportedVersion, match="kind"):
         Content.parse(of_kind(kind, b"hello"))

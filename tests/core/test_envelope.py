@@ -14,10 +14,11 @@ from core.strict import bit_flips, raises_only_our_errors
 from halonyx.core import envelope as envelopes
 from halonyx.core.envelope import CLASSICAL, HYBRID, Envelope, Payload, open_envelope, seal_envelope
 from halonyx.core.errors import AuthenticationFailed, BadKey, Malformed, Misuse, UnsupportedVersion
+from halonyx.core.field import FIELD_PRIME
 from halonyx.core.identity import MAX_RECORD_SIZE
 from halonyx.core.padding import BUCKETS
 from halonyx.core.prekeys import EnvelopePrekey
-from halonyx.core.primitives import FIELD_PRIME, PublicKey, aead_open, aead_seal
+from halonyx.core.primitives import PublicKey, aead_open, aead_seal
 from halonyx.core.types import DeviceId, PrekeyId
 
 ALICE, BOB = make_person("alice"), make_person("bob", devices=2)

@@ -20,6 +20,7 @@ from halonyx.core.errors import (
     UnsupportedVersion,
     UntrustedIdentity,
 )
+from halonyx.core.field import FIELD_PRIME
 from halonyx.core.identity import (
     MAX_RECORD_SIZE,
     AccountRecord,
@@ -32,7 +33,6 @@ from halonyx.core.identity import (
     next_version,
     usid_of,
 )
-from halonyx.core.primitives import FIELD_PRIME
 from halonyx.core.recovery import AccountKeys
 from halonyx.core.types import DeviceId, Millis, Usid
 

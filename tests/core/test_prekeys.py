@@ -10,6 +10,7 @@ from core.people import NOW, PREKEY_IDS, Person, make_person, seed
 from core.strict import bit_flips, raises_only_our_errors, refuses_truncations_and_trailing_bytes
 from halonyx.core import labels
 from halonyx.core.errors import BadKey, BadSignature, Malformed, Misuse, UnsupportedVersion
+from halonyx.core.field import FIELD_PRIME
 from halonyx.core.prekeys import (
     KEY_SIZES,
     ONE_TIME_COUNT,
@@ -25,7 +26,6 @@ from halonyx.core.prekeys import (
     lifetime,
     sign_prekey,
 )
-from halonyx.core.primitives import FIELD_PRIME
 from halonyx.core.types import DAY, Millis, PrekeyId
 
 BOB = make_person("bob", devices=2)

@@ -15,8 +15,8 @@ from core.people import key_pair, seed, signing_key
 from core.strict import bit_flips
 from halonyx.core import primitives
 from halonyx.core.errors import AuthenticationFailed, BadKey, BadSignature, Malformed, Misuse
+from halonyx.core.field import FIELD_PRIME
 from halonyx.core.primitives import (
-    FIELD_PRIME,
     KemKeyPair,
     KemPublicKey,
     KeyPair,

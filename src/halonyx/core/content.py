@@ -10,6 +10,7 @@ from typing import Final
 
 from halonyx.core.encoding import Reader, Writer
 from halonyx.core.errors import Malformed, Misuse, UnsupportedVersion
+from halonyx.core.file_offer import FileOffer, FileState
 from halonyx.core.types import MESSAGE_ID_SIZE, SESSION_ID_SIZE, ConversationId, MessageId, Millis, SessionId
 
 VERSION: Final = 1
@@ -25,7 +26,7 @@ _EXPIRES: Final = 0x02
 
 
 class Kind(IntEnum):
-    """What a message is; FILE to CALL are reserved and refused as unsupported until they are specified."""
+    """What a message is; REACTION to CALL are reserved and refused as unsupported until they are specified."""
 
     TEXT = 1
     RECEIPT = 2
@@ -37,6 +38,12 @@ class Kind(IntEnum):
     DELETE = 8
     GROUP = 9
     CALL = 10
+    FILE_STATE = 11
+
+
+def is_counted(kind: Kind) -> bool:
+    """Tell whether messages of this kind have a counter: they come in order, and one that is missing is asked for."""
+    return kind in (Kind.TEXT, Kind.FILE)
 
 
 class Extension(IntEnum):
@@ -101,7 +108,7 @@ class Content:
         sender_record: Which record of its own account the sender has published.
         recipient_record: Which record of ours the sender knows.
         expires_after: Seconds, 1 to 2^32-1.
-        body: Text in UTF-8, message ids, a Resend, or empty, by kind.
+        body: Text in UTF-8, message ids, a Resend, a FileOffer, a FileState, or empty, by kind.
         extensions: By type; unknown ones without CRITICAL are dropped.
     """
 
@@ -241,6 +248,8 @@ _BODY_CHECKS: Final = {
     Kind.RECEIPT: parse_ids,
     Kind.CONTROL: _check_empty,
     Kind.RESEND: Resend.parse,
+    Kind.FILE: FileOffer.parse,
+    Kind.FILE_STATE: FileState.parse,
 }
 
 

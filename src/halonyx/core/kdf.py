@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, NewType
 
 from halonyx.core import labels
-from halonyx.core.primitives import NONCE_SIZE, hkdf, hmac_sha256_pair
-from halonyx.core.types import ACCESS_KEY_SIZE, KEY_SIZE, SESSION_ID_SIZE, SessionId, Usid
+from halonyx.core.primitives import NONCE_SIZE, hkdf, hkdf_expand, hmac_sha256_pair
+from halonyx.core.types import ACCESS_KEY_SIZE, KEY_SIZE, SESSION_ID_SIZE, FileKey, SessionId, Usid
 
 RootKey = NewType("RootKey", bytes)
 ChainKey = NewType("ChainKey", bytes)
@@ -20,6 +20,9 @@ AccessKey = NewType("AccessKey", bytes)
 ZERO_SALT: Final = bytes(32)
 _ROOT_INFO: Final = labels.ROOT_KEY + b"\x00"
 _MESSAGE_INFO: Final = labels.MESSAGE_KEY + b"\x00"
+_CHUNKED_INFO: Final = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00"
+COMMITMENT_SIZE: Final = 32
+TOKEN_SIZE: Final = 16  # of what a file key gives tracker and drop
 
 
 def expand(secret: bytes, label: bytes, size_bytes: int, context: bytes = b"", salt: bytes = b"") -> bytes:
@@ -107,3 +110,41 @@ def access_key(profile_key: bytes) -> AccessKey:
     Source: spec/envelope.md, "Access".
     """
     return AccessKey(expand(profile_key, labels.ACCESS_KEY, ACCESS_KEY_SIZE))
+
+
+def kdf_chunked(file_key: bytes, salt: bytes, context: bytes) -> tuple[bytes, bytes, bytes]:
+    """Split a file key into an AES key (32 bytes), a base nonce (12) and the commitment to the file key (32).
+
+    Args:
+        file_key: 32 uniformly random bytes.
+        salt: 24 bytes, never twice with one file key.
+        context: What the file is for.
+
+    Source: spec/files.md, "Encryption"; https://c2sp.org/chunked-encryption, "Key derivation".
+    """
+    okm = hkdf_expand(file_key, _CHUNKED_INFO + salt + context, KEY_SIZE + NONCE_SIZE + COMMITMENT_SIZE)
+    return okm[:KEY_SIZE], okm[KEY_SIZE:-COMMITMENT_SIZE], okm[-COMMITMENT_SIZE:]
+
+
+def tracker_token(file_key: FileKey) -> bytes:
+    """Return the 16 bytes that two people show the tracker to meet each other and nobody else.
+
+    Source: spec/files.md, "Torrent".
+    """
+    return expand(file_key, labels.TRACKER_TOKEN, TOKEN_SIZE)
+
+
+def drop_id(file_key: FileKey) -> bytes:
+    """Return the 16 bytes by which the relay's drop knows the ciphertext.
+
+    Source: spec/files.md, "Drop".
+    """
+    return expand(file_key, labels.DROP_ID, TOKEN_SIZE)
+
+
+def drop_deletion_key(file_key: FileKey) -> bytes:
+    """Return the 16 bytes with which either side deletes what the drop holds; the drop knows their SHA-256.
+
+    Source: spec/files.md, "Drop".
+    """
+    return expand(file_key, labels.DROP_DELETION_KEY, TOKEN_SIZE)

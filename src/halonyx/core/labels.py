@@ -42,6 +42,10 @@ ROOT_KEY: Final = _label("root key")
 MESSAGE_KEY: Final = _label("message key")
 ENVELOPE_KEY: Final = _label("envelope key")
 BACKUP_KEY: Final = _label("backup key")
+FILE_CONTENT: Final = _label("file content")
+TRACKER_TOKEN: Final = _label("tracker token")
+DROP_ID: Final = _label("drop id")
+DROP_DELETION_KEY: Final = _label("drop deletion key")
 
 # Signatures
 ACCOUNT_RECORD: Final = _label("account record")

@@ -25,9 +25,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from halonyx.core.errors import AuthenticationFailed, BadKey, BadSignature, Malformed, Misuse
+from halonyx.core.field import FIELD_PRIME, SMALL_ORDER_Y
 
 NONCE_SIZE: Final = 12
 TAG_SIZE: Final = 16
@@ -39,18 +40,6 @@ MLKEM768_PUBLIC_SIZE: Final = 1184
 MLKEM768_CIPHERTEXT_SIZE: Final = 1088
 MLKEM1024_PUBLIC_SIZE: Final = 1568
 MLKEM1024_CIPHERTEXT_SIZE: Final = 1568
-
-FIELD_PRIME: Final = 2**255 - 19
-# y-coordinates of the eight points of small order on edwards25519 (RFC 8032 section 5.1; two points share a y each).
-_SMALL_ORDER_Y: Final = frozenset(
-    {
-        0,
-        1,
-        FIELD_PRIME - 1,
-        int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
-        int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
-    }
-)
 
 _SHA256: Final = hashes.SHA256()
 
@@ -98,6 +87,13 @@ def hkdf(ikm: bytes, info: bytes, size_bytes: int, salt: bytes = b"") -> bytes:
     return HKDF(_SHA256, size_bytes, salt or None, info).derive(ikm)
 
 
+def hkdf_expand(prk: bytes, info: bytes, size_bytes: int) -> bytes:
+    """Return HKDF-Expand alone (RFC 5869 section 2.3), for a key of 32 bytes or more that is uniformly random."""
+    if len(prk) < 32 or not 1 <= size_bytes <= MAX_HKDF_SIZE:
+        raise Misuse(f"HKDF-Expand takes a key of 32 bytes or more and gives 1 to {MAX_HKDF_SIZE}")
+    return HKDFExpand(_SHA256, size_bytes, info).derive(prk)
+
+
 def argon2id(passphrase: bytes, salt: bytes) -> bytes:
     """Return 32 bytes by Argon2id with t=3, 64 MiB, p=4 (RFC 9106 section 4, second recommended option).
 
@@ -110,35 +106,41 @@ def argon2id(passphrase: bytes, salt: bytes) -> bytes:
     return Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=64 * 1024).derive(passphrase)
 
 
-def aead_seal(key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
-    """Encrypt with AES-256-GCM.
+def aead_key(raw: bytes) -> AESGCM:
+    """Prepare an AES-256-GCM key of 32 bytes (Misuse if another size) for many nonces."""
+    if len(raw) != 32:
+        raise Misuse("AES-256-GCM takes a key of 32 bytes")
+    return AESGCM(raw)
+
+
+def aead_seal(key: bytes | AESGCM, nonce: bytes, plaintext: bytes | memoryview, associated_data: bytes) -> bytes:
+    """Encrypt with AES-256-GCM; the result is 16 bytes longer than the plaintext.
 
     Args:
-        key: 32 bytes.
+        key: 32 bytes, or a prepared key.
         nonce: 12 bytes, never used twice with one key.
-
-    Returns:
-        Ciphertext and tag: 16 bytes more than the plaintext.
 
     Raises:
         Misuse: A key or nonce of another size.
     """
-    if len(key) != 32 or len(nonce) != NONCE_SIZE:
-        raise Misuse("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
-    return AESGCM(key).encrypt(nonce, plaintext, associated_data)
+    cipher = aead_key(key) if isinstance(key, bytes) else key
+    if len(nonce) != NONCE_SIZE:
+        raise Misuse("AES-256-GCM takes a nonce of 12 bytes")
+    return cipher.encrypt(nonce, plaintext, associated_data)
 
 
-def aead_open(key: bytes, nonce: bytes, ciphertext: bytes, associated_data: bytes) -> bytes:
+def aead_open(key: bytes | AESGCM, nonce: bytes, ciphertext: bytes | memoryview, associated_data: bytes) -> bytes:
     """Decrypt with AES-256-GCM.
 
     Raises:
         AuthenticationFailed: The tag does not verify, or the ciphertext is shorter than a tag.
         Misuse: A key or nonce of another size.
     """
-    if len(key) != 32 or len(nonce) != NONCE_SIZE:
-        raise Misuse("AES-256-GCM takes a key of 32 bytes and a nonce of 12")
+    cipher = aead_key(key) if isinstance(key, bytes) else key
+    if len(nonce) != NONCE_SIZE:
+        raise Misuse("AES-256-GCM takes a nonce of 12 bytes")
     try:
-        return AESGCM(key).decrypt(nonce, ciphertext, associated_data)
+        return cipher.decrypt(nonce, ciphertext, associated_data)
     except InvalidTag:
         raise AuthenticationFailed("authentication tag does not verify") from None
 
@@ -222,7 +224,7 @@ class VerifyKey:
     def __post_init__(self) -> None:
         _check_size("Ed25519 public key", self.raw, 32)
         y = int.from_bytes(self.raw, "little") & (2**255 - 1)
-        if y >= FIELD_PRIME or y in _SMALL_ORDER_Y:
+        if y >= FIELD_PRIME or y in SMALL_ORDER_Y:
             raise BadKey("Ed25519 public key is non-canonical or of small order")
 
     def verify(self, label: bytes, body: bytes, signature: bytes) -> None:

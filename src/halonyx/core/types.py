@@ -29,6 +29,9 @@ EnvelopeId = NewType("EnvelopeId", bytes)
 ConversationId = NewType("ConversationId", bytes)
 """16 bytes; names a conversation inside the encryption."""
 
+FileKey = NewType("FileKey", bytes)
+"""32 random bytes, fresh for every offer of a file; all else about the file is derived from it."""
+
 PrekeyId = NewType("PrekeyId", int)
 """1 to 2^32-1; never reused by a device."""
 
