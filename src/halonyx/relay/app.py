@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 
 from halonyx.core.errors import StoreError
-from halonyx.relay import routes_account, routes_directory, routes_public
+from halonyx.relay import routes_account, routes_directory, routes_files, routes_public
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import Authenticator, NonceMemory
 from halonyx.relay.context import RelayContext
@@ -34,6 +34,7 @@ DESCRIPTION: Final = (
     "Binary fields are base64url without padding. Signed calls carry Content-Digest, Signature-Input and Signature "
     "headers as spec/delivery.md says. Every answer that is not 2xx is an error body."
 )
+ROUTERS: Final = (routes_directory.router, routes_account.router, routes_files.router, routes_public.router)
 _CODES_BY_STATUS: Final[dict[int, ErrorCode]] = {404: "not-found", 405: "method-not-allowed"}
 
 
@@ -53,7 +54,7 @@ def create_app(context: RelayContext, build: Build | None = None) -> FastAPI:
     )
     if build is not None:  # before the page that stands in for it
         app.include_router(site_router(build, context.settings))
-    for router in (routes_directory.router, routes_account.router, routes_public.router):
+    for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(Refused, _on_refused)
     app.add_exception_handler(StoreError, _on_store_error)
@@ -68,11 +69,7 @@ def create_app(context: RelayContext, build: Build | None = None) -> FastAPI:
 @functools.cache
 def openapi_document() -> bytes:
     """Return the OpenAPI 3.1 description of every route, as JSON that does not change unless the API does."""
-    routes = [
-        route
-        for router in (routes_directory.router, routes_account.router, routes_public.router)
-        for route in router.routes
-    ]
+    routes = [route for router in ROUTERS for route in router.routes]
     document = get_openapi(
         title="Halonyx relay", version=VERSION, description=DESCRIPTION, routes=routes, license_info={"name": "MIT"}
     )

@@ -18,15 +18,17 @@ from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Millis
 from halonyx.relay.decide import Limits, Pressure, pressure
 from halonyx.relay.events import Event, log
-from halonyx.relay.handshake import Upgrade
+from halonyx.relay.handshake import MAIL_PATHS, Upgrade
 from halonyx.relay.limits import Limiter
 from halonyx.relay.receiving import LoginKey, PrekeysLeft, Receiving
 from halonyx.relay.sending import Sending
 from halonyx.relay.sockets import Connection
 from halonyx.relay.store.intake import Acknowledged, Submission, system_clock
 from halonyx.relay.store.mailbox import MailboxStore
+from halonyx.relay.tracker import Tracker, Tracking
 from halonyx.relay.upkeep import every
 from halonyx.wire.frames import RECEIVE_PATH, CloseCode, Status
+from halonyx.wire.tracker import TRACKER_PATH
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Hub:
         limiter: Counts upgrades.
         rate_sockets: Their rate per client.
         behind_proxy: Whether X-Forwarded-For is believed.
+        tracker: Introduces people who send files; None if this relay does not.
         clock: Milliseconds since 1970.
     """
 
@@ -75,6 +78,7 @@ class Hub:
         limiter: Limiter,
         rate_sockets: str,
         behind_proxy: bool = False,
+        tracker: Tracker | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.mailboxes = mailboxes
@@ -87,6 +91,8 @@ class Hub:
         self._limiter = limiter
         self._rate = rate_sockets
         self.behind_proxy = behind_proxy
+        self.tracker = tracker
+        self.paths = MAIL_PATHS if tracker is None else MAIL_PATHS | {TRACKER_PATH}
         self.counts = Counts()
         self.pressure = Pressure.OPEN
         self._clock = clock
@@ -125,11 +131,18 @@ class Hub:
         yield GaugeMetricFamily("halonyx_connections", "Open WebSockets", len(self._connections))
         yield GaugeMetricFamily("halonyx_receivers", "Devices logged in", len(self._receivers))
         yield GaugeMetricFamily("halonyx_writer_queue", "Envelopes waiting for the writer", self._queued)
+        if self.tracker is not None:
+            yield from self.tracker.collect()
 
     # Connections
 
     def admit(self, upgrade: Upgrade, network: str) -> Connection | None:
         """Make the connection for an upgrade, or refuse when the client or everybody has too many."""
+        if upgrade.path == TRACKER_PATH:
+            tracking = self.tracker.admit(self, upgrade.query, network) if self.tracker else None
+            if tracking is not None:
+                self._connections.add(tracking)
+            return tracking
         if self._limiter.hit(self._rate, "sockets", self._limiter.client(network)):
             return None
         if self._networks[network] >= self.limits.connections_per_client:
@@ -153,6 +166,8 @@ class Hub:
         """Drop a connection whose socket is closed."""
         if connection in self._connections:
             self._connections.discard(connection)
+            if isinstance(connection, Tracking):
+                return
             if isinstance(connection, Sending):
                 self._senders -= 1
             self._networks[connection.network] -= 1

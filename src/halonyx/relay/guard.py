@@ -53,6 +53,7 @@ RULES: Final = {
     "/v1/account/delete": Rule(Access.SIGNED, "rate_signed"),
     "/v1/prekeys": Rule(Access.SIGNED, "rate_signed", has_keys=True),
     "/v1/access-key": Rule(Access.SIGNED, "rate_signed"),
+    "/v1/turn": Rule(Access.SIGNED, "rate_signed"),
 }
 PUBLIC_PATHS: Final = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"})
 ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by address by proxies and collectors

@@ -36,6 +36,34 @@ class Scope(Enum):
     CLIENT_AND_DEVICE = auto()
 
 
+class Meter:
+    """Counts what one connection does against a rate.
+
+    Args:
+        rate: For example `120/minute`.
+    """
+
+    __slots__ = ("_empty_at", "_period", "_step")
+
+    def __init__(self, rate: str) -> None:
+        item = _parse(rate)
+        self._period = float(item.get_expiry())
+        self._step = self._period / item.amount
+        self._empty_at = 0.0
+
+    def hit(self, now: float) -> bool:
+        """Count one; False, and not counted, if it is one too many.
+
+        Args:
+            now: Seconds that never go back.
+        """
+        empty_at = max(self._empty_at, now) + self._step
+        if empty_at - now - self._period > _ROUNDING_SECONDS:
+            return False
+        self._empty_at = empty_at
+        return True
+
+
 class Limiter:
     """Counts calls against the rates of the settings.
 

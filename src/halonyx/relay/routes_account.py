@@ -4,10 +4,8 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from halonyx.core.primitives import VerifyKey
-from halonyx.core.types import Address, DeviceId
+from halonyx.core.types import Address
 from halonyx.relay.accounts import verify_key
-from halonyx.relay.authentication import FindKey
 from halonyx.relay.context import RelayContext
 from halonyx.relay.guard import client_host
 from halonyx.relay.refusals import Refused
@@ -38,20 +36,14 @@ _SIGNED: Final[tuple[ErrorCode, ...]] = (
 
 async def _by_management_key(request: Request, here: Services, address: Address) -> None:
     key = here.context.identity.management_key(address)
-    await _demand(request, here, address, lambda device: key if device == MANAGEMENT else None)
-
-
-async def _by_login_key(request: Request, here: Services, address: Address, only: int | None = None) -> None:
-    def find_key(device: int) -> VerifyKey | None:
-        is_meant = only is None or device == only
-        return here.context.identity.login_key(address, DeviceId(device)) if is_meant else None
-
-    await _demand(request, here, address, find_key)
-
-
-async def _demand(request: Request, here: Services, address: Address, find_key: FindKey) -> None:
     context = here.context
-    await here.authenticator.check(request, address, find_key, context.clock(), context.identity.note_call)
+    await here.authenticator.check(
+        request,
+        address,
+        lambda device: key if device == MANAGEMENT else None,
+        context.clock(),
+        context.identity.note_call,
+    )
 
 
 def _admit(context: RelayContext, host: str) -> None:
@@ -113,7 +105,7 @@ async def delete_account(call: AccountRequest, request: Request, here: Here) -> 
 @router.put("/prekeys", response_model=PrekeyCounts, responses=refusals(*_SIGNED, "prekeys-full"))
 async def publish_prekeys(call: PublishRequest, request: Request, here: Here) -> Response:
     """Store prekeys of the device that signs; ids that were used before are passed over."""
-    await _by_login_key(request, here, Address(call.address), call.device)
+    await here.by_login_key(request, Address(call.address), call.device)
     one_time, one_time_kem = await here.accounts.publish(call)
     return reply(PrekeyCounts(one_time=one_time, one_time_kem=one_time_kem))
 
@@ -122,6 +114,6 @@ async def publish_prekeys(call: PublishRequest, request: Request, here: Here) ->
 async def set_access_key(call: AccessKeyRequest, request: Request, here: Here) -> Response:
     """Replace the hash of the access key: whoever holds the former key is shut out at once."""
     address = Address(call.address)
-    await _by_login_key(request, here, address)
+    await here.by_login_key(request, address)
     await here.accounts.set_access_hash(address, call.access_hash)
     return reply(Done())

@@ -44,6 +44,7 @@ async def relay_info(here: Here) -> Response:
             version=VERSION,
             time=context.clock(),
             limits=context.settings.public_limits(),
+            files=context.settings.public_files(),
         )
     )
 

@@ -39,6 +39,7 @@ from halonyx.relay.store.identity import IdentityStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.relay.store.reserve import Reserve
+from halonyx.relay.tracker import Tracker
 from halonyx.relay.upkeep import every
 from halonyx.web.build import load as load_build
 
@@ -150,6 +151,7 @@ class Relay:
             limiter=context.limiter,
             rate_sockets=settings.rate_sockets,
             behind_proxy=settings.behind_proxy,
+            tracker=Tracker(settings, context.limiter) if settings.files else None,
         )
 
     def _config(self, app: FastAPI) -> uvicorn.Config:

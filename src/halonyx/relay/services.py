@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
 
+from halonyx.core.primitives import VerifyKey
+from halonyx.core.types import Address, DeviceId
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import Authenticator
 from halonyx.relay.context import RelayContext
@@ -22,6 +24,25 @@ class Services:
     context: RelayContext
     accounts: Accounts
     authenticator: Authenticator
+
+    async def by_login_key(self, request: Request, address: Address, only: int | None = None) -> None:
+        """Demand that a call is signed by the login key of a device of the account.
+
+        Args:
+            request: The call.
+            address: The account its body names.
+            only: The one device that may make it; None for any.
+
+        Raises:
+            Refused: not-authenticated, the same for every reason; too-many-requests.
+        """
+        identity = self.context.identity
+
+        def find_key(device: int) -> VerifyKey | None:
+            is_meant = only is None or device == only
+            return identity.login_key(address, DeviceId(device)) if is_meant else None
+
+        await self.authenticator.check(request, address, find_key, self.context.clock(), identity.note_call)
 
 
 def _services(request: Request) -> Services:

@@ -4,14 +4,17 @@ Source: docs/reference/relay.md, "Settings"; bounds from spec/delivery.md, "Boun
 """
 
 import ipaddress
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import limits
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -22,11 +25,15 @@ from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.origin import check_origin, reaches_this_machine
 from halonyx.core.types import DAY, Millis
 from halonyx.wire.frames import MAX_ENVELOPE
-from halonyx.wire.rest import RelayLimits
+from halonyx.wire.rest import RelayFiles, RelayLimits
 
 DEFAULT_PORT: Final = 3000
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+GIB: Final = 1024 * MIB
+LEAST_TURN_SECRET: Final = 16
+CREDENTIAL: Final = "turn-secret"
+_TURN_URL: Final = re.compile(r"turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(\?transport=(udp|tcp))?")
 
 
 def is_loopback(host: str) -> bool:
@@ -54,8 +61,20 @@ def _check_origin(value: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _check_turn_url(value: str) -> str:
+    if not _TURN_URL.fullmatch(value):
+        raise ValueError("expected a TURN address such as turn:turn.example:3478?transport=udp")
+    return value
+
+
+def _words(value: object) -> object:
+    """Take a list in one text, as flags and variables bring it: split at commas."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
 Rate = Annotated[str, AfterValidator(_check_rate)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
+TurnUrls = Annotated[list[Annotated[str, AfterValidator(_check_turn_url)]], NoDecode, BeforeValidator(_words)]
 Positive = Annotated[int, Field(ge=1)]
 
 
@@ -137,6 +156,29 @@ class RelaySettings(BaseSettings):
     bundle_cache_seconds: Positive = Field(600, description="seconds in which a repeated fetch gets the same bundle")
     tracked_clients: Positive = Field(100_000, description="clients whose rates are counted apart")
 
+    # Files: introductions, TURN credentials, and the blob store.
+    files: bool = Field(default=True, description="introduce people who send files to each other (/v1/tracker)")
+    tracker_connections: Positive = Field(2000, description="open tracker sockets of all clients together")
+    tracker_connections_per_client: Positive = Field(64, description="the same per IPv4 address or IPv6 /64")
+    tracker_peers: Positive = Field(10_000, description="peers in all swarms together")
+    tracker_peers_per_swarm: int = Field(16, ge=2, description="peers in one swarm")
+    tracker_swarms_per_client: Positive = Field(128, description="swarms per IPv4 address or IPv6 /64")
+    tracker_offers: Positive = Field(10, description="offers taken from one announce")
+    tracker_message_bytes: int = Field(64 * KIB, ge=KIB, le=64 * KIB, description="largest message to the tracker")
+    tracker_interval_seconds: Positive = Field(120, description="seconds between two announces of a peer")
+    tracker_idle_seconds: Positive = Field(600, description="idle seconds before a tracker socket is closed")
+    turn_secret: SecretStr | None = Field(None, description="secret shared with your TURN server (static-auth-secret)")
+    turn_secret_file: Path | None = Field(
+        None, description="file that holds it; default: the systemd credential turn-secret, if there is one"
+    )
+    turn_urls: TurnUrls = Field([], description="addresses of your TURN server, such as turn:turn.example:3478")
+    turn_seconds: int = Field(3600, ge=60, le=86_400, description="seconds TURN credentials are good for")
+    drop_quota: int = Field(0, ge=0, description="bytes of encrypted files kept per mailbox; 0 keeps none")
+    drop_total: int = Field(16 * GIB, ge=1, description="bytes of encrypted files kept for all mailboxes together")
+    drop_days: int = Field(14, ge=1, le=14, description="days an encrypted file is kept; at most 14")
+    drop_body_seconds: Positive = Field(120, description="seconds a part of an encrypted file may take to arrive")
+    drop_uploads: Positive = Field(16, description="parts of encrypted files taken at the same time")
+
     # Rates: in memory, per client address (IPv6: /64) unless it says otherwise.
     rate_sign_up: Rate = Field("5/hour", description="sign-ups")
     rate_sign_up_total: Rate = Field("60/hour", description="sign-ups of all clients together")
@@ -150,6 +192,9 @@ class RelaySettings(BaseSettings):
     )
     rate_bundle_requests: Rate = Field("10/hour", description="the same by request key")
     rate_bundle_client: Rate = Field("6/10 minute", description="bundle fetches of one client for one device")
+    rate_tracker_sockets: Rate = Field("120/minute", description="tracker sockets opened")
+    rate_tracker: Rate = Field("120/minute", description="messages on one tracker socket")
+    rate_drop: Rate = Field("6000/minute", description="parts of encrypted files, up and down")
     rate_public: Rate = Field("300/minute", description="pages, health checks and relay information")
 
     @model_validator(mode="after")
@@ -167,6 +212,15 @@ class RelaySettings(BaseSettings):
                 f"origin {public} is reached through a proxy that ends TLS: set behind_proxy and let the proxy set "
                 "X-Forwarded-For, or everybody would count as this machine"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_turn(self) -> Self:
+        key = self.turn_key()
+        if (key is None) == bool(self.turn_urls):
+            raise ValueError("turn_secret (or turn_secret_file) and turn_urls belong together: give both or neither")
+        if key is not None and len(key) < LEAST_TURN_SECRET:
+            raise ValueError(f"the TURN secret is too short: take at least {LEAST_TURN_SECRET} random characters")
         return self
 
     @classmethod
@@ -205,6 +259,27 @@ class RelaySettings(BaseSettings):
     def retention(self) -> Millis:
         """How long an undelivered envelope is kept."""
         return Millis(self.retention_days * DAY)
+
+    def turn_key(self) -> bytes | None:
+        """Return the secret shared with the TURN server, as it is now in setting, file or credential; None without.
+
+        Raises:
+            ValueError: The file that is named can't be read.
+        """
+        if self.turn_secret is not None:
+            return self.turn_secret.get_secret_value().encode("utf-8")
+        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "")) / CREDENTIAL
+        path = self.turn_secret_file or (credential if credential.is_absolute() and credential.is_file() else None)
+        if path is None:
+            return None
+        try:
+            return path.read_bytes().strip()
+        except OSError as error:
+            raise ValueError(f"turn_secret_file {path} can't be read: {error.strerror}") from None
+
+    def public_files(self) -> RelayFiles:
+        """Return what GET /v1/relay tells clients about files."""
+        return RelayFiles(tracker=self.files, turn=bool(self.turn_urls), drop=self.drop_quota)
 
     def public_limits(self) -> RelayLimits:
         """Return what GET /v1/relay tells clients."""

@@ -19,12 +19,12 @@ from halonyx.relay.clients import network_of
 from halonyx.relay.decide import Action, Close, Limits, Nothing
 from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Refusal, Upgrade, judge
-from halonyx.wire.frames import MAX_FRAME, SUBPROTOCOL, CloseCode, Error, ErrorCode
+from halonyx.wire.frames import MAX_FRAME, CloseCode, Error, ErrorCode
 
 READ_BUFFER: Final = 4096  # grows by itself for larger frames, and shrinks again
 SHORT: Final = 126
 MEDIUM: Final = 65_536
-BINARY: Final = WSMsgType.BINARY
+BINARY_FRAME: Final = b"\x82"
 
 
 class _Quiet:
@@ -51,6 +51,7 @@ class Gate(Protocol):
 
     limits: Limits
     origins: tuple[str, ...]
+    paths: frozenset[str]
     behind_proxy: bool
     now: float
 
@@ -61,23 +62,30 @@ class Gate(Protocol):
         """Drop a connection whose socket is closed."""
 
 
-def framed(payload: bytes) -> bytes:
-    """Return a payload as one unmasked binary WebSocket frame (RFC 6455 section 5.2)."""
+def framed(payload: bytes, first_byte: bytes = BINARY_FRAME) -> bytes:
+    """Return a payload as one unmasked WebSocket frame (RFC 6455 section 5.2)."""
     size = len(payload)
     if size < SHORT:
-        return b"\x82" + size.to_bytes(1, "big") + payload
+        return first_byte + size.to_bytes(1, "big") + payload
     if size < MEDIUM:
-        return b"\x82\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x82\x7f" + size.to_bytes(8, "big") + payload
+        return first_byte + b"\x7e" + size.to_bytes(2, "big") + payload
+    return first_byte + b"\x7f" + size.to_bytes(8, "big") + payload
 
 
 class Connection(WSListener):
-    """What both paths have in common: frame rules, closing, pings, time.
+    """What all paths have in common: frame rules, closing, pings, time.
 
     Args:
         gate: The hub.
         network: Whose count this connection is in.
+
+    Attributes:
+        kind: Which messages this path takes.
+        first_byte: What the frames it sends begin with.
     """
+
+    kind: WSMsgType = WSMsgType.BINARY
+    first_byte = BINARY_FRAME
 
     def __init__(self, gate: Gate, network: str) -> None:
         self.gate = gate
@@ -97,7 +105,7 @@ class Connection(WSListener):
         """Start: the handshake is done."""
 
     def on_frame(self, data: bytes) -> None:
-        """Handle one complete binary message of at most 66 KiB."""
+        """Handle one complete message of at most 66 KiB."""
         raise NotImplementedError
 
     def on_gone(self) -> None:
@@ -117,7 +125,7 @@ class Connection(WSListener):
     def send(self, frame: bytes) -> None:
         """Send one frame. The event loop joins what is sent in one turn into one system call."""
         if self.closed_at is None and not self.transport.is_close_frame_sent:
-            self.socket.write(framed(frame))
+            self.socket.write(framed(frame, self.first_byte))
 
     def close(self, code: CloseCode) -> None:
         """Send a close frame and wait a little for the peer's; a plain close could destroy what is under way."""
@@ -175,11 +183,11 @@ class Connection(WSListener):
         self.on_open()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 (the library's signature)
-        """Let through complete binary messages; everything else is answered here."""
+        """Let through complete messages of this path's kind; everything else is answered here."""
         self.heard_at = self.gate.now
         self.pinged_at = None
         kind = frame.msg_type
-        if kind == BINARY and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+        if kind == self.kind and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             if self.closed_at is None:
                 self.on_frame(frame.get_payload_as_bytes())
             return
@@ -251,6 +259,7 @@ class Bridge(WSProtocol):  # type: ignore[misc]  # an extension type without stu
         self._gate = gate
         self._connections: set[object] = server_state.connections
         self._connection: Connection | None = None
+        self._subprotocol: str | None = None
         self._peer = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -268,12 +277,13 @@ class Bridge(WSProtocol):  # type: ignore[misc]  # an extension type without stu
 
     def data_received(self, data: bytes) -> None:
         """Judge the request that uvicorn has read. Called once: afterwards data comes through `get_buffer`."""
-        verdict = judge(data, self._gate.origins)
+        verdict = judge(data, self._gate.origins, self._gate.paths)
         if isinstance(verdict, Upgrade):
             is_forwarded = self._gate.behind_proxy and verdict.forwarded is not None
             network = network_of(str(verdict.forwarded) if is_forwarded else self._peer)
             self._connection = self._gate.admit(verdict, network)
             if self._connection is not None:
+                self._subprotocol = verdict.subprotocol
                 self._feed(verdict.canonical())
                 return
             verdict = Refusal(_TOO_MANY)
@@ -287,7 +297,7 @@ class Bridge(WSProtocol):  # type: ignore[misc]  # an extension type without stu
         self.buffer_updated(len(data))
 
     def _listener(self, request: WSUpgradeRequest) -> Answer:  # noqa: ARG002 (judged before)
-        protocol = {"Sec-WebSocket-Protocol": SUBPROTOCOL}
+        protocol = {"Sec-WebSocket-Protocol": self._subprotocol} if self._subprotocol else {}
         return Answer(WSUpgradeResponse.create_101_response(protocol), self._connection)
 
     def shutdown(self) -> None:

@@ -23,6 +23,10 @@ MAX_PREKEYS_IN_CALL: Final = 2 * MAX_ONE_TIME_PREKEYS + 3
 FETCH_ID_SIZE: Final = 16
 EPOCH_SIZE: Final = 8
 SEED_SIZE: Final = 32
+DROP_ID_SIZE: Final = 16
+DROP_KEY_SIZE: Final = 16
+MAX_DROP_PART: Final = 4 * 1024 * 1024
+UPLOAD_HEADER: Final = "Halonyx-Upload"
 MAX_SAFE_INTEGER: Final = 2**53 - 1  # largest integer every JSON reader keeps exactly
 
 USE_SIGNED: Final = 1
@@ -47,6 +51,11 @@ ErrorCode = Literal[
     "storage-conflict",
     "device-id-used",
     "prekeys-full",
+    "no-turn",
+    "no-drop",
+    "drop-unknown",
+    "drop-conflict",
+    "drop-full",
     "too-large",
     "unsupported-content",
     "wrong-host",
@@ -69,8 +78,16 @@ ERRORS: Final[dict[ErrorCode, tuple[HTTPStatus, str]]] = {
     "storage-conflict": (HTTPStatus.CONFLICT, "the record was changed meanwhile"),
     "device-id-used": (HTTPStatus.CONFLICT, "a device id was used before"),
     "prekeys-full": (HTTPStatus.CONFLICT, "the device has all the one-time prekeys it may store"),
+    "no-turn": (HTTPStatus.NOT_FOUND, "this relay has no TURN server"),
+    "no-drop": (HTTPStatus.NOT_FOUND, "this relay keeps no files"),
+    "drop-unknown": (HTTPStatus.NOT_FOUND, "there is no such file, it is not complete, or the key is not its own"),
+    "drop-conflict": (HTTPStatus.CONFLICT, "another file has this id, or the part does not follow what is there"),
+    "drop-full": (HTTPStatus.INSUFFICIENT_STORAGE, "there is no room for this file"),
     "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than this call takes"),
-    "unsupported-content": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must be plain application/json"),
+    "unsupported-content": (
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "the body is not of the type this call takes, or is encoded",
+    ),
     "wrong-host": (HTTPStatus.MISDIRECTED_REQUEST, "the Host header names another relay"),
     "too-many-requests": (HTTPStatus.TOO_MANY_REQUESTS, "too many requests; wait as Retry-After says"),
     "internal": (HTTPStatus.INTERNAL_SERVER_ERROR, "the relay failed"),
@@ -153,8 +170,12 @@ AccessKeyBytes = Annotated[bytes, Base64Url(ACCESS_KEY_SIZE, ACCESS_KEY_SIZE)]
 EpochBytes = Annotated[bytes, Base64Url(EPOCH_SIZE, EPOCH_SIZE)]
 FetchId = Annotated[bytes, Base64Url(FETCH_ID_SIZE, FETCH_ID_SIZE)]
 Seed = Annotated[bytes, Base64Url(SEED_SIZE, SEED_SIZE)]
+DropId = Annotated[bytes, Base64Url(DROP_ID_SIZE, DROP_ID_SIZE)]
+DropKey = Annotated[bytes, Base64Url(DROP_KEY_SIZE, DROP_KEY_SIZE)]
 Blob = Annotated[bytes, Base64Url(MIN_BLOB, MAX_BLOB)]
 HashHex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", min_length=64, max_length=64)]
+UploadToken = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", min_length=32, max_length=32)]
+DropSize = Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
 DeviceNumber = Annotated[int, Field(ge=1, le=MAX_DEVICE_ID)]
 PrekeyNumber = Annotated[int, Field(ge=1, le=MAX_PREKEY_ID)]
 PrekeyUse = Annotated[int, Field(ge=USE_SIGNED, le=USE_ONE_TIME_KEM)]
@@ -201,6 +222,14 @@ class RelayLimits(Body):
     one_time_prekeys: int
 
 
+class RelayFiles(Body):
+    """What the relay does for files; `drop` is the bytes it keeps for each mailbox, 0 if it keeps none."""
+
+    tracker: bool
+    turn: bool
+    drop: Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+
+
 class RelayInfo(Body):
     """Answer of GET /v1/relay; the keys are pinned at sign-up."""
 
@@ -211,6 +240,7 @@ class RelayInfo(Body):
     version: str
     time: UtcMillis
     limits: RelayLimits
+    files: RelayFiles
 
 
 class WorkRequest(Body):
@@ -366,3 +396,52 @@ class Bundle(Body):
     last_resort_prekey: StoredPrekey
     one_time_prekey: StoredPrekey | None
     one_time_kem_prekey: StoredPrekey | None
+
+
+class TurnRequest(Body):
+    """POST /v1/turn, signed by the device's login key."""
+
+    address: AddressBytes
+    device: DeviceNumber
+
+
+class TurnCredentials(Body):
+    """Answer: what an RTCIceServer takes, good until `expires`."""
+
+    urls: list[str]
+    username: str
+    credential: str
+    expires: UtcMillis
+
+
+class DropRequest(Body):
+    """POST /v1/drop, signed by the device's login key; the same call again tells how far the upload is.
+
+    `delete_hash` is SHA-256 of the key by which either side may delete the file.
+    """
+
+    address: AddressBytes
+    device: DeviceNumber
+    drop: DropId
+    size: DropSize
+    delete_hash: HashBytes
+
+
+class DropOpened(Body):
+    """Answer: where the upload goes on, and what its parts are authorised by. A token ends the ones before it."""
+
+    offset: Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+    upload: UploadToken
+
+
+class DropProgress(Body):
+    """Answer of PUT /v1/drop/{drop}: this much is on disk."""
+
+    offset: Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
+
+
+class DropDeleteRequest(Body):
+    """POST /v1/drop/delete, anonymous; the key is the proof."""
+
+    drop: DropId
+    key: DropKey

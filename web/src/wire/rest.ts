@@ -21,6 +21,10 @@ export const MAX_PREKEYS_IN_CALL = 2 * MAX_ONE_TIME_PREKEYS + 3
 export const FETCH_ID_SIZE = 16
 export const EPOCH_SIZE = 8
 export const SEED_SIZE = 32
+export const DROP_ID_SIZE = 16
+export const DROP_KEY_SIZE = 16
+export const MAX_DROP_PART = 4 * 1024 * 1024
+export const UPLOAD_HEADER = "Halonyx-Upload"
 
 export const USE_SIGNED = 1
 export const USE_ENVELOPE = 2
@@ -43,8 +47,13 @@ export const ERRORS: ReadonlyMap<string, string> = new Map([
   ["storage-conflict", "the record was changed meanwhile"],
   ["device-id-used", "a device id was used before"],
   ["prekeys-full", "the device has all the one-time prekeys it may store"],
+  ["no-turn", "this relay has no TURN server"],
+  ["no-drop", "this relay keeps no files"],
+  ["drop-unknown", "there is no such file, it is not complete, or the key is not its own"],
+  ["drop-conflict", "another file has this id, or the part does not follow what is there"],
+  ["drop-full", "there is no room for this file"],
   ["too-large", "the body is larger than this call takes"],
-  ["unsupported-content", "the body must be plain application/json"],
+  ["unsupported-content", "the body is not of the type this call takes, or is encoded"],
   ["wrong-host", "the Host header names another relay"],
   ["too-many-requests", "too many requests; wait as Retry-After says"],
   ["internal", "the relay failed"],
@@ -58,6 +67,7 @@ const BUNDLE_FIELDS = [
   "one_time_prekey",
   "one_time_kem_prekey",
 ]
+const INFO_FIELDS = ["relay_key", "operator_key", "origins", "signup", "version", "time", "limits", "files"]
 const LIMIT_FIELDS = [
   "max_envelope_bytes",
   "mailbox_messages",
@@ -150,6 +160,30 @@ export interface BundleRequest {
   readonly fetchId: Bytes
 }
 
+/** POST /v1/turn, signed by the device's login key. */
+export interface TurnRequest {
+  readonly address: Address
+  readonly device: DeviceId
+}
+
+/** POST /v1/drop, signed by the device's login key; the same call again tells how far the upload is. */
+export interface DropRequest {
+  readonly address: Address
+  readonly device: DeviceId
+  /** 16 bytes; in the URL of its parts in hex. */
+  readonly drop: Bytes
+  /** Of the ciphertext, in bytes. */
+  readonly size: number
+  /** SHA-256 of the key by which either side may delete the file. */
+  readonly deleteHash: Bytes
+}
+
+/** POST /v1/drop/delete, anonymous; the key is the proof. */
+export interface DropDeleteRequest {
+  readonly drop: Bytes
+  readonly key: Bytes
+}
+
 export type Body =
   | WorkRequest
   | SignUpRequest
@@ -159,6 +193,9 @@ export type Body =
   | AccessKeyRequest
   | LookupRequest
   | BundleRequest
+  | TurnRequest
+  | DropRequest
+  | DropDeleteRequest
 
 /** Bounds a client should know. */
 export interface RelayLimits {
@@ -168,6 +205,13 @@ export interface RelayLimits {
   readonly requestInbox: number
   readonly retentionDays: number
   readonly oneTimePrekeys: number
+}
+
+/** What the relay does for files; `drop` is the bytes it keeps for each mailbox, 0 if it keeps none. */
+export interface RelayFiles {
+  readonly tracker: boolean
+  readonly turn: boolean
+  readonly drop: number
 }
 
 /** Answer of GET /v1/relay; the keys are pinned at sign-up. */
@@ -180,6 +224,7 @@ export interface RelayInfo {
   /** Milliseconds since 1970, UTC. */
   readonly time: number
   readonly limits: RelayLimits
+  readonly files: RelayFiles
 }
 export type SignUpMode = "open" | "pow"
 
@@ -240,6 +285,21 @@ export interface Bundle {
   readonly oneTimeKemPrekey: StoredPrekey | null
 }
 
+/** What an RTCIceServer takes, good until `expires`. */
+export interface TurnCredentials {
+  readonly urls: readonly string[]
+  readonly username: string
+  readonly credential: string
+  /** Milliseconds since 1970, UTC, by the relay's clock. */
+  readonly expires: number
+}
+
+/** Where an upload goes on, and the token (UPLOAD_HEADER) that its parts are authorised by. */
+export interface DropOpened {
+  readonly offset: number
+  readonly upload: string
+}
+
 /** Return the JSON encoding of a request in UTF-8 (Misuse: a number that JSON does not keep exactly). */
 export function toJson(body: Body): Bytes {
   return encodeJson(body)
@@ -260,7 +320,7 @@ export const parseDone: Parse<null> = (value) => {
 }
 
 export const parseRelayInfo: Parse<RelayInfo> = (value) => {
-  const body = object(value, ["relay_key", "operator_key", "origins", "signup", "version", "time", "limits"])
+  const body = object(value, INFO_FIELDS)
   return {
     relayKey: bytes(body["relay_key"], KEY_SIZE),
     operatorKey: bytes(body["operator_key"], KEY_SIZE),
@@ -269,6 +329,7 @@ export const parseRelayInfo: Parse<RelayInfo> = (value) => {
     version: text(body["version"]),
     time: integer(body["time"], 0),
     limits: relayLimits(body["limits"]),
+    files: relayFiles(body["files"]),
   }
 }
 
@@ -288,10 +349,8 @@ export const parseSignUpResponse: Parse<SignUpResponse> = (value) => ({
 
 export const parseAccountStatus: Parse<AccountStatus> = (value) => {
   const body = object(value, ["exists", "record_hash", "devices", "highest_device"])
-  const exists = body["exists"]
-  if (typeof exists !== "boolean") throw new Malformed("no truth value")
   return {
-    exists,
+    exists: truth(body["exists"]),
     recordHash: orNull(body["record_hash"], hashHex),
     devices: list(body["devices"], deviceNumber),
     highestDevice: integer(body["highest_device"], 0, MAX_DEVICE_ID),
@@ -317,6 +376,29 @@ export const parseBundle: Parse<Bundle> = (value) => {
     oneTimePrekey: orNull(body["one_time_prekey"], storedPrekey),
     oneTimeKemPrekey: orNull(body["one_time_kem_prekey"], storedPrekey),
   }
+}
+
+export const parseTurnCredentials: Parse<TurnCredentials> = (value) => {
+  const body = object(value, ["urls", "username", "credential", "expires"])
+  return {
+    urls: list(body["urls"], text),
+    username: text(body["username"]),
+    credential: text(body["credential"]),
+    expires: integer(body["expires"], 0),
+  }
+}
+
+export const parseDropOpened: Parse<DropOpened> = (value) => {
+  const body = object(value, ["offset", "upload"])
+  return { offset: integer(body["offset"], 0), upload: uploadToken(body["upload"]) }
+}
+
+/** Parse the answer to one part: how much of the file is on the relay's disk. */
+export const parseDropProgress: Parse<number> = (value) => integer(object(value, ["offset"])["offset"], 0)
+
+const relayFiles: Parse<RelayFiles> = (value) => {
+  const body = object(value, ["tracker", "turn", "drop"])
+  return { tracker: truth(body["tracker"]), turn: truth(body["turn"]), drop: integer(body["drop"], 0) }
 }
 
 const relayLimits: Parse<RelayLimits> = (value) => {
@@ -348,6 +430,17 @@ function deviceNumber(value: unknown): DeviceId {
 function signUpMode(value: unknown): SignUpMode {
   if (value !== "open" && value !== "pow") throw new Malformed("an unknown way to sign up")
   return value
+}
+
+function truth(value: unknown): boolean {
+  if (typeof value !== "boolean") throw new Malformed("no truth value")
+  return value
+}
+
+function uploadToken(value: unknown): string {
+  const token = text(value)
+  if (!/^[0-9a-f]{32}$/.test(token)) throw new Malformed("no upload token")
+  return token
 }
 
 function hashHex(value: unknown): string {

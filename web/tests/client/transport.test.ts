@@ -269,6 +269,7 @@ describe("a server that lies about calls", () => {
       retention_days: 1,
       one_time_prekeys: 1,
     },
+    files: { tracker: true, turn: false, drop: 0 },
   }
   const answering = (body: string | Uint8Array, status = 200, headers: Record<string, string> = {}): Promise<Relay> =>
     lying({ answer: (_, response) => response.writeHead(status, headers).end(body) })

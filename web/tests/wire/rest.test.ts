@@ -28,6 +28,7 @@ const INFO = {
   version: "0.1.0",
   time: 1760000000000,
   limits: LIMITS,
+  files: { tracker: true, turn: false, drop: 0 },
 }
 const STATUS = { exists: true, record_hash: "ab".repeat(32), devices: [1, 255], highest_device: 255 }
 const BUNDLE = {
@@ -38,6 +39,7 @@ const BUNDLE = {
   one_time_kem_prekey: prekey,
 }
 const CHALLENGE = { mode: "pow", seed: text(32), bits: 20, expires: 1760000600000 }
+const TURN = { urls: ["turn:turn.example:3478"], username: "1760000000:ab", credential: "cd==", expires: 1760000000000 }
 const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknown>])[] = [
   ["error", rest.parseError, { error: { code: "busy", message: "later" } }],
   ["done", rest.parseDone, {}],
@@ -48,6 +50,9 @@ const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknow
   ["prekey counts", rest.parsePrekeyCounts, { one_time: 0, one_time_kem: 200 }],
   ["lookup", rest.parseLookupResponse, { record: text(8192), devices: [{ device: 1, envelope_prekey: prekey }] }],
   ["bundle", rest.parseBundle, BUNDLE],
+  ["turn credentials", rest.parseTurnCredentials, TURN],
+  ["an opened drop", rest.parseDropOpened, { offset: 0, upload: "0a".repeat(16) }],
+  ["a drop's progress", rest.parseDropProgress, { offset: 4194304 }],
 ]
 
 /** Yield the value with each part, however deep, passed through `change`. */
@@ -110,6 +115,10 @@ test.each<readonly [string, Parse<unknown>, unknown]>([
   ["prekey 0", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 0 } }],
   ["prekey 2^32", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 2 ** 32 } }],
   ["no signed prekey", rest.parseBundle, { ...BUNDLE, signed_prekey: null }],
+  ["fewer than no bytes of drops", rest.parseRelayInfo, { ...INFO, files: { ...INFO.files, drop: -1 } }],
+  ["an upload token of 31 characters", rest.parseDropOpened, { offset: 0, upload: "a".repeat(31) }],
+  ["an upload token in upper case", rest.parseDropOpened, { offset: 0, upload: "A".repeat(32) }],
+  ["an upload before the first byte", rest.parseDropOpened, { offset: -1, upload: "a".repeat(32) }],
   ["an unknown error code", rest.parseError, { error: { code: "teapot", message: "" } }],
   ["a code that objects have", rest.parseError, { error: { code: "constructor", message: "" } }],
   ["a list for an object", rest.parseDone, []],
