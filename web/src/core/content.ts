@@ -6,6 +6,7 @@
 
 import { Reader, Writer, concat } from "./encoding"
 import { Malformed, Misuse, UnsupportedVersion } from "./errors"
+import { FileOffer, FileState } from "./file_offer"
 import { HASH_SIZE, MESSAGE_ID_SIZE, SESSION_ID_SIZE } from "./types"
 import type { Bytes, ConversationId, MessageId, SessionId } from "./types"
 
@@ -22,7 +23,7 @@ const PROFILE_KEY_SIZE = 32
 const HAS_REPLY_TO = 0x01
 const EXPIRES = 0x02
 
-/** What a message is; FILE to CALL are reserved and refused as unsupported until they are specified. */
+/** What a message is; REACTION to CALL are reserved and refused as unsupported until they are specified. */
 export const Kind = {
   TEXT: 1,
   RECEIPT: 2,
@@ -34,8 +35,14 @@ export const Kind = {
   DELETE: 8,
   GROUP: 9,
   CALL: 10,
+  FILE_STATE: 11,
 } as const
 export type Kind = (typeof Kind)[keyof typeof Kind]
+
+/** Tell whether messages of this kind have a counter: they come in order, and one that is missing is asked for. */
+export function isCounted(kind: Kind): boolean {
+  return kind === Kind.TEXT || kind === Kind.FILE
+}
 
 /** Extension types this program knows; with CRITICAL set, one it does not know refuses the message. */
 export const Extension = { PROFILE_KEY: 1 } as const
@@ -95,7 +102,7 @@ export interface Content {
   readonly senderRecord: RecordName
   /** Which record of ours the sender knows. */
   readonly recipientRecord: RecordName
-  /** Text in UTF-8, message ids, a Resend, or empty, by kind. */
+  /** Text in UTF-8, message ids, a Resend, a FileOffer, a FileState, or empty, by kind. */
   readonly body: Bytes
   readonly replyTo: MessageId | null
   /** Seconds, 1 to 2^32-1. */
@@ -210,6 +217,8 @@ const BODY_CHECKS = {
     if (body.length > 0) throw new Malformed("a control message has no body")
   },
   [Kind.RESEND]: (body: Bytes): Resend => Resend.parse(body),
+  [Kind.FILE]: (body: Bytes): FileOffer => FileOffer.parse(body),
+  [Kind.FILE_STATE]: (body: Bytes): FileState => FileState.parse(body),
 }
 
 function isZero(field: Bytes): boolean {

@@ -6,16 +6,19 @@
  * Source: spec/conventions.md, "Key derivation"; each function names its own section.
  */
 
-import { concat } from "./encoding"
+import { concat, utf8 } from "./encoding"
 import * as labels from "./labels"
-import { NONCE_SIZE, hkdf, hmacSha256 } from "./primitives"
+import { NONCE_SIZE, hkdf, hkdfExpand, hmacSha256 } from "./primitives"
 import { ACCESS_KEY_SIZE, KEY_SIZE, SESSION_ID_SIZE } from "./types"
-import type { Bytes, SessionId, Usid } from "./types"
+import type { Bytes, FileKey, SessionId, Usid } from "./types"
 
 const ZERO = new Uint8Array(1)
 export const ZERO_SALT: Bytes = new Uint8Array(32)
 const FIRST = Uint8Array.of(1)
 const SECOND = Uint8Array.of(2)
+const CHUNKED_INFO = utf8("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0")
+export const COMMITMENT_SIZE = 32
+export const TOKEN_SIZE = 16 // of what a file key gives tracker and drop
 
 /** Return HKDF(secret) under `label`; 1 to 8,160 bytes. */
 export function expand(
@@ -115,4 +118,46 @@ export function requestKey(usid: Usid): Bytes {
  */
 export function accessKey(profileKey: Bytes): Bytes {
   return expand(profileKey, labels.ACCESS_KEY, ACCESS_KEY_SIZE)
+}
+
+/**
+ * Split a file key into an AES key (32 bytes), a base nonce (12) and the commitment to the file key (32).
+ *
+ * @param fileKey 32 uniformly random bytes.
+ * @param salt 24 bytes, never twice with one file key.
+ * @param context What the file is for.
+ *
+ * Source: spec/files.md, "Encryption"; https://c2sp.org/chunked-encryption, "Key derivation".
+ */
+export function kdfChunked(fileKey: Bytes, salt: Bytes, context: Bytes): readonly [Bytes, Bytes, Bytes] {
+  const info = concat(CHUNKED_INFO, salt, context)
+  const okm = hkdfExpand(fileKey, info, KEY_SIZE + NONCE_SIZE + COMMITMENT_SIZE)
+  return [okm.slice(0, KEY_SIZE), okm.slice(KEY_SIZE, -COMMITMENT_SIZE), okm.slice(-COMMITMENT_SIZE)]
+}
+
+/**
+ * Return the 16 bytes that two people show the tracker to meet each other and nobody else.
+ *
+ * Source: spec/files.md, "Torrent".
+ */
+export function trackerToken(fileKey: FileKey): Bytes {
+  return expand(fileKey, labels.TRACKER_TOKEN, TOKEN_SIZE)
+}
+
+/**
+ * Return the 16 bytes by which the relay's drop knows the ciphertext.
+ *
+ * Source: spec/files.md, "Drop".
+ */
+export function dropId(fileKey: FileKey): Bytes {
+  return expand(fileKey, labels.DROP_ID, TOKEN_SIZE)
+}
+
+/**
+ * Return the 16 bytes with which either side deletes what the drop holds; the drop knows their SHA-256.
+ *
+ * Source: spec/files.md, "Drop".
+ */
+export function dropDeletionKey(fileKey: FileKey): Bytes {
+  return expand(fileKey, labels.DROP_DELETION_KEY, TOKEN_SIZE)
 }

@@ -39,6 +39,10 @@ export const ROOT_KEY = label("root key")
 export const MESSAGE_KEY = label("message key")
 export const ENVELOPE_KEY = label("envelope key")
 export const BACKUP_KEY = label("backup key")
+export const FILE_CONTENT = label("file content")
+export const TRACKER_TOKEN = label("tracker token")
+export const DROP_ID = label("drop id")
+export const DROP_DELETION_KEY = label("drop deletion key")
 
 // Signatures
 export const ACCOUNT_RECORD = label("account record")

@@ -8,7 +8,7 @@
  * Source: spec/conventions.md, "Primitives"; RFC 5869, 7748, 8032; FIPS 203, 204; SP 800-38D.
  */
 
-import { hkdf as nobleHkdf } from "@noble/hashes/hkdf.js"
+import { expand as nobleExpand, hkdf as nobleHkdf } from "@noble/hashes/hkdf.js"
 import { hmac } from "@noble/hashes/hmac.js"
 import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js"
 
@@ -72,6 +72,14 @@ export function equal(first: Uint8Array, second: Uint8Array): boolean {
 export function hkdf(ikm: Uint8Array, info: Uint8Array, sizeBytes: number, salt: Uint8Array): Bytes {
   if (sizeBytes < 1 || sizeBytes > MAX_HKDF_SIZE) throw new Misuse(`HKDF-SHA-256 gives 1 to ${MAX_HKDF_SIZE} bytes`)
   return new Uint8Array(nobleHkdf(nobleSha256, ikm, salt.length > 0 ? salt : undefined, info, sizeBytes))
+}
+
+/** Return HKDF-Expand alone (RFC 5869 section 2.3), for a key of 32 bytes or more that is uniformly random (Misuse). */
+export function hkdfExpand(prk: Uint8Array, info: Uint8Array, sizeBytes: number): Bytes {
+  if (prk.length < 32 || sizeBytes < 1 || sizeBytes > MAX_HKDF_SIZE) {
+    throw new Misuse(`HKDF-Expand takes a key of 32 bytes or more and gives 1 to ${MAX_HKDF_SIZE}`)
+  }
+  return new Uint8Array(nobleExpand(nobleSha256, prk, info, sizeBytes))
 }
 
 /** Import an AES-256-GCM key that can't be read out (Misuse if not 32 bytes). */

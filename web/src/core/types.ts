@@ -26,6 +26,8 @@ export type MessageId = Branded<Bytes, "MessageId">
 export type EnvelopeId = Branded<Bytes, "EnvelopeId">
 /** 16 bytes; names a conversation inside the encryption. */
 export type ConversationId = Branded<Bytes, "ConversationId">
+/** 32 random bytes, fresh for every offer of a file; all else about the file is derived from it. */
+export type FileKey = Branded<Bytes, "FileKey">
 /** 1 to 2^32-1; never reused by a device. */
 export type PrekeyId = Branded<number, "PrekeyId">
 /** Milliseconds since 1970-01-01 UTC. */
