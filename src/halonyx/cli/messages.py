@@ -180,7 +180,8 @@ def _show_notice(output: Output, notice: "Notice") -> None:
     named = {} if notice.contact is None else {key: notice.contact}
     values = {"kind": notice.kind, **named, "time": utc(notice.time), **notice.data}
     parts = {**notice.data, "time": local(notice.time), "name": escape_name(name), "argument": shlex.quote(name)}
-    output.answer(values, text.NOTICE[notice.kind], **parts)
+    words = text.NOTICE[notice.kind] + (text.SO_MANY_TIMES if "times" in notice.data else "")
+    output.answer(values, words, **parts)
 
 
 def _show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:

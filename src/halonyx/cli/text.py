@@ -350,6 +350,7 @@ NOTICE: Final = {
     "restored": "{time} Your relay was put back to an older copy. What it may have lost is asked for and sent again.",
     "failed": "{time} {name} did not confirm a message within 14 days. It was given up.",
 }
+SO_MANY_TIMES: Final = " ({times} times since the one before.)"
 SOMEONE: Final = "someone"
 
 # Backup.

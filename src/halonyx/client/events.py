@@ -4,21 +4,52 @@ Source: spec/delivery.md, "What a person sees".
 """
 
 import json
-from typing import cast
+from collections.abc import Mapping
+from typing import Final, cast
 
 from halonyx.client.model import Event, Message, Notice, NoticeKind
 from halonyx.client.people import REQUEST_ID_LENGTH
 from halonyx.client.store import Store
-from halonyx.core.types import MessageId, Millis
+from halonyx.core.types import DAY, MessageId, Millis
 
 MESSAGE = "message"
+MAX_A_DAY: Final = 10  # notices of one kind and contact; what comes more often is counted in the newest
+MAX_MISSING: Final = 2**52  # every program and store holds it exactly
+# What a contact, or our relay, can cause as often as it likes.
+_COUNTED: Final[frozenset[NoticeKind]] = frozenset(
+    {"device", "drained", "gap", "own-record", "refreshed", "restored", "unsupported"}
+)
+
+_Data = Mapping[str, str | int | bool]
 
 
 def add_notice(store: Store, kind: NoticeKind, contact: int | None, now: Millis, **data: str | int | bool) -> None:
-    """Remember a notice, inside the caller's transaction."""
+    """Remember a notice, inside the caller's transaction.
+
+    When MAX_A_DAY of this kind and contact wait to be shown, it takes the place of the newest and tells both: of gaps
+    the sum of what is missing, of anything else how many times.
+    """
+    told = _merged(store, kind, contact, now, data) if kind in _COUNTED else data
     store.execute(
-        "INSERT INTO events (kind, contact, time, data) VALUES (?, ?, ?, ?)", kind, contact, now, json.dumps(data)
+        "INSERT INTO events (kind, contact, time, data) VALUES (?, ?, ?, ?)", kind, contact, now, json.dumps(told)
     )
+
+
+def _merged(store: Store, kind: NoticeKind, contact: int | None, now: Millis, data: _Data) -> _Data:
+    lately = store.all(
+        "SELECT id, data FROM events WHERE kind = ? AND contact IS ? AND time > ? ORDER BY id DESC LIMIT ?",
+        kind,
+        contact,
+        now - DAY,
+        MAX_A_DAY,
+    )
+    if len(lately) < MAX_A_DAY:
+        return data
+    newest, former = lately[0]["id"], json.loads(lately[0]["data"])
+    store.execute("DELETE FROM events WHERE id = ?", newest)
+    if kind == "gap":
+        return {"missing": min(former["missing"] + data["missing"], MAX_MISSING)}
+    return {**data, "times": former.get("times", 1) + 1}
 
 
 def add_message_event(store: Store, contact: int, position: int, now: Millis) -> None:

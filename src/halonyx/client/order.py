@@ -15,6 +15,7 @@ from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
 
 HOLD: Final = 10 * SECOND
 MAX_TRACKED: Final = 128  # a forged counter must not make 2^64 rows
+MAX_GAPS: Final = 2 * MAX_TRACKED  # of one device; nor may many of them make any number
 ASK_AGAIN: Final = HOUR
 NOT_BEGUN: Final = 0  # of a device whose first counter is still to be seen; real ones begin with 1
 NEVER: Final = Millis(2**62)
@@ -182,7 +183,19 @@ def _expect(store: Store, contact: int, device: DeviceId, counter: int, now: Mil
             *where,
             missing,
         )
+    _forget_oldest(store, *where)
     return True
+
+
+def _forget_oldest(store: Store, contact: int, device: DeviceId) -> None:
+    """Stop asking for the oldest of too many; that they are missing was told, as only the newest wait to be."""
+    store.execute(
+        "DELETE FROM gaps WHERE contact = ?1 AND device = ?2 AND counter <="
+        " (SELECT counter FROM gaps WHERE contact = ?1 AND device = ?2 ORDER BY counter DESC LIMIT 1 OFFSET ?3)",
+        contact,
+        device,
+        MAX_GAPS,
+    )
 
 
 def _next_counter(store: Store, contact: int, device: DeviceId) -> int:
@@ -204,10 +217,11 @@ def _jump(store: Store, device: tuple[int, DeviceId], expected: int, first: int,
     here = "contact = ? AND device = ? AND counter < ?"
     where = (*device, first)
     held = store.all(f"SELECT * FROM held WHERE {here} ORDER BY counter", *where)  # noqa: S608
+    passed = store.value(f"SELECT count(*) FROM gaps WHERE {here} AND asked = ?", *where, NEVER)  # noqa: S608
     store.execute(f"UPDATE gaps SET is_shown = 1 WHERE {here}", *where)  # noqa: S608
     store.execute(f"DELETE FROM held WHERE {here}", *where)  # noqa: S608
     store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", first, *device)
-    _tell_missing(store, device[0], first - expected - len(held), now)
+    _tell_missing(store, device[0], first - expected - len(held) - passed, now)
     for row in held:
         _insert(store, _text(row))
 
@@ -239,6 +253,9 @@ def _release(store: Store, contact: int, device: DeviceId) -> None:
             break
         counter += 1
     store.execute("UPDATE devices SET next_counter = ? WHERE contact = ? AND device = ?", counter, *where)
+    # What can't be shown was noted only until its place was passed.
+    gone = "DELETE FROM gaps WHERE contact = ? AND device = ? AND counter < ? AND asked = ?"
+    store.execute(gone, *where, counter, NEVER)
 
 
 def _insert(store: Store, text: Text) -> None:

@@ -113,7 +113,7 @@ async function applyText(
 async function takeRequest(tx: Transaction, contact: ContactRow, now: Millis): Promise<boolean> {
   if (contact.state === "removed") await tx.update(table.contacts, contact.id, { state: "request" })
   const waiting = await tx.count(table.receiptsDue, "contact", prefix(contact.id))
-  if (waiting === 0) addNotice(tx, "request", contact.id, now)
+  if (waiting === 0) await addNotice(tx, "request", contact.id, now)
   return waiting < outbox.MAX_REQUESTS
 }
 
@@ -126,7 +126,7 @@ async function applyResend(
 ): Promise<void> {
   if (contact.state !== "accepted") return
   await outbox.repeat(tx, contact.id, device, ["sealed", "accepted"], asked.counters)
-  if (asked.resets !== null) addNotice(tx, "refreshed", contact.id, now)
+  if (asked.resets !== null) await addNotice(tx, "refreshed", contact.id, now)
 }
 
 /** Compare what they were served as our record with what we published; older is mail in flight. */
@@ -143,5 +143,5 @@ async function checkOwnRecord(
   const row = await tx.get(table.contacts, contact.id)
   if (row === undefined || row.ownVersionNamed === named.version) return // once, not with every message
   tx.put(table.contacts, { ...row, ownVersionNamed: named.version })
-  addNotice(tx, "own-record", contact.id, now, { version: named.version })
+  await addNotice(tx, "own-record", contact.id, now, { version: named.version })
 }

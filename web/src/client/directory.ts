@@ -124,7 +124,7 @@ export async function freeze(
 ): Promise<void> {
   if (contact.frozen !== null) return
   await tx.update(contacts, contact.id, { frozen: code, evidence })
-  addNotice(tx, "stale", contact.id, now, { code })
+  await addNotice(tx, "stale", contact.id, now, { code })
   tx.changed({ kind: "contacts" })
 }
 
@@ -254,7 +254,7 @@ async function compareDevices(
   for (const { id } of record.devices) {
     await ensureDevice(tx, contact.id, id)
     if (contact.record === null || same.has(id)) continue
-    addNotice(tx, "device", contact.id, now, { device: id })
+    await addNotice(tx, "device", contact.id, now, { device: id })
     // A device that is new does not have what the old one was told.
     await tx.update(contacts, contact.id, { hasOurProfileKey: false })
   }

@@ -4,23 +4,64 @@
  * Source: spec/delivery.md, "What a person sees".
  */
 
+import { DAY } from "../core/types"
 import type { Millis } from "../core/types"
 import type { Notice, NoticeKind } from "./api"
 import { contacts, events } from "./schema"
 import type { StoredEvent } from "./schema"
 import type { Reads, Transaction } from "./store"
 
-/** Remember a notice. */
-export function addNotice(
+/** Notices of one kind and contact in a day; what comes more often is counted in the newest. */
+export const MAX_A_DAY = 10
+export const MAX_MISSING = 2 ** 52 // every program and store holds it exactly
+// What a contact, or our relay, can cause as often as it likes.
+const COUNTED = ["device", "drained", "gap", "own-record", "refreshed", "restored", "unsupported"] as const
+
+/**
+ * Remember a notice.
+ *
+ * When there are MAX_A_DAY of this kind and contact from the last day, it takes the place of the newest and tells both: of
+ * gaps the sum of what is missing, of anything else how many times.
+ */
+export async function addNotice(
   tx: Transaction,
   kind: NoticeKind,
   contact: number | null,
   now: Millis,
   data: StoredEvent["data"] = {},
-): void {
-  tx.insert(events, { kind, contact, time: now, data })
+): Promise<void> {
+  const told = isCounted(kind) ? await merged(tx, kind, contact, now, data) : data
+  tx.insert(events, { kind, contact, time: now, data: told })
   tx.changed({ kind: "notices", contact })
   if (kind === "request") tx.changed({ kind: "contacts" })
+}
+
+async function merged(
+  tx: Transaction,
+  kind: NoticeKind,
+  contact: number | null,
+  now: Millis,
+  data: StoredEvent["data"],
+): Promise<StoredEvent["data"]> {
+  // Not all there ever were: of those from the last day no more than these are of the kinds that are counted.
+  const newest = { limit: MAX_A_DAY * COUNTED.length, reverse: true }
+  const found = contact === null ? tx.all(events, null, null, newest) : tx.all(events, "contact", contact, newest)
+  const isAlike = (row: StoredEvent) => row.kind === kind && row.contact === contact && row.time > now - DAY
+  const lately = (await found).filter(isAlike)
+  const [former] = lately
+  if (former === undefined || lately.length < MAX_A_DAY) return data
+  tx.delete(events, former.id)
+  if (kind === "gap") return { missing: Math.min(number(former.data, "missing") + number(data, "missing"), MAX_MISSING) }
+  return { ...data, times: number(former.data, "times") + 1 }
+}
+
+function number(data: StoredEvent["data"], key: string): number {
+  const value = data[key]
+  return typeof value === "number" ? value : 1
+}
+
+function isCounted(kind: NoticeKind): boolean {
+  return COUNTED.some((counted) => counted === kind)
 }
 
 /** Show what a stranger wrote who is none any more: it is in the history, unread. */

@@ -90,12 +90,12 @@ export async function noteTooManyStrangers(tx: Transaction, now: Millis): Promis
   const account = await tx.get(table.account, 1)
   if (account === undefined || (account.requestsFullNoted ?? 0) + DAY > now) return
   tx.put(table.account, { ...account, requestsFullNoted: now })
-  addNotice(tx, "requests-full", null, now)
+  await addNotice(tx, "requests-full", null, now)
 }
 
 /** Say it once a day at most: the sender of what can't even be parsed is not proven. */
 async function noteUnsupported(tx: Transaction, row: table.StoredContact, now: Millis): Promise<void> {
   if (row.unsupportedNoted + DAY > now) return
   await tx.update(table.contacts, row.id, { unsupportedNoted: now })
-  addNotice(tx, "unsupported", row.id, now)
+  await addNotice(tx, "unsupported", row.id, now)
 }

@@ -157,7 +157,7 @@ async function skip(tx: Transaction, incoming: Incoming, counter: bigint, now: M
     throw new UnsupportedVersion("a stranger's program is newer: nothing of it is kept")
   }
   if (counter > BigInt(MAX_COUNTER)) throw new Malformed("a counter out of range")
-  addNotice(tx, "unsupported", incoming.contact.id, now)
+  await addNotice(tx, "unsupported", incoming.contact.id, now)
   if (counter > 0n) await passOver(tx, incoming.contact.id, incoming.peer.device.id, Number(counter), now)
 }
 
@@ -294,7 +294,7 @@ async function noteDrained(tx: Transaction, contact: number, hello: Handshake, n
   ] as const) {
     const left = await tx.count(table.prekeys, "use", [use, prekeys.AT_RELAY])
     if (isMissing && left > DRAIN_SUSPECTED) {
-      addNotice(tx, "drained", contact, now)
+      await addNotice(tx, "drained", contact, now)
       return
     }
   }

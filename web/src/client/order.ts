@@ -19,6 +19,7 @@ import type { Reads, Store, Transaction } from "./store"
 
 export const HOLD = 10 * SECOND
 export const MAX_TRACKED = 128 // a forged counter must not make 2^64 rows
+export const MAX_GAPS = 2 * MAX_TRACKED // of one device; nor may many of them make any number
 export const ASK_AGAIN = HOUR
 export const MAX_COUNTER = 2 ** 52 // the store holds it exactly, and counting on from it
 const NOT_BEGUN = 0 // of a device whose first counter is still to be seen; real ones begin with 1
@@ -177,13 +178,22 @@ async function expect(
     if (known.has(missing)) continue
     tx.put(gaps, { contact, device, counter: missing, isShown: 0, noticed: now, asked: 0 as Millis })
   }
+  await forgetOldest(tx, contact, device)
   return true
+}
+
+/** Stop asking for the oldest of too many; that they are missing was told, as only the newest wait to be. */
+async function forgetOldest(tx: Transaction, contact: number, device: DeviceId): Promise<void> {
+  const newest = await tx.all(gaps, null, prefix(contact, device), { limit: MAX_GAPS + 1, reverse: true })
+  const [last] = newest.slice(MAX_GAPS)
+  if (last === undefined) return
+  await tx.deleteAll(gaps, null, IDBKeyRange.bound([contact, device], [contact, device, last.counter]))
 }
 
 /** Add a notice, unless it is a stranger's: nothing of theirs is shown. */
 async function tellMissing(tx: Transaction, contact: number, missing: number, now: Millis): Promise<void> {
   if (missing > 0 && (await tx.get(contacts, contact))?.state === "accepted") {
-    addNotice(tx, "gap", contact, now, { missing })
+    await addNotice(tx, "gap", contact, now, { missing })
   }
 }
 
@@ -192,10 +202,14 @@ async function jump(tx: Transaction, contact: number, device: DeviceId, first: n
   const before = IDBKeyRange.bound([contact, device], [contact, device, first], false, true)
   const expected = await nextOf(tx, contact, device)
   const rows = await tx.all(held, null, before)
-  for (const gap of await tx.all(gaps, null, before)) tx.put(gaps, { ...gap, isShown: 1 })
+  const missing = await tx.all(gaps, null, before)
+  const lost = missing.filter((gap) => gap.asked !== NEVER)
+  const passed = missing.length - lost.length
+  await tx.deleteAll(gaps, null, before)
+  for (const gap of lost) tx.put(gaps, { ...gap, isShown: 1 })
   await tx.deleteAll(held, null, before)
   await tx.update(devices, [contact, device], { nextCounter: first })
-  await tellMissing(tx, contact, first - expected - rows.length, now)
+  await tellMissing(tx, contact, first - expected - rows.length - passed, now)
   for (const row of rows) await insert(tx, { ...row, device })
 }
 
@@ -208,8 +222,10 @@ async function release(tx: Transaction, contact: number, device: DeviceId): Prom
     if (row !== undefined) {
       tx.delete(held, key)
       await insert(tx, { ...row, device })
-    } else if ((await tx.get(gaps, key))?.isShown !== 1) {
-      break
+    } else {
+      const gap = await tx.get(gaps, key)
+      if (gap?.isShown !== 1) break
+      if (gap.asked === NEVER) tx.delete(gaps, key) // noted only until its place was passed
     }
   }
   await tx.update(devices, [contact, device], { nextCounter: counter })

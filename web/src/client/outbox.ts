@@ -320,7 +320,7 @@ export async function expire(store: Store, now: Millis): Promise<void> {
   await store.transaction(async (tx) => {
     for (const row of (await tx.all(table.outbox, null, null)).filter(isOld)) {
       if (await moveMessage(tx, row.contact, row.messageId, "failed", isUnconfirmed)) {
-        addNotice(tx, "failed", row.contact, now, { id: row.messageId })
+        await addNotice(tx, "failed", row.contact, now, { id: row.messageId })
       }
       await drop(tx, row.position)
     }

@@ -48,7 +48,7 @@ export async function askReset(tx: Transaction, contact: ContactRow, peer: Peer,
   await tx.update(table.devices, [contact.id, peer.device.id], { resetSent: now })
   await asked(tx, device, now)
   await mended(tx, device)
-  addNotice(tx, "refreshed", contact.id, now)
+  await addNotice(tx, "refreshed", contact.id, now)
 }
 
 /**
@@ -75,7 +75,7 @@ export async function askOnNewSession(tx: Transaction, row: DeviceRow, now: Mill
 export async function makeUp(tx: Transaction, now: Millis): Promise<void> {
   if (!(await mayAsk(tx, "epoch", now))) return // a relay could name a new epoch at every login
   tx.insert(table.resets, { cause: "epoch", time: now })
-  addNotice(tx, "restored", null, now)
+  await addNotice(tx, "restored", null, now)
   await publishAgain(tx, now)
   for (const contact of await tx.keys(table.contacts, "state", "accepted")) {
     if (typeof contact !== "number") continue
