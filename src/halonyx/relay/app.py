@@ -20,6 +20,7 @@ from halonyx.relay import routes_account, routes_directory, routes_files, routes
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import Authenticator, NonceMemory
 from halonyx.relay.context import RelayContext
+from halonyx.relay.events import Event, log
 from halonyx.relay.guard import Guard
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.routes_site import site_headers, site_router
@@ -100,6 +101,9 @@ def _describe(operation: dict[str, Any]) -> None:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await services.accounts.tidy()
+    tidied = await services.context.drops.tidy()
+    if tidied:
+        log(Event.FILES_TIDIED, count=tidied)
     upkeep = asyncio.create_task(every(UPKEEP_SECONDS, functools.partial(_forget, services.context)))
     try:
         yield
@@ -111,6 +115,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _forget(context: RelayContext) -> None:
     await context.keys.forget_fetches(context.clock())
+    swept = await context.drops.sweep(context.clock())
+    if swept:
+        log(Event.FILES_SWEPT, count=swept)
 
 
 async def _on_refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 (the library's shape)

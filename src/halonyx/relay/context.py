@@ -9,6 +9,7 @@ from halonyx.relay.limits import Limiter
 from halonyx.relay.metrics import Metrics
 from halonyx.relay.secrets import Secrets
 from halonyx.relay.settings import RelaySettings
+from halonyx.relay.store.drops import DropStore
 from halonyx.relay.store.identity import IdentityStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
@@ -21,7 +22,7 @@ def wall_clock() -> Millis:
 
 @dataclass(slots=True)
 class RelayContext:
-    """One relay: settings, secrets and the three stores.
+    """One relay: settings, secrets and stores.
 
     Attributes:
         clock: Milliseconds since 1970.
@@ -32,6 +33,7 @@ class RelayContext:
     identity: IdentityStore
     keys: KeyStore
     mailboxes: MailboxStore
+    drops: DropStore
     limiter: Limiter
     metrics: Metrics
     clock: Callable[[], Millis] = wall_clock

@@ -41,6 +41,7 @@ class Limits:
     idle_send_s: float = 60
     head_s: float = 5
     body_s: float = 20
+    drop_body_s: float = 120
     auth_s: float = 5
     session_s: float = 86_400
     ping_s: float = 25
@@ -72,6 +73,7 @@ class Limits:
             progress_s=settings.progress_seconds,
             idle_send_s=settings.idle_send_seconds,
             body_s=settings.body_seconds,
+            drop_body_s=settings.drop_body_seconds,
             auth_s=settings.auth_seconds,
             session_s=settings.session_seconds,
             ping_s=settings.ping_seconds,

@@ -30,6 +30,8 @@ class Event(StrEnum):
     UPKEEP_FAILED = "upkeep-failed"
     DISK_FULL = "disk-full"
     SWEPT = "expired-envelopes-deleted"
+    FILES_SWEPT = "expired-files-deleted"
+    FILES_TIDIED = "files-tidied"
     SOCKET_FAILED = "socket-failed"
     WRITE_FAILED = "write-failed"
 

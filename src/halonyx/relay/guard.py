@@ -5,6 +5,7 @@ Everything that can be refused without reading the body is refused without readi
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -17,6 +18,15 @@ from halonyx.relay.context import RelayContext
 from halonyx.relay.events import Event, log
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.settings import origin_for_host
+from halonyx.wire.rest import MAX_DROP_PART, UPLOAD_HEADER
+
+
+class Takes(Enum):
+    """What a route takes as its body."""
+
+    SMALL = auto()  # JSON
+    KEYS = auto()  # JSON with prekeys
+    BLOB = auto()  # bytes; the route itself reads them, once it knows whose they are
 
 
 class Access(Enum):
@@ -34,31 +44,41 @@ class Rule:
     Attributes:
         access: Who may call it from a page.
         rate: Name of the setting with its rate per client.
-        has_keys: Its body may carry prekeys.
+        takes: Its body.
     """
 
     access: Access
     rate: str
-    has_keys: bool = False
+    takes: Takes = Takes.SMALL
 
 
+DROP_PART: Final = "/v1/drop/{drop}"
 RULES: Final = {
     "/v1/relay": Rule(Access.ANONYMOUS, "rate_public"),
     "/v1/signup/challenge": Rule(Access.ANONYMOUS, "rate_challenge"),
     "/v1/lookup": Rule(Access.ANONYMOUS, "rate_lookup"),
     "/v1/bundle": Rule(Access.ANONYMOUS, "rate_bundle"),
-    "/v1/accounts": Rule(Access.SIGNED, "rate_signed", has_keys=True),
-    "/v1/account": Rule(Access.SIGNED, "rate_signed", has_keys=True),
+    "/v1/accounts": Rule(Access.SIGNED, "rate_signed", Takes.KEYS),
+    "/v1/account": Rule(Access.SIGNED, "rate_signed", Takes.KEYS),
     "/v1/account/status": Rule(Access.SIGNED, "rate_signed"),
     "/v1/account/delete": Rule(Access.SIGNED, "rate_signed"),
-    "/v1/prekeys": Rule(Access.SIGNED, "rate_signed", has_keys=True),
+    "/v1/prekeys": Rule(Access.SIGNED, "rate_signed", Takes.KEYS),
     "/v1/access-key": Rule(Access.SIGNED, "rate_signed"),
     "/v1/turn": Rule(Access.SIGNED, "rate_signed"),
+    "/v1/drop": Rule(Access.SIGNED, "rate_signed"),
+    "/v1/drop/delete": Rule(Access.ANONYMOUS, "rate_drop"),
+    DROP_PART: Rule(Access.ANONYMOUS, "rate_drop", Takes.BLOB),
 }
 PUBLIC_PATHS: Final = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics"})
 ANY_HOST: Final = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by address by proxies and collectors
 OTHER: Final = Rule(Access.PUBLIC, "rate_public")
 SIGNATURE_HEADERS: Final = "content-type, content-digest, signature-input, signature"
+BLOB_HEADERS: Final = f"content-type, range, {UPLOAD_HEADER.lower()}"
+_DROP_PATH: Final = re.compile(r"/v1/drop/[0-9a-f]{32}")
+_OFFSET: Final = re.compile(rb"offset=(0|[1-9][0-9]{0,15})")
+
+_JSON: Final = (["application/json"], ["application/json;charset=utf-8"])
+_TYPES: Final = {Takes.SMALL: _JSON, Takes.KEYS: _JSON, Takes.BLOB: (["application/octet-stream"],)}
 
 API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 PAGE_POLICY: Final = (
@@ -107,7 +127,7 @@ class Guard:
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         scope[CLIENT] = self._client_host(scope)  # before the body: nothing that comes later may name a client
-        rule = RULES.get(path, OTHER)
+        rule = RULES.get(route_name(path), OTHER)
         reply = _Reply(self._context, scope, send, self._headers(scope, rule))
         try:
             self._check_head(scope, rule)
@@ -115,8 +135,13 @@ class Guard:
                 await reply.preflight(rule)
                 return
             self._check_rate(scope, path, rule)
-            body = await self._body(scope, receive, rule)
-            await self._app(scope, _Replay(body, receive), reply.send)
+            cap = self._check_body(scope, rule)
+            if rule.takes is Takes.BLOB and cap:
+                reply.unread = _Unread(receive, cap)
+                await self._app(scope, reply.unread, reply.send)
+            else:
+                body = await self._read(receive, cap)
+                await self._app(scope, _Replay(body, receive), reply.send)
         except Refused as refused:
             await answer(refused)(scope, receive, reply.send_last)
         except Exception as error:  # noqa: BLE001 (the outermost loop: a bug must not become a traceback with contents)
@@ -134,7 +159,10 @@ class Guard:
             raise Refused("wrong-host")
         if rule.access is Access.SIGNED and origins and origins[0] not in own:
             raise Refused("wrong-origin")
-        if scope["query_string"] and rule.access is not Access.PUBLIC:
+        takes_offset = (
+            rule.takes is Takes.BLOB and scope["method"] == "PUT" and _OFFSET.fullmatch(scope["query_string"])
+        )
+        if scope["query_string"] and rule.access is not Access.PUBLIC and not takes_offset:
             raise Refused("malformed")
 
     def _check_rate(self, scope: Scope, path: str, rule: Rule) -> None:
@@ -148,21 +176,29 @@ class Guard:
     def _client_host(self, scope: Scope) -> str:
         return client_host(scope, behind_proxy=self._context.settings.behind_proxy)
 
-    async def _body(self, scope: Scope, receive: Receive, rule: Rule) -> bytes:
-        """Read the body up to what the route takes."""
+    def _check_body(self, scope: Scope, rule: Rule) -> int:
+        """Check what the headers say of the body and return how many bytes it may have."""
         if _all(scope, b"content-encoding"):
             raise Refused("unsupported-content")
         if scope["method"] not in {"POST", "PUT", "PATCH", "DELETE"}:
             cap = 0
         else:
             types = [value.lower().replace(" ", "") for value in _all(scope, b"content-type")]
-            if types not in (["application/json"], ["application/json;charset=utf-8"]):
+            if types not in _TYPES[rule.takes]:
                 raise Refused("unsupported-content")
             settings = self._context.settings
-            cap = settings.max_keys_body_bytes if rule.has_keys else settings.max_body_bytes
+            caps = {
+                Takes.SMALL: settings.max_body_bytes,
+                Takes.KEYS: settings.max_keys_body_bytes,
+                Takes.BLOB: MAX_DROP_PART,
+            }
+            cap = caps[rule.takes]
         announced = "".join(_all(scope, b"content-length"))
         if announced.isdecimal() and int(announced[:12]) > cap:
             raise Refused("too-large")
+        return cap
+
+    async def _read(self, receive: Receive, cap: int) -> bytes:
         try:
             async with asyncio.timeout(self._context.settings.body_seconds):
                 return await _read(receive, cap)
@@ -180,7 +216,9 @@ class Guard:
             headers["strict-transport-security"] = HSTS
         if rule.access is Access.ANONYMOUS:
             headers["access-control-allow-origin"] = "*"
-            headers["access-control-expose-headers"] = "retry-after"
+            is_blob = rule.takes is Takes.BLOB
+            exposed = "retry-after, content-range, accept-ranges" if is_blob else "retry-after"
+            headers["access-control-expose-headers"] = exposed
         elif rule.access is Access.SIGNED:
             headers["vary"] = "Origin"
             origins = _all(scope, b"origin")
@@ -199,6 +237,7 @@ class _Reply:
         self._send = send
         self._headers = headers
         self.has_begun = False
+        self.unread: _Unread | None = None
 
     async def send(self, message: Message) -> None:
         """Pass a message of the application on."""
@@ -206,7 +245,8 @@ class _Reply:
             self.has_begun = True
             ours = {name for name, _ in self._headers}
             kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in ours]
-            message = {**message, "headers": [*kept, *self._headers]}
+            ends = [(b"connection", b"close")] if self.unread is not None and not self.unread.is_read else []
+            message = {**message, "headers": [*kept, *self._headers, *ends]}
             status = message["status"]
             self._context.metrics.requests.labels(self._route, str(status)).inc()
             log(Event.REQUEST, route=self._route, status=int(status))
@@ -220,7 +260,8 @@ class _Reply:
 
     async def preflight(self, rule: Rule) -> None:
         """Answer a browser's question before a call from a page."""
-        allowed = SIGNATURE_HEADERS if rule.access is Access.SIGNED else "content-type"
+        anonymous = BLOB_HEADERS if rule.takes is Takes.BLOB else "content-type"
+        allowed = SIGNATURE_HEADERS if rule.access is Access.SIGNED else anonymous
         headers = [
             (b"access-control-allow-methods", b"GET, POST, PUT"),
             (b"access-control-allow-headers", allowed.encode("ascii")),
@@ -245,8 +286,28 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
+class _Unread:
+    """Hands the application a body that nobody has read yet, up to its bound."""
+
+    def __init__(self, receive: Receive, cap: int) -> None:
+        self._receive = receive
+        self._left = cap
+        self.is_read = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                raise Refused("too-large")
+            self.is_read = not message.get("more_body", False)
+        return message
+
+
 def route_name(path: str) -> str:
-    """Return the path if it is one of ours, else `other`: what a stranger made up stays out of logs and metrics."""
+    """Return the route of a path, or `other`: what a stranger made up stays out of logs and metrics."""
+    if _DROP_PATH.fullmatch(path):
+        return DROP_PART
     return path if path in RULES or path in PUBLIC_PATHS else "other"
 
 

@@ -14,6 +14,7 @@ from halonyx.relay.clients import network_of
 from halonyx.relay.decide import Limits
 
 MAX_HEAD: Final = 16 * 1024
+DROP_PREFIX: Final = b"/v1/drop/"
 
 
 class Crowd:
@@ -107,7 +108,8 @@ class GuardedHttp(HttpToolsProtocol):
         if size > MAX_HEAD or hosts != 1 or is_chunked:
             raise ValueError("head is too large, has no single Host or no length")  # the parser makes a 400 of it
         # The guard answers at `body_s`; this ends what no answer ends.
-        patience = self._crowd.limits.body_s + self._crowd.limits.linger_s
+        limits = self._crowd.limits
+        patience = limits.linger_s + (limits.drop_body_s if self.url.startswith(DROP_PREFIX) else limits.body_s)
         self._timer = self.loop.call_later(patience, self.transport.abort)
         super().on_headers_complete()
 

@@ -35,6 +35,7 @@ from halonyx.relay.settings import RelaySettings
 from halonyx.relay.sockets import Bridge
 from halonyx.relay.store import identity, keys, mailbox
 from halonyx.relay.store.database import Database, Schema
+from halonyx.relay.store.drops import Bounds, DropStore
 from halonyx.relay.store.identity import IdentityStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
@@ -109,7 +110,8 @@ class Relay:
 
             self.context = self._make_context(database)
             self.hub = self._make_hub(self.context)
-            self.context.metrics.registry.register(self.hub)
+            for numbers in (self.hub, self.context.drops):
+                self.context.metrics.registry.register(numbers)
             self.hub.start()
 
             async def restore() -> None:
@@ -124,6 +126,9 @@ class Relay:
     def _make_context(self, database: Callable[[str, Schema], Database]) -> RelayContext:
         settings = self.settings
         secrets = load_or_create(settings.secrets_path, settings.data)
+        mailboxes = MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits)
+        drops = DropStore(mailboxes.database, mailboxes.names, settings.data / "drop", _drop_bounds(settings))
+        mailboxes.on_files_gone = drops.unlink
         return RelayContext(
             settings=settings,
             secrets=secrets,
@@ -134,7 +139,8 @@ class Relay:
                 one_time_cap=settings.one_time_prekeys,
                 cache=Millis(settings.bundle_cache_seconds * SECOND),
             ),
-            mailboxes=MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits),
+            mailboxes=mailboxes,
+            drops=drops,
             limiter=Limiter(settings.tracked_clients),
             metrics=Metrics(),
         )
@@ -219,6 +225,12 @@ def _lock(data: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _drop_bounds(settings: RelaySettings) -> Bounds:
+    # Files never take the room that mail and deletions need.
+    spare = settings.min_free_bytes + settings.reserve_bytes
+    return Bounds(quota=settings.drop_quota, total=settings.drop_total, days=settings.drop_days, spare=spare)
 
 
 def _listen(settings: RelaySettings) -> socket.socket:

@@ -1,6 +1,7 @@
 """What the routes work with, found through the application they belong to."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Annotated, Any, Final
 
@@ -19,11 +20,16 @@ VERSION: Final = version("halonyx")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One relay's context and what is built on it."""
+    """One relay's context and what is built on it.
+
+    Attributes:
+        uploads: Parts of files that are being taken, by mailbox.
+    """
 
     context: RelayContext
     accounts: Accounts
     authenticator: Authenticator
+    uploads: Counter[int] = field(default_factory=Counter)
 
     async def by_login_key(self, request: Request, address: Address, only: int | None = None) -> None:
         """Demand that a call is signed by the login key of a device of the account.

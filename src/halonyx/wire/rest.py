@@ -56,6 +56,7 @@ ErrorCode = Literal[
     "drop-unknown",
     "drop-conflict",
     "drop-full",
+    "bad-range",
     "too-large",
     "unsupported-content",
     "wrong-host",
@@ -83,6 +84,7 @@ ERRORS: Final[dict[ErrorCode, tuple[HTTPStatus, str]]] = {
     "drop-unknown": (HTTPStatus.NOT_FOUND, "there is no such file, it is not complete, or the key is not its own"),
     "drop-conflict": (HTTPStatus.CONFLICT, "another file has this id, or the part does not follow what is there"),
     "drop-full": (HTTPStatus.INSUFFICIENT_STORAGE, "there is no room for this file"),
+    "bad-range": (HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "the file is shorter than that"),
     "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than this call takes"),
     "unsupported-content": (
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,

@@ -52,6 +52,7 @@ export const ERRORS: ReadonlyMap<string, string> = new Map([
   ["drop-unknown", "there is no such file, it is not complete, or the key is not its own"],
   ["drop-conflict", "another file has this id, or the part does not follow what is there"],
   ["drop-full", "there is no room for this file"],
+  ["bad-range", "the file is shorter than that"],
   ["too-large", "the body is larger than this call takes"],
   ["unsupported-content", "the body is not of the type this call takes, or is encoded"],
   ["wrong-host", "the Host header names another relay"],

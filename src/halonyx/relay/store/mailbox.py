@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Mailbox".
 
 import os
 from array import array
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
@@ -54,9 +54,30 @@ SCHEMA: Final = Schema(
         create unique index envelope_by_seq on envelope(mailbox, seq);
         create index envelope_by_time on envelope(time);
         """,
+        """
+        create table drop_file(
+            id integer primary key autoincrement, -- never used again: a part may be on its way to a file that is gone
+            name blob not null unique,
+            mailbox integer not null references mailbox(id),
+            size integer not null,
+            received integer not null,
+            created integer not null,
+            delete_hash blob not null,
+            upload_hash blob not null
+        ) strict;
+        create index drop_file_of_mailbox on drop_file(mailbox);
+        create index drop_file_by_time on drop_file(created);
+        """,
     ),
 )
 SWEEP_BATCH: Final = 1000
+
+FilesGone = Callable[[list[bytes]], Awaitable[None]]
+"""Removes the files of drops whose rows went with their mailbox."""
+
+
+async def _no_files(names: list[bytes]) -> None:
+    """Stand in while nobody keeps files."""
 
 
 class Names:
@@ -78,6 +99,10 @@ class Names:
     def mailbox(self, address: Address, device: DeviceId) -> bytes:
         """Return the name of a device's mailbox, 32 bytes."""
         return hmac_sha256(self._pepper, RELAY_PSEUDONYM + b"\x00" + address + device.to_bytes(1, "big"))
+
+    def drop(self, drop: bytes) -> bytes:
+        """Return the name of an encrypted file, 32 bytes; a drop id has 16, an address 32."""
+        return hmac_sha256(self._pepper, RELAY_PSEUDONYM + b"\x00" + drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +143,7 @@ class MailboxStore:
         self._clock = clock
         self._listener: Listener | None = None
         self._intake = Intake(limits, clock)
+        self.on_files_gone: FilesGone = _no_files
 
     def attach(self, listener: Listener) -> None:
         """Start to take submissions, on the event loop; `listener` hears what became of them."""
@@ -176,20 +202,24 @@ class MailboxStore:
     async def _drop(
         self, find: Callable[[apsw.Connection], list[tuple[int, bytes]]], account: bytes | None = None
     ) -> None:
-        def job(connection: apsw.Connection) -> list[tuple[int, bytes]]:
-            found = find(connection)
+        def job(connection: apsw.Connection) -> tuple[list[bytes], list[bytes]]:
+            found, files = find(connection), []
             for box, name in found:
                 connection.execute("delete from envelope where mailbox = ?", (box,))
+                gone = connection.execute("delete from drop_file where mailbox = ? returning name", (box,))
+                files += [cast(bytes, file) for (file,) in gone]
                 connection.execute("delete from mailbox where id = ?", (box,))
                 self._intake.forget_mailbox(name)
             if account is not None:
                 connection.execute("delete from account where name = ?", (account,))
                 self._intake.forget_account(account)
-            return found
+            return [name for _, name in found], files
 
-        for _, name in await self.database.write(job, may_grow=False):
+        names, files = await self.database.write(job, may_grow=False)
+        for name in names:
             if self._listener is not None:
                 self._listener.dropped(name)
+        await self.on_files_gone(files)
 
     def check_key(self, address: Address, key: bytes) -> KeyKind | None:
         """Tell which key of the account this is; the same work for unknown accounts."""
