@@ -50,7 +50,7 @@ export async function write(name: string, messages: readonly Written[]): Promise
 /** Add quiet lines to the conversation with `name`. */
 export async function note(name: string, notices: readonly Noted[]): Promise<void> {
   await withContact(name, (tx, { id }) => {
-    for (const { kind, time, data } of notices) addNotice(tx, kind, id, time as Millis, data)
+    for (const { kind, time, data } of notices) await addNotice(tx, kind, id, time as Millis, data)
     return Promise.resolve()
   })
 }
