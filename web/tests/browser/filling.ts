@@ -49,9 +49,8 @@ export async function write(name: string, messages: readonly Written[]): Promise
 
 /** Add quiet lines to the conversation with `name`. */
 export async function note(name: string, notices: readonly Noted[]): Promise<void> {
-  await withContact(name, (tx, { id }) => {
+  await withContact(name, async (tx, { id }) => {
     for (const { kind, time, data } of notices) await addNotice(tx, kind, id, time as Millis, data)
-    return Promise.resolve()
   })
 }
 
