@@ -49,6 +49,9 @@ RATES = (
     "rate_bundle_client",
     "rate_public",
     "rate_sockets",
+    "rate_tracker_sockets",
+    "rate_tracker",
+    "rate_drop",
 )
 GENEROUS: dict[str, object] = {**dict.fromkeys(RATES, "100000/minute"), "http_connections_per_client": 1000}
 

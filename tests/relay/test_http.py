@@ -39,7 +39,7 @@ async def test_the_relay_says_who_it_is(tmp_path: Path) -> None:
         again = (await relay.call("GET", "/v1/relay")).json
 
         assert set(info) == {"relay_key", "operator_key", "origins", "signup", "version", "time", "limits", "files"}
-    assert info["files"] == {"tracker": True, "turn": False, "drop": 0}
+        assert info["files"] == {"tracker": True, "turn": False, "drop": 0}
         assert info["origins"] == list(relay.settings.public_origins)
         assert info["signup"] == "open"
         assert info["relay_key"] == again["relay_key"] != info["operator_key"]

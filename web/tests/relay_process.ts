@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url"
 const PYTHON = fileURLToPath(new URL("../../.venv/bin/python", import.meta.url))
 const STARTING_MILLIS = 30_000
 const RATES = ["SIGN_UP", "SIGN_UP_TOTAL", "BUNDLE_DEVICE", "BUNDLE_REQUESTS", "BUNDLE_CLIENT"]
-const RATES_A_MINUTE = ["CHALLENGE", "SIGNED", "LOOKUP", "BUNDLE", "PUBLIC", "SOCKETS"]
+const RATES_A_MINUTE = ["CHALLENGE", "SIGNED", "LOOKUP", "BUNDLE", "PUBLIC", "SOCKETS", "TRACKER_SOCKETS", "TRACKER", "DROP"]
 const GENEROUS: Readonly<Record<string, string>> = {
   HALONYX_LOG_LEVEL: "warning",
   HALONYX_CONNECTIONS_PER_CLIENT: "1000",
