@@ -115,6 +115,16 @@ def test_a_message_can_be_written_and_found_by_keys_alone(pair: tuple[Person, Pe
     expect(alice.page.locator("li.message.marked")).to_have_count(1)
 
 
+def test_escape_closes_the_palette_at_once_whatever_is_typed(alice: Person) -> None:
+    alice.page.keyboard.press("Control+k")
+    field = alice.page.get_by_role("searchbox", name="Find a person or a message")
+    expect(field).to_be_focused()
+    alice.page.keyboard.type("somebody")
+    expect(field).to_have_value("somebody")
+    alice.page.keyboard.press("Escape")
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
+
+
 @pytest.mark.parametrize("wish", ["no-preference", "reduce"])
 def test_nothing_moves_for_those_who_want_that(pair: tuple[Person, Person], wish: str) -> None:
     alice, bob = pair

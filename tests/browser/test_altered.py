@@ -100,7 +100,7 @@ def test_halonyx_web_runs_its_own_build_against_the_same_relay(browser: Browser,
 def test_a_script_that_does_not_fit_its_hash_is_never_kept(browser: Browser, tmp_path: Path) -> None:
     """Half an alteration: the list of hashes is the old one, so the service worker refuses the whole build."""
     package = copied_package(tmp_path / "package")
-    alter(site_of(package), "assets/camera-*.js", lambda script: script + THIEF)
+    alter(site_of(package), "assets/qr_worker-*.js", lambda script: script + THIEF)
     with running_relay(tmp_path / "relay", PYTHONPATH=str(package)) as relay, person(browser, relay.origin) as alice:
         alice.create()
         state = alice.page.evaluate("""async () => {

@@ -16,6 +16,18 @@ LEFT: Final = """async () => ({
 })"""
 NOTHING: Final = {"databases": [], "caches": [], "local": {}, "session": {}, "workers": 0}
 
+LOST: Final = "What was kept here can\N{RIGHT SINGLE QUOTATION MARK}t be opened"
+HARM: Final = """() => new Promise((resolve, reject) => {
+  const request = indexedDB.open("halonyx")
+  request.onerror = () => reject(request.error)
+  request.onsuccess = () => {
+    const work = request.result.transaction("device", "readwrite")
+    const device = work.objectStore("device")
+    %s
+    work.oncomplete = () => { request.result.close(); resolve() }
+  }
+})"""
+
 
 def ask(page: Page, word: str) -> None:
     """Go to the end of the settings and type the word."""
@@ -68,3 +80,26 @@ def test_erasing_leaves_nothing_in_any_tab_and_allows_a_new_start(pair: tuple[Pe
     other.page.reload()
     expect(other.page.get_by_role("button", name="Settings")).to_be_visible()
     assert other.card() == alice.card()
+
+
+@pytest.mark.parametrize("harm", ["device.delete('keys')", "device.put({ sealing: 'x', blinding: 'y' }, 'keys')"])
+def test_a_lost_key_is_said_and_leads_to_a_new_start(alice: Person, harm: str) -> None:
+    page = alice.page
+    old = alice.card()
+    page.evaluate(HARM % harm)
+    page.reload()
+    expect(page.get_by_role("heading", name=LOST)).to_be_visible()
+    alice.is_told("your recovery code brings back your identity")
+    expect(page.get_by_text("rivate window")).to_have_count(0)
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Erase and start again").click()
+    expect(page.get_by_role("button", name="Erase everything")).to_be_disabled()
+    page.get_by_label("Type “erase” to confirm").fill("erase")
+    page.get_by_role("button", name="Erase everything").click()
+    expect(page.get_by_role("heading", name="This device is erased")).to_be_visible()
+    assert page.evaluate(LEFT) == NOTHING
+
+    page.get_by_role("button", name="Start again").click()
+    alice.create()
+    assert alice.card() != old
+    alice.wrong.clear()  # of the damage, which the console may tell, too

@@ -130,3 +130,29 @@ def test_signing_up_without_a_relay_says_so_and_can_be_tried_again(browser: Brow
         newcomer.is_told("The relay can't be reached.")
         relay.start()
         newcomer.create()
+
+
+ONLY_EVENTS: Final = """() => {
+  const later = globalThis.setTimeout
+  globalThis.setTimeout = (work, millis, ...rest) => (millis < 100 ? later(work, millis, ...rest) : 0)
+}"""
+"""In a Worker: nothing is tried again because time has passed."""
+
+
+@pytest.mark.parametrize("event", ["online", "visibilitychange"])
+def test_a_network_that_came_back_is_used_at_once(pair: tuple[Person, Person], relay: RelayProcess, event: str) -> None:
+    alice, bob = pair
+    alice.page.reload()
+    alice.open("Bob")
+    (worker,) = alice.page.workers
+    worker.evaluate(ONLY_EVENTS)
+    bob.page.goto("about:blank")
+    lose_relay(relay, alice)
+    alice.write("Bob", f"until {event}")
+    relay.start()
+    alice.page.evaluate(f"(document.dispatchEvent(new Event('{event}')), dispatchEvent(new Event('{event}')), null)")
+    alice.sees(f"until {event}", "accepted")
+    expect(alice.page.get_by_text(OFFLINE)).to_have_count(0)
+    bob.page.goto(relay.origin)
+    bob.open("Alice")
+    bob.sees(f"until {event}")

@@ -52,6 +52,8 @@ declare const FILES: readonly BuildFile[]
 const scope = self as unknown as Scope
 const CACHE = `halonyx-${BUILD}`
 const PAGE = "index.html"
+const SCRIPT = "service_worker.js"
+const HASH_HEADER = "halonyx-build" // of the page that is kept: the hash of the whole build
 const TAKE_OVER = "take-over"
 
 const addressOf = (path: string): string => new URL(path, scope.registration.scope).href
@@ -89,9 +91,40 @@ scope.addEventListener("notificationclick", (event) => {
 
 /** Fetch the whole build past every cache, and refuse it, keeping nothing, if a file is not the one that was built. */
 async function keepBuild(): Promise<void> {
-  const files = await Promise.all(FILES.map(async (file) => [addressOf(file.path), await fetched(file)] as const))
+  const files = await Promise.all(FILES.map(async (file) => [file.path, await fetched(file)] as const))
+  const hash = await buildHash(new Map(files))
   const cache = await caches.open(CACHE)
-  await Promise.all(files.map(([address, response]) => cache.put(address, response)))
+  await Promise.all(
+    files.map(([path, response]) => cache.put(addressOf(path), path === PAGE ? withHash(response, hash) : response)),
+  )
+}
+
+/**
+ * Compute the hash that servers print for a build; null if this script was replaced on the server meanwhile.
+ *
+ * Source: docs/reference/web.md, "The build's hash".
+ */
+async function buildHash(files: ReadonlyMap<string, Response>): Promise<string | null> {
+  const script = await fetch(addressOf(SCRIPT), { cache: "no-store" })
+  if (!script.ok || !(await script.clone().text()).includes(JSON.stringify(BUILD))) return null
+  const parts: Uint8Array[] = []
+  const add = (part: Uint8Array): void => {
+    const length = new DataView(new ArrayBuffer(8))
+    length.setBigUint64(0, BigInt(part.length))
+    parts.push(new Uint8Array(length.buffer), part)
+  }
+  const all = [...files, [SCRIPT, script] as const].sort(([one], [other]) => (one < other ? -1 : 1))
+  for (const [path, response] of all) {
+    add(new TextEncoder().encode(path))
+    add(new Uint8Array(await response.clone().arrayBuffer()))
+  }
+  return hashOf(await new Blob(parts as BlobPart[]).arrayBuffer())
+}
+
+function withHash(page: Response, hash: string | null): Response {
+  const headers = new Headers(page.headers)
+  if (hash !== null) headers.set(HASH_HEADER, hash)
+  return new Response(page.body, { status: page.status, headers })
 }
 
 async function fetched({ path, sha256 }: BuildFile): Promise<Response> {

@@ -17,8 +17,9 @@ import { effect } from "@preact/signals"
 import { render } from "preact"
 import { connect } from "../client/connect"
 import { notify, tellOnce, watchVisibility } from "./effects/notifications"
-import { offeredRelay } from "./effects/own_relay"
+import { ownBuild } from "./effects/own_build"
 import { followHistory, placeOf, went } from "./effects/places"
+import { askSite } from "./effects/site"
 import { playReceived, playSent } from "./effects/sounds"
 import { workerUrl } from "./effects/trusted"
 import { startUpdates } from "./effects/updates"
@@ -49,15 +50,21 @@ function start(): void {
   client.onChange((change) => { app.change(change) })
   effect(() => { document.title = text.app.title(app.people.unread.value) })
   watchVisibility()
-  document.addEventListener("visibilitychange", () => void app.read())
+  document.addEventListener("visibilitychange", () => {
+    void app.read()
+    if (document.visibilityState === "visible") void app.reconnect()
+  })
+  addEventListener("online", () => void app.reconnect()) // a Worker is not told in every browser
   followHistory(app)
   takeInvitation(app)
   addEventListener("hashchange", () => { takeInvitation(app) })
   render(<AppProvider value={app}><Root /></AppProvider>, root)
-  void offeredRelay().then((relay) => { app.firstRun.offer(relay) })
+  const site = askSite()
+  void site.then(({ relay }) => { app.firstRun.offer(relay) })
+  void ownBuild(import.meta.url, site).then((build) => { app.build.value = build })
   void app.start().then(() => { app.show(placeOf(history.state)) })
   if (import.meta.env.PROD) {
-    void startUpdates(() => { app.isUpdateReady.value = true }, (contact) => { app.go({ kind: "thread", contact }) })
+    void startUpdates((update) => { app.update.value = update }, (contact) => { app.go({ kind: "thread", contact }) })
   }
 }
 

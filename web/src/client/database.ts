@@ -55,6 +55,8 @@ export interface Selection {
 const REVISION = "revision"
 const KEYS = "keys"
 const ANOTHER_VERSION = "another-version" // code: this tab's program or store is not the one of the other tabs
+/** Code: what is stored can't be opened by anybody any more. */
+export const DAMAGED = "store-damaged"
 const NO_REVISION: Revision = { revision: 0, counters: {} }
 
 /** One open database; closes itself when another tab upgrades or erases it. */
@@ -213,6 +215,7 @@ function openingError(error: unknown): StoreError {
     return new StoreError("a newer program made this store: reload the page to update this one", ANOTHER_VERSION)
   }
   const name = error instanceof Error ? error.name : "unknown"
+  if (name === "UnknownError") return new StoreError("the browser can't read what this site stored", DAMAGED)
   return new StoreError(
     `this browser gives the page no storage (${name}): leave the private window, or allow site data for this address`,
   )

@@ -58,8 +58,9 @@ export class Receiver {
     return left
   }
 
-  /** Try to connect now, if it waits for the next try. */
+  /** Try to connect now, if it waits for the next try; and soon again: a network that just came may not work yet. */
   hurry(): void {
+    this.#pause = FIRST_PAUSE_MS
     this.#hurried.set()
   }
 

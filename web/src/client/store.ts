@@ -11,7 +11,7 @@ import { toHex, utf8 } from "../core/encoding"
 import { Misuse, RemoteError, StoreError } from "../core/errors"
 import type { Bytes } from "../core/types"
 import type { Change } from "./api"
-import { Database } from "./database"
+import { DAMAGED, Database } from "./database"
 import type { Key, Revision, StoreKeys, StoredRow } from "./database"
 import { lockName } from "./locks"
 import { MIGRATIONS, TABLES } from "./schema"
@@ -305,11 +305,13 @@ async function sealedRow(keys: StoreKeys, table: Shape, row: object): Promise<St
 function damaged(table: string): StoreError {
   return new StoreError(
     `a row of "${table}" was damaged or altered: erase this device, then get the account back by its recovery code`,
+    DAMAGED,
   )
 }
 
 function keyGone(): StoreError {
   return new StoreError(
     "the browser lost the key of this store: erase this device, then get the account back by its recovery code",
+    DAMAGED,
   )
 }

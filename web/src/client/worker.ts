@@ -10,6 +10,7 @@ import { Client } from "./client"
 import { configureReach } from "./reach"
 import { isMethod, type Call, type FromWorker } from "./rpc"
 import { fetchSite } from "./site"
+import { Store } from "./store"
 
 /** What a dedicated Worker has that the compiler's library of a page has not. */
 interface WorkerScope {
@@ -51,14 +52,25 @@ function prepare(): Promise<string> {
 
 async function answer({ id, method, args }: Call): Promise<void> {
   try {
-    const client = await opening
     if (!isMethod(method)) throw new HalonyxError("misuse", "no such call")
+    // What can't be opened can still be erased.
+    const client = await opening.catch((error: unknown) => {
+      if (method === "eraseDevice") return eraser
+      throw error
+    })
     // The page is ours: its compiler has checked the arguments.
     const calls = client as unknown as Readonly<Record<keyof Api, (...args: readonly unknown[]) => Promise<unknown>>>
     scope.postMessage({ id, result: await calls[method](...args) })
   } catch (error) {
     scope.postMessage({ id, error: told(error) })
   }
+}
+
+const eraser: Pick<Api, "eraseDevice"> = {
+  eraseDevice: async () => {
+    await Store.erase()
+    scope.postMessage({ change: { kind: "erased" } })
+  },
 }
 
 /** A fault of ours has no code: its text goes to the console, not to the page. */

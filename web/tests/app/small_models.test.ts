@@ -1,7 +1,7 @@
 import { expect, test } from "vitest"
 import { alertsOf } from "../../src/app/models/alerts"
 import { patternOf, shortId } from "../../src/app/models/avatar"
-import { cardIn, linkOf } from "../../src/app/models/card_link"
+import { cardIn, isMeantAsCard, linkOf } from "../../src/app/models/card_link"
 import { coalesce } from "../../src/app/models/coalesce"
 import { foldCode, isOrigin } from "../../src/app/models/first_run"
 import { excerptOf, fold } from "../../src/app/models/search"
@@ -26,6 +26,11 @@ test("a card becomes the link of spec/identity.md, and is found in an address", 
   expect(link).toBe("https://relay.example/#add=ATFo53g")
   expect(cardIn({ origin: "https://relay.example", hash: "#add=ATFo53g" })).toBe(link)
   expect(cardIn({ origin: "https://relay.example", hash: "#other" })).toBeNull()
+})
+
+test("a damaged card is told from what is no card", () => {
+  expect([" halonyx:AT", "HALONYX:AT", "https://relay.example/#add=AT"].filter(isMeantAsCard)).toHaveLength(3)
+  expect(["", "hello", "https://relay.example/"].filter(isMeantAsCard)).toEqual([])
 })
 
 test("a recovery code is read as a person types it", () => {

@@ -9,13 +9,19 @@ export const TAKE_OVER = "take-over"
 
 let waiting: ServiceWorker | null = null
 
+/** A new build waits, or another tab let it take over already. */
+export type Update = "ready" | "taken"
+
 /**
  * Register the service worker.
  *
- * @param onReady Called when a new build is complete and waits.
+ * @param onUpdate Called when there is a new build.
  * @param onOpen Called with the contact of a notification that was clicked.
  */
-export async function startUpdates(onReady: () => void, onOpen: (contact: number) => void): Promise<void> {
+export async function startUpdates(
+  onUpdate: (update: Update) => void,
+  onOpen: (contact: number) => void,
+): Promise<void> {
   if (!("serviceWorker" in navigator)) return
   navigator.serviceWorker.addEventListener("message", (event: MessageEvent<unknown>) => {
     const { data } = event
@@ -25,7 +31,7 @@ export async function startUpdates(onReady: () => void, onOpen: (contact: number
     const registration = await navigator.serviceWorker.register(serviceWorkerUrl() as string, {
       updateViaCache: "none",
     })
-    watch(registration, onReady)
+    watch(registration, onUpdate)
     setInterval(() => void registration.update().catch(() => undefined), EVERY_MS)
   } catch {
     // a private window or plain http: the page works, only not offline
@@ -42,12 +48,12 @@ export function applyUpdate(): void {
   waiting.postMessage(TAKE_OVER)
 }
 
-function watch(registration: ServiceWorkerRegistration, onReady: () => void): void {
+function watch(registration: ServiceWorkerRegistration, onUpdate: (update: Update) => void): void {
   const ready = (worker: ServiceWorker): void => {
     // Without a controller it is the first build: there is nothing to update.
     if (navigator.serviceWorker.controller === null) return
     waiting = worker
-    onReady()
+    onUpdate("ready")
   }
   const follow = (worker: ServiceWorker | null): void => {
     worker?.addEventListener("statechange", () => {
@@ -57,10 +63,10 @@ function watch(registration: ServiceWorkerRegistration, onReady: () => void): vo
   if (registration.waiting !== null) ready(registration.waiting)
   follow(registration.installing) // the browser looks for a new build by itself, and may have found it before
   registration.addEventListener("updatefound", () => { follow(registration.installing) })
-  // Another tab let the new build take over: this one still runs the old, and says so.
+  // Another tab let the new build take over: this one still runs the old, whose other parts are gone, and says so.
   const hadController = navigator.serviceWorker.controller !== null
   navigator.serviceWorker.addEventListener("controllerchange", () => {
     waiting = null
-    if (hadController) onReady()
+    if (hadController) onUpdate("taken")
   })
 }

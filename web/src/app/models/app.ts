@@ -67,7 +67,10 @@ export class App {
   readonly spoken = signal("")
   /** A card that came with the address of the page, before there was an account. */
   readonly invitation = signal<string | null>(null)
-  readonly isUpdateReady = signal(false)
+  /** A new build waits, or another tab took it over. */
+  readonly update = signal<"ready" | "taken" | null>(null)
+  /** Hash of the build that this page is of; null while it is not known. */
+  readonly build = signal<string | null>(null)
   readonly account = computed<AccountInfo | null>(() => this.status.value?.account ?? null)
   readonly drafts = new Map<number, string>()
 
@@ -122,6 +125,8 @@ export class App {
       case "progress":
         this.firstRun.progress.value = change
         break
+      case "transfer":
+        break
       case "erased":
         this.isErased.value = true
         break
@@ -160,6 +165,12 @@ export class App {
     const thread = this.thread.value
     if (thread === null || !this.#around.isVisible()) return
     if ((this.people.find(thread.id)?.unread ?? 0) > 0) await thread.markRead()
+  }
+
+  /** Try to connect now: the network may have come back. */
+  async reconnect(): Promise<void> {
+    if (this.status.value?.connection === "online") return
+    await this.api.retry().catch(() => undefined) // it is tried again anyway
   }
 
   /** Do what a person asked for; say how it went. Returns whether it went well. */

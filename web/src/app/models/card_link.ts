@@ -13,6 +13,11 @@ export function cardIn(location: { readonly origin: string; readonly hash: strin
   return location.hash.startsWith(FRAGMENT) ? `${location.origin}/${location.hash}` : null
 }
 
+/** Tell whether a text that is no card was meant to be one. */
+export function isMeantAsCard(typed: string): boolean {
+  return typed.trim().toLowerCase().startsWith(SCHEME) || typed.includes(FRAGMENT)
+}
+
 /** A relay without its scheme, as people say it. */
 export function hostOf(origin: string): string {
   return origin.replace(/^https?:\/\//, "")

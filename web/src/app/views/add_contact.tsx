@@ -4,14 +4,15 @@ import { Camera, Image } from "lucide-preact"
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { CardInfo } from "../../client/api"
+import { readPicture } from "../effects/qr_reader"
 import { shortId } from "../models/avatar"
-import { hostOf } from "../models/card_link"
+import { hostOf, isMeantAsCard } from "../models/card_link"
 import { codeOf, problemText } from "../text/problems"
 import { text } from "../text/text"
 import { Avatar } from "./avatar"
+import { CodeCamera } from "./camera"
 import { useApp } from "./context"
 import { Dialog } from "./dialog"
-import { LazyCamera } from "./lazy_camera"
 import { Button, Field } from "./parts"
 
 export function AddContact({ card: given }: { readonly card: string }): JSX.Element {
@@ -22,7 +23,7 @@ export function AddContact({ card: given }: { readonly card: string }): JSX.Elem
   return (
     <Dialog title={text.card.addTitle} onClose={() => { app.dialog.value = null }}>
       {isCamera ? (
-        <LazyCamera
+        <CodeCamera
           hint={text.camera.cardHint}
           onStop={() => { setCamera(false) }}
           onRead={(content) => { setCamera(false); setCard(new TextDecoder().decode(content)) }}
@@ -51,9 +52,13 @@ function CardField({ card, problem, onCard, onCamera }: CardFieldProps): JSX.Ele
   const [isOver, setOver] = useState(false)
   const readFile = async (picture: File | undefined): Promise<void> => {
     if (picture === undefined) return
-    const content = await import("../camera").then(({ readPicture }) => readPicture(picture)).catch(() => null)
-    if (content === null) app.say(text.card.noCode, true)
-    else onCard(new TextDecoder().decode(content))
+    try {
+      const content = await readPicture(picture)
+      if (content === null) app.say(text.card.noCode, true)
+      else onCard(new TextDecoder().decode(content))
+    } catch {
+      app.say(app.update.value === "taken" ? text.app.updatedElsewhere : text.camera.notLoaded, true)
+    }
   }
   return (
     <div
@@ -70,7 +75,7 @@ function CardField({ card, problem, onCard, onCamera }: CardFieldProps): JSX.Ele
         value={card}
         onInput={onCard}
         placeholder="halonyx:…"
-        problem={problem === null ? null : problemText(problem, "card")}
+        problem={problem === null ? null : problemText(problem, isMeantAsCard(card) ? "card" : "text")}
       />
       <div class="actions">
         <Button icon={Camera} onClick={onCamera}>

@@ -39,6 +39,11 @@ export function Palette(): JSX.Element {
             value={search.query.value}
             onInput={(event) => { search.type(event.currentTarget.value) }}
             onKeyDown={(event) => {
+              if (event.isComposing) return
+              if (event.key === "Escape") {
+                event.preventDefault() // the browser would only empty the field
+                close()
+              }
               if (event.key !== "Enter") return
               event.preventDefault()
               body.current?.querySelector<HTMLElement>("button[data-stop]")?.click()

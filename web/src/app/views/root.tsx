@@ -5,12 +5,14 @@ import type { JSX } from "preact"
 import { text } from "../text/text"
 import { problemText } from "../text/problems"
 import { useApp } from "./context"
+import { Erase } from "./erase"
 import { FirstRunSteps } from "./first_run"
 import { Button, Empty, Skeleton } from "./parts"
 import { Shell } from "./shell"
 import { ToastLine, UpdateLine } from "./toast"
 import { Recover, Welcome } from "./welcome"
 
+const DAMAGED = "store-damaged" // code: what is kept here can't be opened by anybody
 const OUTDATED = "another-version" // code: nothing works here any more, whatever is on the screen
 
 export function Root(): JSX.Element {
@@ -30,7 +32,8 @@ function Screen(): JSX.Element {
   if (app.problem.value === OUTDATED) return <Outdated />
   if (app.status.value === null || (app.account.value === null && step.kind === "done")) {
     const problem = app.problem.value
-    if (problem !== null) return <Broken code={problem} onRetry={() => void app.start()} />
+    if (problem === DAMAGED) return <Lost />
+    if (problem !== null) return <Broken code={problem} />
     return (
       <main class="page">
         <h1 class="visually-hidden">{text.app.name}</h1>
@@ -44,16 +47,37 @@ function Screen(): JSX.Element {
   return <Welcome firstRun={app.firstRun} isInvited={app.invitation.value !== null} />
 }
 
-function Broken({ code, onRetry }: { readonly code: string; readonly onRetry: () => void }): JSX.Element {
+function Broken({ code }: { readonly code: string }): JSX.Element {
   return (
     <main class="page centre">
       <Empty
         isPage
         icon={TriangleAlert}
         title={text.app.brokenTitle}
-        actions={<Button kind="primary" onClick={onRetry}>{text.app.retry}</Button>}
+        // The whole page again: a Worker that did not start stays as it is.
+        actions={<Button kind="primary" onClick={() => { location.reload() }}>{text.app.retry}</Button>}
       >
         {problemText(code)}
+      </Empty>
+    </main>
+  )
+}
+
+function Lost(): JSX.Element {
+  return (
+    <main class="page centre">
+      <Empty
+        isPage
+        icon={TriangleAlert}
+        title={text.app.lostTitle}
+        actions={
+          <>
+            <Button kind="primary" onClick={() => { location.reload() }}>{text.app.retry}</Button>
+            <Erase label={text.settings.eraseStart} />
+          </>
+        }
+      >
+        {text.app.lostText}
       </Empty>
     </main>
   )

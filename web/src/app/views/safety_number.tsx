@@ -8,10 +8,10 @@ import type { Bytes } from "../../core/types"
 import { codeOf } from "../text/problems"
 import { text } from "../text/text"
 import { Avatar } from "./avatar"
+import { CodeCamera } from "./camera"
 import { useApp } from "./context"
 import { Dialog } from "./dialog"
 import { useContact } from "./known_contact"
-import { LazyCamera } from "./lazy_camera"
 import { Button, Trouble } from "./parts"
 import { QrCode } from "./qr_code"
 
@@ -48,7 +48,7 @@ export function SafetyDialog({ contact: id }: { readonly contact: number }): JSX
       {trouble !== null && <Trouble code={trouble} onRetry={() => { setTrouble(null); setView("number") }} />}
       {view === "wrong" && <Wrong contact={contact} onAgain={() => { setView("number") }} />}
       {view === "camera" && (
-        <LazyCamera
+        <CodeCamera
           hint={text.camera.safetyHint}
           onRead={(scanned) => void match({ scanned })}
           onStop={() => { setView("number") }}

@@ -1,9 +1,10 @@
 /** Settings: looks, sounds, notifications, relay, what this program is, and the way out. */
 
-import { Monitor, Moon, Sun, Trash2, type LucideIcon } from "lucide-preact"
+import { Info, Monitor, Moon, Sun, type LucideIcon } from "lucide-preact"
 import type { ComponentChildren, JSX } from "preact"
-import { useId, useState } from "preact/hooks"
+import { useEffect, useId, useState } from "preact/hooks"
 import { askForNotifications, notificationPermission } from "../effects/notifications"
+import { askSite } from "../effects/site"
 import { hostOf } from "../models/card_link"
 import { shortId } from "../models/avatar"
 import type { Theme } from "../models/preferences"
@@ -11,7 +12,8 @@ import { text } from "../text/text"
 import { Avatar } from "./avatar"
 import { useApp } from "./context"
 import { Dialog } from "./dialog"
-import { Button, Field } from "./parts"
+import { Erase } from "./erase"
+import { Button } from "./parts"
 
 export function SettingsDialog(): JSX.Element {
   const app = useApp()
@@ -24,7 +26,10 @@ export function SettingsDialog(): JSX.Element {
         <RelayPart />
         <BlockedPart />
         <About />
-        <Erase />
+        <Part title={text.settings.erase}>
+          <p class="small soft">{text.settings.eraseText}</p>
+          <Erase label={text.settings.erase} />
+        </Part>
       </div>
     </Dialog>
   )
@@ -191,7 +196,9 @@ function BlockedPart(): JSX.Element {
 }
 
 function About(): JSX.Element {
-  const build = useApp().status.value?.buildHash ?? null
+  const build = useApp().build.value
+  const [served, setServed] = useState<string | null>(null)
+  useEffect(() => { void askSite().then((site) => { setServed(site.build) }) }, [])
   return (
     <Part title={text.settings.about}>
       <p class="small soft">{text.settings.aboutText}</p>
@@ -204,37 +211,11 @@ function About(): JSX.Element {
           <p class="small soft">{text.settings.buildHint}</p>
         </>
       )}
-    </Part>
-  )
-}
-
-function Erase(): JSX.Element {
-  const app = useApp()
-  const [typed, setTyped] = useState<string | null>(null)
-  const erase = (): void => {
-    if (typed?.trim().toLowerCase() === text.settings.eraseWord) void app.act(() => app.api.eraseDevice(), null)
-  }
-  return (
-    <Part title={text.settings.erase}>
-      <p class="small soft">{text.settings.eraseText}</p>
-      {typed === null ? (
-        <Button icon={Trash2} onClick={() => { setTyped("") }}>
-          {text.settings.erase}
-        </Button>
-      ) : (
-        <form onSubmit={(event) => { event.preventDefault(); erase() }}>
-          <Field label={text.settings.eraseType} value={typed} onInput={setTyped} autoFocus />
-          <div class="actions end">
-            <Button onClick={() => { setTyped(null) }}>{text.app.cancel}</Button>
-            <button
-              class="button danger"
-              type="submit"
-              disabled={typed.trim().toLowerCase() !== text.settings.eraseWord}
-            >
-              <span>{text.settings.eraseNow}</span>
-            </button>
-          </div>
-        </form>
+      {build !== null && served !== null && served !== build && (
+        <p class="note" role="status">
+          <Info size={16} />
+          <span>{text.settings.buildOther}</span>
+        </p>
       )}
     </Part>
   )

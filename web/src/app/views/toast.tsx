@@ -32,11 +32,12 @@ function showOnTop(id: number | undefined): (element: HTMLElement | null) => voi
 
 export function UpdateLine(): JSX.Element | null {
   const app = useApp()
-  if (!app.isUpdateReady.value) return null
+  const update = app.update.value
+  if (update === null) return null
   return (
     <aside class="update" aria-label={text.app.update}>
       <RefreshCw size={18} />
-      <p role="status">{text.app.newVersion}</p>
+      <p role="status">{update === "ready" ? text.app.newVersion : text.app.updatedElsewhere}</p>
       <Button kind="primary" onClick={applyUpdate}>
         {text.app.reload}
       </Button>
