@@ -43,6 +43,10 @@ class Fields:
         """Return a string."""
         return str(self._take(name, str))
 
+    def texts(self, name: str) -> list[str]:
+        """Return a list of strings."""
+        return [str(item) for item in self._take(name, list)]
+
     def number(self, name: str) -> int:
         """Return an integer."""
         return int(self._take(name, int))

@@ -10,13 +10,23 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from vectors.making import conventions, delivery, envelope, handshake, identity, ratchet, safety_number, schema  # noqa: E402
+from vectors.making import (  # noqa: E402
+    conventions,
+    delivery,
+    envelope,
+    files,
+    handshake,
+    identity,
+    ratchet,
+    safety_number,
+    schema,
+)
 from vectors.making.reference import DRAWN, Drawn  # noqa: E402
 
-MAKERS = (conventions, identity, handshake, ratchet, envelope, delivery, safety_number)
+MAKERS = (conventions, identity, handshake, ratchet, envelope, delivery, files, safety_number)
 
 
-def files(drawn: Drawn) -> dict[Path, str]:
+def texts(drawn: Drawn) -> dict[Path, str]:
     """Return every file's path and text."""
     folder = ROOT / "vectors"
     books = [maker.make(drawn) for maker in MAKERS]
@@ -26,7 +36,7 @@ def files(drawn: Drawn) -> dict[Path, str]:
 def main() -> int:
     """Write or compare; 1 if a file differs."""
     drawn = Drawn.load()
-    made = files(drawn)
+    made = texts(drawn)
     if "--check" in sys.argv[1:]:
         stale = [path.name for path, text in made.items() if not path.exists() or path.read_text("ascii") != text]
         if drawn.used != drawn.known:

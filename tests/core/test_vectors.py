@@ -7,17 +7,21 @@ from collections import Counter
 import jsonschema
 import pytest
 
+from core.vector_file_runs import FILE_RUNS
 from core.vector_runs import RUNS
 from core.vector_session_runs import SESSION_RUNS
 from core.vector_wire_runs import WIRE_RUNS
 from halonyx.core.errors import HalonyxError
 from vectors import FOLDER, Fields, Runner, Vector, document, load, names, plain
 
-RUNNERS: dict[str, Runner] = RUNS | SESSION_RUNS | WIRE_RUNS
+RUNNERS: dict[str, Runner] = RUNS | SESSION_RUNS | FILE_RUNS | WIRE_RUNS
 CANNOT_REFUSE = {
     "hs": "a hash of any bytes",
     "access_keys": "a hash of any bytes",
     "safety_number": "a hash of any bytes",
+    "file_secrets": "hashes of any bytes",
+    "safe_names": "makes a name of any text",
+    "safe_paths": "makes paths of any texts",
     "work_check": "says yes or no of any nonce; a no is an answer, not a refusal",
 }
 """Operations without an input that they refuse, and why."""

@@ -1,13 +1,15 @@
 """The part of envelope.json about content: what the ratchet encrypts."""
 
 from vectors.making.book import Book, Fields
+from vectors.making.file_offers import Offer
 from vectors.making.reference import NOW, be, bytes_for, put
 
-TEXT, RECEIPT, CONTROL, RESEND = 1, 2, 3, 4
+TEXT, RECEIPT, CONTROL, RESEND, FILE, FILE_STATE = 1, 2, 3, 4, 5, 11
 IDS = b"".join(bytes_for(f"message {number}", 16) for number in range(3))
 PROFILE_KEY = bytes_for("profile key")
 RESET = b"\x01" + bytes_for("session", 8)
 COUNTERS = be(2, 2) + be(3, 8) + be(5, 8)
+STATE = bytes_for("message 0", 16) + b"\x01\x00"
 BAD_RESENDS = (
     ("unknown flag", b"\x02" + bytes(8) + be(0, 2)),
     ("session id without its flag", b"\x00" + RESET[1:] + be(0, 2)),
@@ -80,6 +82,8 @@ def _successes(book: Book) -> None:
         ("receipt for three messages", encoded(RECEIPT, IDS), fields(RECEIPT, IDS)),
         ("control", encoded(CONTROL, b""), fields(CONTROL, b"")),
         ("resend request", encoded(RESEND, resend), fields(RESEND, resend)),
+        ("file offer", encoded(FILE, Offer().body()), fields(FILE, Offer().body())),
+        ("file state", encoded(FILE_STATE, STATE), fields(FILE_STATE, STATE)),
     ):
         book.ok(place, operation, name, {"content": data}, output)
     counters: Fields = {"resets": bytes_for("session", 8), "counters": [3, 5]}
@@ -132,6 +136,12 @@ def _body_refusals(book: Book) -> None:
         ("receipt of 17 bytes", RECEIPT, bytes(17)),
         ("receipt for 65 messages", RECEIPT, bytes(16 * 65)),
         ("control with a body", CONTROL, b"x"),
+        ("file offer of no bytes", FILE, b""),
+        ("file offer that is a text", FILE, b"\x01hello"),
+        ("file offer with a byte more", FILE, Offer().body() + b"\x00"),
+        ("file state of 17 bytes", FILE_STATE, STATE[:-1]),
+        ("file state 8", FILE_STATE, STATE[:16] + b"\x08\x00"),
+        ("file state with a reason for success", FILE_STATE, STATE[:-1] + b"\x01"),
         *((f"resend: {name}", RESEND, body) for name, body in BAD_RESENDS),
     ):
         book.refuse(place, operation, name, {"content": encoded(kind, body)}, "malformed")

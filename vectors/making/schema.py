@@ -29,7 +29,7 @@ CODES = (
     "storage-conflict",
     "misuse",
 )
-FILES = ("conventions", "identity", "handshake", "ratchet", "envelope", "delivery", "safety-number")
+FILES = ("conventions", "identity", "handshake", "ratchet", "envelope", "delivery", "files", "safety-number")
 
 
 def fields(hexes: str = "", /, **others: Json) -> Json:
@@ -77,6 +77,9 @@ SHARED: dict[str, Json] = {
     "session": fields("handshake?", state=ref("state")),
     "archived": fields(session=ref("session"), since=COUNT),
     "sessions": fields(sending=or_null(ref("session")), archived=many("archived")),
+    "run": fields("bytes", times=COUNT),
+    "file_entry": fields(path=TEXT, size=COUNT),
+    "file": fields("hash", path=TEXT),
     "frame": {"type": "object", "additionalProperties": {"anyOf": [HEX, COUNT]}},
 }
 
@@ -217,6 +220,43 @@ OPERATIONS: dict[str, tuple[Json, Json]] = {
         ),
     ),
     "resend_parse": (fields("body"), fields("resets?", counters=COUNTS)),
+    "file_secrets": (fields("key"), fields("tracker_token drop_id drop_deletion_key")),
+    "chunked_encrypt": (
+        fields("key salt", plaintext=many("run")),
+        fields("aead_key base_nonce commitment header ciphertext_hash", ciphertext_size=COUNT),
+    ),
+    "chunked_decrypt": (
+        fields("key context", ciphertext=many("run")),
+        fields("aead_key base_nonce commitment plaintext_hash", plaintext_size=COUNT),
+    ),
+    "manifest_parse": (
+        fields("manifest"),
+        fields(
+            entries=many("file_entry"),
+            content_size=COUNT,
+            unpadded_size=COUNT,
+            padded_size=COUNT,
+            ciphertext_size=COUNT,
+        ),
+    ),
+    "container_open": (fields(container=many("run")), fields(size=COUNT, files=many("file"))),
+    "offer_parse": (
+        fields("body"),
+        fields(
+            "key ciphertext_hash info_hash thumbnail",
+            is_folder=FLAG,
+            in_drop=FLAG,
+            size=COUNT,
+            count=COUNT,
+            ciphertext_size=COUNT,
+            origin=TEXT,
+            name=TEXT,
+            media_type=TEXT,
+        ),
+    ),
+    "file_state_parse": (fields("body"), fields("offer", state=COUNT, reason=COUNT)),
+    "safe_names": (fields(names=TEXTS), fields(names=TEXTS)),
+    "safe_paths": (fields(paths=TEXTS), fields(paths=TEXTS)),
     "safety_number": (
         fields(**PARTIES),
         fields("our_h0 our_digest", our_half=TEXT, their_half=TEXT, safety_number=TEXT),

@@ -1,6 +1,7 @@
 /** All known answers at once, for Node and for a page. */
 
 import { noble, postQuantum, usePostQuantum } from "../../src/core/post_quantum"
+import { FILE_RUNS } from "./vector_file_runs"
 import { RUNS } from "./vector_runs"
 import { SESSION_RUNS } from "./vector_session_runs"
 import { WIRE_RUNS } from "./vector_wire_runs"
@@ -11,7 +12,9 @@ import type { Failure, Runner } from "./vectors"
 export type Documents = Readonly<Record<string, unknown>>
 
 /** Operation → what it means for our code. */
-export const RUNNERS: ReadonlyMap<string, Runner> = new Map(Object.entries({ ...RUNS, ...SESSION_RUNS, ...WIRE_RUNS }))
+export const RUNNERS: ReadonlyMap<string, Runner> = new Map(
+  Object.entries({ ...RUNS, ...SESSION_RUNS, ...FILE_RUNS, ...WIRE_RUNS }),
+)
 
 /** Run every vector of every document, one after another; returns those that fail. */
 export async function runVectors(documents: Documents): Promise<readonly Failure[]> {

@@ -21,8 +21,8 @@ describe.each(NAMES)("%s", (file) => {
   })
 })
 
-test("there are seven files, names are unique, and every runner is used", () => {
-  expect(NAMES).toHaveLength(7)
+test("there are eight files, names are unique, and every runner is used", () => {
+  expect(NAMES).toHaveLength(8)
   expect(new Set(VECTORS.map(titleOf)).size).toBe(VECTORS.length)
   expect(new Set(VECTORS.map((vector) => vector.operation))).toEqual(new Set(RUNNERS.keys()))
 })

@@ -66,6 +66,11 @@ export class Fields {
     return stringOf(name, this.#take(name))
   }
 
+  /** Return a list of strings. */
+  texts(name: string): readonly string[] {
+    return this.#list(name).map((item) => stringOf(name, item))
+  }
+
   /** Return an integer that a number holds exactly. */
   number(name: string): number {
     const value = this.#take(name)
