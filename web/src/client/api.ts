@@ -90,7 +90,12 @@ export interface Transfer {
   /** JPEG or WebP. */
   readonly thumbnail: Bytes | null
   readonly state: TransferState
-  /** Code of why it waits or failed, or null. */
+  /**
+   * Code of why it waits or failed, or null. While it waits: "peer-offline"; "relay-unreachable"; "relay-not-allowed";
+   * "needs-direct" (our relay has no TURN: the person here has to allow a direct connection); "no-turn" (theirs has none:
+   * they have to allow it); "drop-full", "no-drop", "drop-unknown". Failed: "wrong-hash", "wrong-metadata", "damaged",
+   * "disk-full", "gone", "file-changed", "interrupted" (the tab was closed before it was encrypted), "internal".
+   */
   readonly reason: string | null
   /** Of the ciphertext, which is what travels; while preparing: encrypted so far. */
   readonly done: number
@@ -160,6 +165,9 @@ export interface Status {
   /** How many messages of ours no relay has yet. */
   readonly waiting: number
   readonly buildHash: string | null
+  /** Whether our relay has a drop and TURN; false until it was asked. */
+  readonly hasDrop: boolean
+  readonly hasTurn: boolean
 }
 
 /** What two people compare: 12 groups of five digits, or a code of 130 bytes. */
@@ -179,8 +187,42 @@ export interface CardInfo {
   readonly known: Contact | null
 }
 
+/** The calls about files. */
+export interface FileApi {
+  /**
+   * Offer a file, or a folder of them. Resolves when the line is in the conversation; it is encrypted after that, and
+   * the offer goes out when that is done.
+   *
+   * @param folder Its name; null offers the one file.
+   * @param thumbnail JPEG or WebP, at most 16,384 bytes.
+   * @param options.drop May also lie in our relay's drop, as ciphertext.
+   */
+  offerFiles(
+    contact: number,
+    files: readonly OfferedFile[],
+    folder: string | null,
+    thumbnail: Bytes | null,
+    options: { readonly drop: boolean },
+  ): Promise<Entry>
+  /** All offers of a conversation, the newest first. */
+  filesOf(contact: number): Promise<readonly Transfer[]>
+  acceptFile(id: string): Promise<void>
+  refuseFile(id: string): Promise<void>
+  pauseFile(id: string): Promise<void>
+  resumeFile(id: string): Promise<void>
+  cancelFile(id: string): Promise<void>
+  /** Begin a failed one again, or try a waiting one now. */
+  retryFile(id: string): Promise<void>
+  /** Agree that a contact sees the address of this machine, or take that back. */
+  allowDirect(contact: number, allowed: boolean): Promise<Contact>
+  /** Decrypt what was verified, to be handed to the person; each name is safe to save under. */
+  saveFile(id: string): Promise<readonly OfferedFile[]>
+  /** A verified picture to show in place, at most 16 MiB; null for whatever else it is. */
+  openImage(id: string): Promise<File | null>
+}
+
 /** Every call of the page; a rejected one is a HalonyxError with its `code`. */
-export interface Api {
+export interface Api extends FileApi {
   status(): Promise<Status>
   /** Make an identity and register it; solving the proof of work comes as Change "progress". */
   createAccount(origin: string): Promise<{ readonly recoveryCode: string }>
@@ -214,34 +256,6 @@ export interface Api {
   /** Mark verified; Misuse if what was shown is not right. */
   verify(contact: number, shown: { readonly scanned: Bytes } | { readonly number: string }): Promise<Contact>
   searchMessages(text: string, limit: number): Promise<readonly Found[]>
-  /**
-   * Offer a file, or a folder of them. Resolves when the line is in the conversation; it is encrypted after that, and
-   * the offer goes out when that is done.
-   *
-   * @param folder Its name; null offers the one file.
-   * @param thumbnail JPEG or WebP, at most 16,384 bytes.
-   * @param options.drop May also lie in our relay's drop, as ciphertext.
-   */
-  offerFiles(
-    contact: number,
-    files: readonly OfferedFile[],
-    folder: string | null,
-    thumbnail: Bytes | null,
-    options: { readonly drop: boolean },
-  ): Promise<Entry>
-  acceptFile(id: string): Promise<void>
-  refuseFile(id: string): Promise<void>
-  pauseFile(id: string): Promise<void>
-  resumeFile(id: string): Promise<void>
-  cancelFile(id: string): Promise<void>
-  /** Begin a failed one again, or try a waiting one now. */
-  retryFile(id: string): Promise<void>
-  /** Agree that a contact sees the address of this machine, or take that back. */
-  allowDirect(contact: number, allowed: boolean): Promise<Contact>
-  /** Decrypt what was verified, to be handed to the person; each name is safe to save under. */
-  saveFile(id: string): Promise<readonly OfferedFile[]>
-  /** A verified picture to show in place, at most 16 MiB; null for whatever else it is. */
-  openImage(id: string): Promise<File | null>
   /** Try everything now. */
   retry(): Promise<void>
   /** Delete database, caches and local settings. */

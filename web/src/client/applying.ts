@@ -4,9 +4,10 @@
  * Source: spec/delivery.md, "Inbox", "Requests"; spec/envelope.md, "Content".
  */
 
-import { Extension, Kind, Resend, parseIds, parseText, type Content } from "../core/content"
+import { Extension, Kind, Resend, isCounted, parseIds, parseText, type Content } from "../core/content"
 import { sameBytes, toHex } from "../core/encoding"
 import { Malformed, UnsupportedVersion } from "../core/errors"
+import { FileState } from "../core/file_offer"
 import type { Peer } from "../core/handshake"
 import type { SessionMessage } from "../core/session"
 import type { DeviceId, Millis } from "../core/types"
@@ -18,6 +19,7 @@ import * as outbox from "./outbox"
 import { contactById, type ContactRow, type DeviceRow } from "./people"
 import * as table from "./schema"
 import { prefix, type Transaction } from "./store"
+import { takeState } from "./transfer_states"
 
 const LATEST = 253_402_300_799_999n // the end of the year 9999: RFC 3339 has four digits for it
 
@@ -52,12 +54,14 @@ export async function apply(
   const theirKey = content.extensions.get(Extension.PROFILE_KEY)
   if (theirKey !== undefined) await tx.update(table.contacts, contact.id, { profileKey: theirKey })
   await endBreak(tx, contact.id, device, incoming.message)
-  if (content.kind === Kind.TEXT) {
+  if (isCounted(content.kind)) {
     await applyText(tx, contact, device, content, now)
   } else if (content.kind === Kind.RECEIPT) {
     await outbox.markDelivered(tx, contact.id, device, parseIds(content.body))
   } else if (content.kind === Kind.RESEND) {
     await applyResend(tx, contact, device, Resend.parse(content.body), now)
+  } else if (content.kind === Kind.FILE_STATE && contact.state === "accepted") {
+    await takeState(tx, contact.id, FileState.parse(content.body))
   } // CONTROL: its extension was all
 }
 
@@ -65,8 +69,8 @@ function check(account: Account, contact: ContactRow, content: Content): void {
   if (!sameBytes(content.conversation, contact.conversationWith(account.address))) {
     throw new UnsupportedVersion("a conversation of a kind this program does not know")
   }
-  if ((content.counter === 0n) === (content.kind === Kind.TEXT)) {
-    throw new Malformed("texts have a counter, and nothing else has")
+  if ((content.counter === 0n) === isCounted(content.kind)) {
+    throw new Malformed("texts and offers have a counter, and nothing else has")
   }
   if (content.counter > BigInt(MAX_COUNTER) || content.sent > LATEST) throw new Malformed("a counter or a time out of range")
 }
@@ -91,7 +95,7 @@ async function applyText(
     device,
     counter: Number(content.counter),
     messageId: content.messageId,
-    text: parseText(content.body),
+    ...(content.kind === Kind.FILE ? { text: "", offer: content.body } : { text: parseText(content.body) }),
     sent: Number(content.sent) as Millis,
     received: now,
   }

@@ -15,9 +15,9 @@ import type {
   Contact,
   Conversation,
   Entry,
+  FileApi,
   Found,
   Notice,
-  OfferedFile,
   SafetyNumber,
   Status,
 } from "./api"
@@ -29,8 +29,10 @@ import type { ContactRow } from "./people"
 import { Running } from "./running"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
+import { Folders, type Directory } from "./folders"
 import { DATABASE, Store, prefix } from "./store"
 import { Tabs, type Reached, type TabMessage } from "./tabs"
+import { Transfers } from "./transfers"
 import { isReplaced } from "./upkeep"
 
 const AGAIN_MS = 5000
@@ -42,14 +44,18 @@ export interface ClientOptions {
   readonly prepare?: () => Promise<string | null>
   /** Called with every change in any tab. */
   readonly onChange?: (change: Change) => void
+  /** Where ciphertext is kept. */
+  readonly root?: () => Promise<Directory>
 }
 
 /** An open store and what one tab does with it. Made by `Client.open`; any number of tabs may have one store open. */
-export class Client implements Api {
+export class Client implements Omit<Api, keyof FileApi> {
   readonly store: Store
+  readonly files: Transfers
   readonly #contacts: Contacts
   readonly #search: Search
   readonly #tabs: Tabs
+  readonly #folders: Folders
   readonly #prepare: () => Promise<string | null>
   readonly #onChange: (change: Change) => void
   readonly #progress = (tried: number, expected: number): void => {
@@ -71,10 +77,16 @@ export class Client implements Api {
     this.#tabs = new Tabs(store.name, (message) => {
       this.#hear(message)
     })
-    store.onChange = (changes) => {
-      this.#tabs.tell({ kind: "changes", changes })
-      this.#take(changes, true)
+    this.#folders = new Folders(store.name, options.root)
+    const told = (changes: readonly Change[]): void => {
+      const dressed = changes.map((change) => this.#dressed(change))
+      this.#tabs.tell({ kind: "changes", changes: dressed })
+      this.#take(dressed, true)
     }
+    this.files = new Transfers(store, this.#folders, (change) => {
+      told([change])
+    })
+    store.onChange = told
     // Another tab has a newer program: it must get the locks of this one.
     store.onClosed = () => {
       void this.#letGo().then(() => {
@@ -98,6 +110,7 @@ export class Client implements Api {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#again)
+    this.files.stop()
     await this.#running?.stop()
     this.#tabs.close()
     this.store.close()
@@ -110,6 +123,7 @@ export class Client implements Api {
       ...this.#reached,
       waiting: await this.store.count(table.messages, "state", prefix("waiting")),
       buildHash: this.#buildHash,
+      ...this.files.turn.services,
     }
   }
 
@@ -138,8 +152,9 @@ export class Client implements Api {
     return this.#contacts.add(card, name)
   }
 
-  conversations(): Promise<readonly Conversation[]> {
-    return conversations(this.store)
+  async conversations(): Promise<readonly Conversation[]> {
+    const found = await conversations(this.store)
+    return found.map(({ last, ...rest }) => ({ ...rest, last: last && this.files.dressEntry(last) }))
   }
 
   requests(): Promise<readonly Contact[]> {
@@ -154,16 +169,18 @@ export class Client implements Api {
     return this.#contacts.rename(id, name)
   }
 
-  blockContact(id: number): Promise<void> {
-    return this.#contacts.block(id)
+  async blockContact(id: number): Promise<void> {
+    await this.#contacts.block(id)
+    await this.files.sweep()
   }
 
   unblockContact(id: number): Promise<void> {
     return this.#contacts.unblock(id)
   }
 
-  removeContact(id: number): Promise<void> {
-    return this.#contacts.remove(id)
+  async removeContact(id: number): Promise<void> {
+    await this.#contacts.remove(id)
+    await this.files.sweep()
   }
 
   blocked(): Promise<readonly Contact[]> {
@@ -178,18 +195,20 @@ export class Client implements Api {
     return this.#contacts.accept(id, name)
   }
 
-  refuseRequest(id: number): Promise<void> {
-    return this.#contacts.refuse(id)
+  async refuseRequest(id: number): Promise<void> {
+    await this.#contacts.refuse(id)
+    await this.files.sweep()
   }
 
   async messages(contact: number, before: number | null, limit: number): Promise<readonly Entry[]> {
     await contactOf(this.store, contact, "accepted", "blocked") // nothing of a stranger is shown
-    return history(this.store, contact, before, limit)
+    return (await history(this.store, contact, before, limit)).map((entry) => this.files.dressEntry(entry))
   }
 
   async messagesAround(contact: number, position: number, limit: number): Promise<readonly Entry[]> {
     await contactOf(this.store, contact, "accepted", "blocked")
-    return historyAround(this.store, contact, position, limit)
+    const found = await historyAround(this.store, contact, position, limit)
+    return found.map((entry) => this.files.dressEntry(entry))
   }
 
   notices(contact: number | null): Promise<readonly Notice[]> {
@@ -235,46 +254,6 @@ export class Client implements Api {
     return this.#search.search(text, limit)
   }
 
-  offerFiles(): Promise<Entry> {
-    return notReady()
-  }
-
-  acceptFile(): Promise<void> {
-    return notReady()
-  }
-
-  refuseFile(): Promise<void> {
-    return notReady()
-  }
-
-  pauseFile(): Promise<void> {
-    return notReady()
-  }
-
-  resumeFile(): Promise<void> {
-    return notReady()
-  }
-
-  cancelFile(): Promise<void> {
-    return notReady()
-  }
-
-  retryFile(): Promise<void> {
-    return notReady()
-  }
-
-  allowDirect(): Promise<Contact> {
-    return notReady()
-  }
-
-  saveFile(): Promise<readonly OfferedFile[]> {
-    return notReady()
-  }
-
-  openImage(): Promise<File | null> {
-    return notReady()
-  }
-
   retry(): Promise<void> {
     this.#tabs.tell({ kind: "retry" })
     this.#begin()
@@ -286,6 +265,7 @@ export class Client implements Api {
     this.#tabs.tell({ kind: "erase" })
     const { name } = this.store
     await this.#letGo()
+    await this.#folders.erase()
     await Store.erase(name)
     this.#onChange({ kind: "erased" })
   }
@@ -321,6 +301,9 @@ export class Client implements Api {
       this.#setReached(reached)
     })
     this.#tabs.tell({ kind: "ask" })
+    void this.files.start().then((isNew) => {
+      if (isNew) this.#onChange({ kind: "status" })
+    })
   }
 
   /** Whether this tab sends, and receives or waits for the one that does. */
@@ -331,6 +314,7 @@ export class Client implements Api {
   #hear(message: TabMessage): void {
     switch (message.kind) {
       case "changes":
+        for (const change of message.changes) if (change.kind === "transfer") this.files.hear(change.transfer)
         this.#take(message.changes, false)
         break
       case "reached":
@@ -350,9 +334,16 @@ export class Client implements Api {
     }
   }
 
+  #dressed(change: Change): Change {
+    if (change.kind === "transfer") return { ...change, transfer: this.files.dress(change.transfer) }
+    if (change.kind !== "messages") return change
+    return { ...change, entries: change.entries.map((entry) => this.files.dressEntry(entry)) }
+  }
+
   /** Tell the page, and look whether there is something to send, or an account at last; a tab sends what it wrote. */
   #take(changes: readonly Change[], isOurs: boolean): void {
     for (const change of changes) this.#onChange(change)
+    this.files.heed(changes)
     if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
     if (this.#running !== null) this.#running.wake(isOurs ? (changes.some(isWritten) ? "now" : "soon") : "later")
     else if (changes.some((change) => change.kind === "status")) this.#begin()
@@ -391,10 +382,6 @@ export class Client implements Api {
     await this.#running.sender.refresh(contact)
     return contactOf(this.store, contact.id, "accepted", "blocked")
   }
-}
-
-function notReady(): Promise<never> {
-  return Promise.reject(new HalonyxError("not-ready", "files are not sent yet"))
 }
 
 /** Tell whether a person has just written something. */

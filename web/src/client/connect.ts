@@ -6,7 +6,8 @@
 
 import { HalonyxError, TransportError } from "../core/errors"
 import type { Api, Change } from "./api"
-import { isMethod, type Call, type FromWorker } from "./rpc"
+import type { Engine } from "./engine"
+import { isMethod, type Call, type Calls, type FromWorker } from "./rpc"
 
 /** A TrustedScriptURL, which the compiler's library does not know yet. */
 export interface TrustedScriptUrl {
@@ -15,6 +16,8 @@ export interface TrustedScriptUrl {
 
 export interface Connected {
   readonly api: Api
+  /** For the torrents, which run in the page. */
+  readonly engine: Engine
   /** Be told of every change in any tab; returns what ends that. */
   onChange(listener: (change: Change) => void): () => void
 }
@@ -40,7 +43,7 @@ export function attach(worker: Worker): Connected {
   const listeners = new Set<(change: Change) => void>()
   let lastId = 0
 
-  const call = (method: keyof Api, args: readonly unknown[]): Promise<unknown> =>
+  const call = (method: keyof Calls, args: readonly unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const message: Call = { id: ++lastId, method, args }
       waiting.set(message.id, { resolve, reject })
@@ -55,7 +58,7 @@ export function attach(worker: Worker): Connected {
     for (const { reject } of waiting.values()) reject(new TransportError("the Worker of this tab ended"))
     waiting.clear()
   })
-  const api = new Proxy({} as Api, {
+  const api = new Proxy({} as Calls, {
     // Only the calls there are: a promise is told from other objects by its `then`.
     get: (_, name) => {
       if (!isMethod(name)) return undefined
@@ -66,6 +69,7 @@ export function attach(worker: Worker): Connected {
   })
   return {
     api,
+    engine: api,
     onChange: (listener) => {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -28,6 +28,7 @@ import {
 } from "./people"
 import * as table from "./schema"
 import { prefix, type Reads, type Store, type Transaction } from "./store"
+import { endAll, forgetAll } from "./transfer_states"
 
 const NAME_DIGITS = 8 // of the address, in the name of someone whom nobody named
 const EMPTY: Bytes = new Uint8Array()
@@ -131,6 +132,7 @@ export class Contacts {
       for (const { messageId } of await tx.all(table.messages, "state", ["waiting", id])) {
         await outbox.moveMessage(tx, id, messageId, "failed", () => true)
       }
+      await endAll(tx, id)
       await rotateProfileKey(tx)
       return contact
     })
@@ -213,6 +215,15 @@ export class Contacts {
     })
   }
 
+  /** Let a contact see the address of this machine, for files, or not. */
+  async allowDirect(id: number, directAllowed: boolean): Promise<Contact> {
+    return this.#change(async (tx) => {
+      const contact = await contactOf(tx, id, "accepted", "blocked")
+      await tx.update(table.contacts, id, { directAllowed })
+      return contact
+    })
+  }
+
   /** Change one contact, tell every tab, and return what it is then. */
   async #change(work: (tx: Transaction) => Promise<ContactRow>): Promise<Contact> {
     return this.#store.transaction(async (tx) => {
@@ -274,11 +285,12 @@ async function forget(tx: Transaction, contact: ContactRow, state: "removed" | "
   const name = state === "blocked" ? `refused-${address.slice(0, REQUEST_ID_LENGTH)}` : `removed ${address}`
   await outbox.dropAll(tx, contact.id)
   await tx.deleteAll(table.messages, "contact", prefix(contact.id))
+  await forgetAll(tx, contact.id)
   await tx.deleteAll(table.events, "contact", contact.id)
   await tx.deleteAll(table.receiptsDue, "contact", prefix(contact.id))
   await tx.deleteAll(table.held, null, prefix(contact.id))
   await tx.deleteAll(table.gaps, null, prefix(contact.id))
-  const nothing = { unread: 0, lastPosition: 0, isVerified: false, hasOurProfileKey: false }
+  const nothing = { unread: 0, lastPosition: 0, isVerified: false, directAllowed: false, hasOurProfileKey: false }
   await tx.update(table.contacts, contact.id, { state, name, ...nothing })
 }
 

@@ -8,7 +8,7 @@ import { Misuse } from "../core/errors"
 import type { Conversation, Entry, Found } from "./api"
 import { entryOf } from "./model"
 import { contactsIn } from "./people"
-import { contacts, messages } from "./schema"
+import { contacts, messages, transfers } from "./schema"
 import type { StoredMessage } from "./schema"
 import type { Reads, Transaction } from "./store"
 
@@ -18,7 +18,7 @@ const BATCH = 500 // rows that are opened at once
 /** Put a message into the history: the newest line of its conversation, unread if it is theirs. */
 export async function addMessage(tx: Transaction, message: Omit<StoredMessage, "position">): Promise<Entry> {
   const position = tx.insert(messages, message)
-  const entry = entryOf({ ...message, position })
+  const entry = await entryOf(tx, { ...message, position })
   const contact = await tx.get(contacts, message.contact)
   if (contact === undefined) throw new Misuse("a message of nobody")
   const unread = contact.unread + (message.isOutgoing === 1 ? 0 : 1)
@@ -34,7 +34,7 @@ export async function conversations(reads: Reads): Promise<readonly Conversation
   const found = people.map(async (contact) => {
     const { lastPosition, unread } = contact.row
     const last = lastPosition === 0 ? undefined : await reads.get(messages, lastPosition)
-    return { contact: contact.public(), last: last === undefined ? null : entryOf(last), unread }
+    return { contact: contact.public(), last: last === undefined ? null : await entryOf(reads, last), unread }
   })
   const newestFirst = (first: Conversation, second: Conversation): number =>
     (second.last?.position ?? 0) - (first.last?.position ?? 0) || second.contact.added - first.contact.added
@@ -56,7 +56,7 @@ export async function history(
 ): Promise<readonly Entry[]> {
   const range = IDBKeyRange.bound([contact], [contact, before ?? []], false, true)
   const rows = await reads.all(messages, "contact", range, { limit: checked(limit), reverse: true })
-  return rows.map(entryOf).reverse()
+  return (await entriesOf(reads, rows)).reverse()
 }
 
 /**
@@ -75,7 +75,7 @@ export async function historyAround(
   const range = IDBKeyRange.bound([contact, position], [contact, []])
   const after = await reads.all(messages, "contact", range, { limit: limit - before })
   const earlier = before === 0 ? [] : await history(reads, contact, position, before)
-  return [...earlier, ...after.map(entryOf)]
+  return [...earlier, ...(await entriesOf(reads, after))]
 }
 
 /**
@@ -114,7 +114,8 @@ export class Search {
       if (found.length >= limit) break
       const row = await this.#reads.get(messages, position)
       const contactName = row && names.get(row.contact)
-      if (row !== undefined && contactName !== undefined) found.push({ entry: entryOf(row), contactName })
+      if (row === undefined || contactName === undefined) continue
+      found.push({ entry: await entryOf(this.#reads, row), contactName })
     }
     return found.reverse()
   }
@@ -140,10 +141,15 @@ export class Search {
       const [first, last] = [missing[at], missing.at(Math.min(at + BATCH, missing.length) - 1)]
       if (first === undefined || last === undefined) return
       for (const row of await this.#reads.all(messages, null, IDBKeyRange.bound(first, last))) {
-        this.#texts.set(row.position, row.text.toLowerCase())
+        const name = row.isOffer === true ? (await this.#reads.get(transfers, row.messageId))?.name : row.text
+        this.#texts.set(row.position, (name ?? "").toLowerCase())
       }
     }
   }
+}
+
+function entriesOf(reads: Reads, rows: readonly StoredMessage[]): Promise<Entry[]> {
+  return Promise.all(rows.map((row) => entryOf(reads, row)))
 }
 
 function checked(limit: number): number {

@@ -9,13 +9,14 @@
 
 import { toHex } from "../core/encoding"
 import { HOUR, SECOND } from "../core/types"
-import type { DeviceId, MessageId, Millis } from "../core/types"
+import type { Bytes, DeviceId, MessageId, Millis } from "../core/types"
 import { addNotice } from "./events"
 import { addMessage } from "./history"
 import { ensureDevice } from "./people"
 import { contacts, devices, gaps, held, messages } from "./schema"
 import { prefix } from "./store"
 import type { Reads, Store, Transaction } from "./store"
+import { takeOffer } from "./transfer_states"
 
 export const HOLD = 10 * SECOND
 export const MAX_TRACKED = 128 // a forged counter must not make 2^64 rows
@@ -25,13 +26,15 @@ export const MAX_COUNTER = 2 ** 52 // the store holds it exactly, and counting o
 const NOT_BEGUN = 0 // of a device whose first counter is still to be seen; real ones begin with 1
 const NEVER = (2 ** 52) as Millis
 
-/** A text message of theirs that was decrypted. */
+/** A text or an offer of theirs that was decrypted. */
 export interface Text {
   readonly contact: number
   readonly device: DeviceId
   readonly counter: number
   readonly messageId: MessageId
   readonly text: string
+  /** The body of an offer of files; `text` is empty then. */
+  readonly offer?: Bytes
   readonly sent: Millis
   readonly received: Millis
 }
@@ -237,5 +240,8 @@ async function nextOf(reads: Reads, contact: number, device: DeviceId): Promise<
 
 async function insert(tx: Transaction, text: Text): Promise<void> {
   if (await isKnown(tx, text)) return
-  await addMessage(tx, { ...text, messageId: toHex(text.messageId), isOutgoing: 0, state: "received" })
+  const { offer, ...message } = text
+  if (offer !== undefined) await takeOffer(tx, { ...message, body: offer })
+  const isOffer = offer !== undefined
+  await addMessage(tx, { ...message, messageId: toHex(text.messageId), isOutgoing: 0, state: "received", isOffer })
 }

@@ -7,7 +7,7 @@
  * Source: spec/delivery.md, "Outbox".
  */
 
-import { Kind, MAX_IDS, MAX_TEXT_SIZE, Resend, encodeIds } from "../core/content"
+import { Kind, MAX_IDS, MAX_TEXT_SIZE, Resend, encodeIds, isCounted } from "../core/content"
 import { toHex, fromHex, utf8 } from "../core/encoding"
 import { Misuse, StaleDirectory } from "../core/errors"
 import { randomBytes } from "../core/primitives"
@@ -224,13 +224,13 @@ async function allowedFirst(
   sealed: readonly table.StoredDelivery[],
 ): Promise<readonly table.StoredDelivery[]> {
   const accepted = await reads.all(table.deliveries, "state", ["accepted", contact.id])
-  const kinds = new Map<number, number | undefined>()
+  const counted = new Map<number, boolean>()
   for (const { position } of [...sealed, ...accepted]) {
-    kinds.set(position, (await reads.get(table.outbox, position))?.kind)
+    counted.set(position, isRowCounted(await reads.get(table.outbox, position)))
   }
-  const texts = [...kinds.keys()].filter((position) => kinds.get(position) === Kind.TEXT)
+  const texts = [...counted.keys()].filter((position) => counted.get(position))
   const first = new Set(texts.sort((one, other) => one - other).slice(0, MAX_REQUESTS))
-  return sealed.filter((row) => kinds.get(row.position) !== Kind.TEXT || first.has(row.position))
+  return sealed.filter((row) => counted.get(row.position) !== true || first.has(row.position))
 }
 
 /** The relay has them on disk. What needs no receipt is done with. */
@@ -240,7 +240,7 @@ export async function markAccepted(store: Store, accepted: readonly Sealed[]): P
       const row = await tx.get(table.deliveries, id)
       const written = row && (await tx.get(table.outbox, row.position))
       if (row === undefined || written === undefined) continue // the receipt was faster
-      if (written.kind !== Kind.TEXT) {
+      if (!isRowCounted(written)) {
         tx.put(table.deliveries, { ...row, state: "delivered", envelope: null })
         await finish(tx, row.position)
         continue
@@ -296,12 +296,17 @@ export async function repeat(
 ): Promise<void> {
   for (const state of states) {
     for (const row of await tx.all(table.deliveries, "state", [state, contact])) {
-      if (row.device !== device || (await tx.get(table.outbox, row.position))?.kind !== Kind.TEXT) continue
+      if (row.device !== device || !isRowCounted(await tx.get(table.outbox, row.position))) continue
       if (asked !== null && (row.resends >= MAX_RESENDS || !isAmong(row.counter, asked))) continue
       const resends = row.resends + (asked === null ? 0 : 1)
       tx.put(table.deliveries, { ...row, state: "resend", envelope: null, resends })
     }
   }
+}
+
+/** Whether its device's receipt is waited for. */
+function isRowCounted(row: table.StoredOutbox | undefined): boolean {
+  return row !== undefined && isCounted(row.kind as Kind)
 }
 
 function isAmong(counter: number, asked: readonly bigint[]): boolean {
@@ -361,6 +366,6 @@ export async function moveMessage(
   if (row === undefined || !isMoved(row.state)) return false
   const moved = { ...row, state }
   tx.put(table.messages, moved)
-  tx.changed({ kind: "messages", contact, entries: [entryOf(moved)] })
+  tx.changed({ kind: "messages", contact, entries: [await entryOf(tx, moved)] })
   return true
 }

@@ -63,6 +63,11 @@ export class ContactRow {
     return this.row.isVerified
   }
 
+  /** Whether they may see the address of this machine: they are who they say, or the person agreed. */
+  get mayGoDirect(): boolean {
+    return this.row.isVerified || this.row.directAllowed === true
+  }
+
   get recordChecked(): Millis {
     return this.row.recordChecked
   }
@@ -138,7 +143,7 @@ export class ContactRow {
       origin: this.origin,
       state: row.state,
       verified: row.isVerified,
-      directAllowed: false,
+      directAllowed: row.directAllowed === true,
       frozen: row.frozen,
       waitsFor: row.waitsFor,
       devices: this.record?.devices.length ?? 0,

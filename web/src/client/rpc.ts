@@ -4,10 +4,14 @@
  * Source: spec/delivery.md, "Client".
  */
 
-import type { Api, ApiError, Change } from "./api"
+import type { Api, ApiError, Change, FileApi } from "./api"
+import type { Engine } from "./engine"
+
+type Files = FileApi & Engine
+export type Calls = Api & Engine
 
 /** The calls a page may make, and nothing else that the client has. */
-const METHODS: Readonly<Record<keyof Api, true>> = {
+const METHODS: Readonly<Record<Exclude<keyof Api, keyof FileApi>, true>> = {
   status: true,
   createAccount: true,
   recoverAccount: true,
@@ -33,7 +37,14 @@ const METHODS: Readonly<Record<keyof Api, true>> = {
   safetyNumber: true,
   verify: true,
   searchMessages: true,
+  retry: true,
+  eraseDevice: true,
+}
+
+/** Those about files. */
+const FILE_METHODS: Readonly<Record<keyof Files, true>> = {
   offerFiles: true,
+  filesOf: true,
   acceptFile: true,
   refuseFile: true,
   pauseFile: true,
@@ -43,14 +54,19 @@ const METHODS: Readonly<Record<keyof Api, true>> = {
   allowDirect: true,
   saveFile: true,
   openImage: true,
-  retry: true,
-  eraseDevice: true,
+  fileJobs: true,
+  reportFiles: true,
+  readPiece: true,
+  writePiece: true,
+  closePieces: true,
+  fileArrived: true,
+  fileFailed: true,
 }
 
 /** A call: `args` are those of the method. */
 export interface Call {
   readonly id: number
-  readonly method: keyof Api
+  readonly method: keyof Calls
   readonly args: readonly unknown[]
 }
 
@@ -60,6 +76,11 @@ export type FromWorker =
   | { readonly change: Change }
 
 /** Tell whether a name is a call that a page may make. */
-export function isMethod(name: unknown): name is keyof Api {
-  return typeof name === "string" && Object.hasOwn(METHODS, name)
+export function isMethod(name: unknown): name is keyof Calls {
+  return isFileMethod(name) || (typeof name === "string" && Object.hasOwn(METHODS, name))
+}
+
+/** Tell whether it is one about files. */
+export function isFileMethod(name: unknown): name is keyof Files {
+  return typeof name === "string" && Object.hasOwn(FILE_METHODS, name)
 }

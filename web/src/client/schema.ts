@@ -11,6 +11,7 @@ import type { KeyPair, SigningKey } from "../core/primitives"
 import type { Sessions } from "../core/session"
 import type { Bytes, MessageId, Millis, PrekeyId, SessionId, Usid } from "../core/types"
 import type { ContactState, MessageState, NoticeKind } from "./api"
+import type { StoredTransfer } from "./transfer_row"
 
 /** A claim that is part of an index: IndexedDB has no index over booleans. */
 export type Flag = 0 | 1
@@ -125,6 +126,8 @@ export interface StoredContact {
   readonly unread: number
   /** Of the newest message; 0 without one. */
   readonly lastPosition: number
+  /** The person agreed that they see our address. */
+  readonly directAllowed?: boolean
 }
 
 export interface StoredDevice {
@@ -158,6 +161,8 @@ export interface StoredMessage {
   readonly text: string
   readonly sent: Millis
   readonly received: Millis
+  /** An offer of files; the rest of it is in `transfers`. */
+  readonly isOffer?: boolean
 }
 
 /** A message that arrived before an earlier one of the same device. */
@@ -167,6 +172,8 @@ export interface StoredHeld {
   readonly counter: number
   readonly messageId: MessageId
   readonly text: string
+  /** The body of an offer of files, or nothing. */
+  readonly offer?: Bytes
   readonly sent: Millis
   readonly received: Millis
 }
@@ -332,6 +339,12 @@ export const resets: Table<StoredReset, "cause", "id"> = {
   indexes: { cause: ["cause"] },
 }
 
+export const transfers: Table<StoredTransfer, "contact" | "stage"> = {
+  name: "transfers",
+  key: ["id"],
+  indexes: { contact: ["contact", "stage"], stage: ["stage"] },
+}
+
 /** A table as IndexedDB needs to know it. */
 export interface Shape {
   readonly name: string
@@ -339,8 +352,7 @@ export interface Shape {
   readonly indexes: Readonly<Record<string, readonly string[]>>
 }
 
-/** Every table whose rows are sealed. */
-export const TABLES: readonly Shape[] = [
+const FIRST: readonly Shape[] = [
   account,
   prekeys,
   replays,
@@ -356,6 +368,9 @@ export const TABLES: readonly Shape[] = [
   events,
   resets,
 ]
+
+/** Every table whose rows are sealed. */
+export const TABLES: readonly Shape[] = [...FIRST, transfers]
 
 /** Not a table: keys, revision and counters of this store, in the clear. */
 export const DEVICE = "device"
@@ -379,6 +394,7 @@ export function makeTable(database: IDBDatabase, table: Shape): void {
 export const MIGRATIONS: readonly Migration[] = [
   (database) => {
     database.createObjectStore(DEVICE)
-    for (const table of TABLES) makeTable(database, table)
+    for (const table of FIRST) makeTable(database, table)
   },
+  (database) => { makeTable(database, transfers) },
 ]

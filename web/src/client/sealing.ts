@@ -4,7 +4,7 @@
  * Source: spec/delivery.md, "Outbox"; spec/envelope.md, "Content".
  */
 
-import { Content, Extension, Kind } from "../core/content"
+import { Content, Extension, isCounted, type Kind } from "../core/content"
 import { fromHex, toHex } from "../core/encoding"
 import { sealEnvelope, type Payload } from "../core/envelope"
 import { Peer } from "../core/handshake"
@@ -96,12 +96,12 @@ export async function sealFor(
   if (row === undefined) return true
   const [former] = await tx.all(table.deliveries, "position", [position, peer.device.id])
   // Counts what must not go missing unseen; receipts and requests repeat by themselves.
-  const isCounted = former === undefined && row.kind === Kind.TEXT
-  const counter = former?.counter ?? (isCounted ? device.sentCounter + 1 : 0)
+  const isNew = former === undefined && isCounted(row.kind as Kind)
+  const counter = former?.counter ?? (isNew ? device.sentCounter + 1 : 0)
   const content = contentOf(account, contact, row, counter)
   const [after, message] = await seal(sessions.sending, Content.encode(content), randomBytes(SALT_SIZE))
   await saveSessions(tx, device, replaceSending(sessions, after))
-  if (isCounted) await tx.update(table.devices, [contact.id, peer.device.id], { sentCounter: counter })
+  if (isNew) await tx.update(table.devices, [contact.id, peer.device.id], { sentCounter: counter })
   if (former !== undefined) tx.delete(table.deliveries, former.id)
   tx.insert(table.deliveries, {
     position,

@@ -394,7 +394,8 @@ function understood<Answer>(answer: Bytes, parse: Parse<Answer>): Answer | undef
   }
 }
 
-function refusal(answer: Bytes, status: number): HalonyxError {
+/** Return the error that a relay's answer stands for. */
+export function refusal(answer: Bytes, status: number): HalonyxError {
   const code = understood(answer, parseError)
   if (code === undefined) return new TransportError(`the relay answered with status ${status} and no reason`)
   const text = ERRORS.get(code) ?? code

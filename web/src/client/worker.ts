@@ -8,14 +8,14 @@ import { HalonyxError } from "../core/errors"
 import type { Api, ApiError } from "./api"
 import { Client } from "./client"
 import { configureReach } from "./reach"
-import { isMethod, type Call, type FromWorker } from "./rpc"
+import { isFileMethod, isMethod, type Call, type Calls, type FromWorker } from "./rpc"
 import { fetchSite } from "./site"
 import { Store } from "./store"
 
 /** What a dedicated Worker has that the compiler's library of a page has not. */
 interface WorkerScope {
   readonly origin: string
-  postMessage(message: FromWorker): void
+  postMessage(message: FromWorker, handedOver?: Transferable[]): void
   addEventListener(type: "message", listener: (event: MessageEvent<Call>) => void): void
   addEventListener(type: "online", listener: () => void): void
 }
@@ -59,8 +59,10 @@ async function answer({ id, method, args }: Call): Promise<void> {
       throw error
     })
     // The page is ours: its compiler has checked the arguments.
-    const calls = client as unknown as Readonly<Record<keyof Api, (...args: readonly unknown[]) => Promise<unknown>>>
-    scope.postMessage({ id, result: await calls[method](...args) })
+    const target: unknown = isFileMethod(method) && "files" in client ? client.files : client
+    const calls = target as Readonly<Record<keyof Calls, (...args: readonly unknown[]) => Promise<unknown>>>
+    const result = await calls[method](...args)
+    scope.postMessage({ id, result }, result instanceof Uint8Array ? [result.buffer] : [])
   } catch (error) {
     scope.postMessage({ id, error: told(error) })
   }

@@ -1,0 +1,191 @@
+"""People who send each other files: the page's own calls, made from the test, and what WebRTC says on the way.
+
+The real page runs under its real policy; the test only listens in and speaks to its Worker as the page does.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from playwright.sync_api import Browser, Page
+
+from browser.people import HANGING_MS, Person, person
+
+LOOPBACK: Final = "--allow-loopback-in-peer-connection"
+POLL_MS: Final = 50
+MEBIBYTE: Final = 1024 * 1024
+
+LISTENING: Final = """() => {
+  globalThis.shown = new Map()
+  const waiting = new Map()
+  let last = 1e9  // the page counts from 1
+  const Original = globalThis.Worker
+  globalThis.Worker = class extends Original {
+    constructor(address, options) {
+      super(address, options)
+      if (options?.name !== "halonyx") return
+      this.addEventListener("message", ({ data }) => {
+        if ("change" in data) {
+          if (data.change.kind === "transfer") globalThis.shown.set(data.change.transfer.id, data.change.transfer)
+          return
+        }
+        const call = waiting.get(data.id)
+        waiting.delete(data.id)
+        if ("error" in data) call?.reject(new Error(data.error.code))
+        else call?.resolve(data.result)
+      })
+      globalThis.call = (method, ...args) => new Promise((resolve, reject) => {
+        waiting.set(++last, { resolve, reject })
+        this.postMessage({ id: last, method, args })
+      })
+    }
+  }
+  globalThis.descriptions = []
+  for (const name of ["createOffer", "createAnswer"]) {
+    const original = RTCPeerConnection.prototype[name]
+    RTCPeerConnection.prototype[name] = async function (...args) {
+      const made = await original.apply(this, args)
+      if (made !== undefined) globalThis.descriptions.push(made.sdp)
+      return made
+    }
+  }
+  const send = WebSocket.prototype.send
+  WebSocket.prototype.send = function (data) {
+    if (typeof data === "string") globalThis.descriptions.push(data)
+    return send.call(this, data)
+  }
+  const Connection = globalThis.RTCPeerConnection
+  globalThis.configurations = []
+  globalThis.RTCPeerConnection = class extends Connection {
+    constructor(configuration) {
+      super(configuration)
+      globalThis.configurations.push(JSON.stringify(configuration))
+      this.addEventListener("icecandidate", ({ candidate }) => {
+        if (candidate?.candidate) globalThis.descriptions.push(candidate.candidate)
+      })
+    }
+  }
+}"""
+
+FILES: Final = """async (files) => files.map(({ path, size, seed, type }) => {
+  const content = new Uint8Array(size)
+  let state = seed
+  for (let at = 0; at < size; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    content[at] = state >>> 24
+  }
+  return { path, file: new File([content], path.split("/").at(-1), { type }) }
+})"""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that a page makes: `size` bytes that anyone can make again of `seed`."""
+
+    path: str
+    size: int
+    seed: int = 1
+    type: str = "application/octet-stream"
+
+    @property
+    def content(self) -> bytes:
+        """The same bytes."""
+        state, content = self.seed, bytearray(self.size)
+        for at in range(self.size):
+            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+            content[at] = state >> 24
+        return bytes(content)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass
+class Sharer:
+    """A person, and the calls about files."""
+
+    person: Person
+
+    @property
+    def page(self) -> Page:
+        return self.person.page
+
+    def call(self, method: str, *args: object) -> Any:  # noqa: ANN401 (what the page's calls return)
+        return self.page.evaluate("([method, ...args]) => globalThis.call(method, ...args)", [method, *args])
+
+    def contact(self, name: str) -> int:
+        """Return the id of a contact."""
+        found = [row["contact"]["id"] for row in self.call("conversations") if row["contact"]["name"] == name]
+        assert len(found) == 1, f"{len(found)} contacts {name}"
+        return int(found[0])
+
+    def offer(self, name: str, *files: Sent, folder: str | None = None, drop: bool = False) -> str:
+        """Offer files; return the id of the offer."""
+        script = f"""async ([contact, wanted, folder, drop]) => {{
+          const files = await ({FILES})(wanted)
+          return (await globalThis.call("offerFiles", contact, files, folder, null, {{ drop }})).id
+        }}"""
+        wanted = [{"path": file.path, "size": file.size, "seed": file.seed, "type": file.type} for file in files]
+        return str(self.page.evaluate(script, [self.contact(name), wanted, folder, drop]))
+
+    def transfer(self, name: str, offer: str) -> dict[str, Any] | None:
+        """Return a transfer as the conversation shows it now; None if it is not there."""
+        entries = self.call("messages", self.contact(name), None, 100)
+        found = [entry["file"] for entry in entries if entry["id"] == offer]
+        return found[0] if found else None
+
+    def until(self, name: str, offer: str, is_there: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until a transfer is as wanted."""
+        deadline = time.monotonic() + 2 * HANGING_MS / 1000
+        while True:
+            found = self.transfer(name, offer)
+            if found is not None and is_there(found):
+                return found
+            assert time.monotonic() < deadline, f"it hangs at {shortened(found)}"
+            self.page.wait_for_timeout(POLL_MS)
+
+    def until_state(self, name: str, offer: str, state: str) -> dict[str, Any]:
+        return self.until(name, offer, lambda found: found["state"] == state)
+
+    def accept(self, name: str, offer: str) -> None:
+        self.until_state(name, offer, "offered")
+        self.call("acceptFile", offer)
+
+    def saved(self, offer: str) -> dict[str, str]:
+        """Save, and return the SHA-256 of each file by path."""
+        script = """async (offer) => {
+          const found = {}
+          for (const { path, file } of await globalThis.call("saveFile", offer)) {
+            const hash = await crypto.subtle.digest("SHA-256", await file.arrayBuffer())
+            found[path] = Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("")
+          }
+          return found
+        }"""
+        return dict(self.page.evaluate(script, offer))
+
+    def allow_direct(self, name: str, *, allowed: bool = True) -> None:
+        self.call("allowDirect", self.contact(name), allowed)
+
+    def candidates(self) -> list[str]:
+        """Return the kinds of all candidates that this page has offered or sent, each once."""
+        script = """() => globalThis.descriptions.flatMap(
+          (text) => Array.from(text.matchAll(/candidate:[^\\r\\n"\\\\]+? typ (\\w+)/g), ([, kind]) => kind))"""
+        return sorted(set(self.page.evaluate(script)))
+
+
+def shortened(transfer: dict[str, Any] | None) -> dict[str, Any] | None:
+    return transfer and {key: value for key, value in transfer.items() if key != "thumbnail"}
+
+
+@contextlib.contextmanager
+def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
+    """Open the client in a fresh profile, where WebRTC has addresses without a network."""
+    with person(browser, address, permissions=["camera", "microphone"]) as newcomer:
+        newcomer.context.add_init_script(f"({LISTENING})()")
+        newcomer.page.reload()
+        newcomer.create()
+        yield Sharer(newcomer)

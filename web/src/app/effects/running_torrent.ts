@@ -1,0 +1,198 @@
+/**
+ * One torrent that runs: WebTorrent over the Worker's pieces, kept going when tracker or network come and go.
+ *
+ * Source: spec/files.md, "Torrent".
+ */
+
+import type { TransferPath } from "../../client/api"
+import type { Engine, Failure, Job, Progress } from "../../client/engine"
+import type { PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent } from "./web_torrent"
+
+const PIECE_SIZE = 1_048_576
+const NAME = "halonyx"
+const CACHED_PIECES = 4
+const MAX_PEERS = 8 // a contact has few devices
+const OFFERS = 2 // in an announce: two people, so rarely more than one takes any
+const RECONNECT_MS = 5000
+const ANNOUNCE_MS = 20_000 // without a peer
+
+export class RunningTorrent {
+  /** The network changed. */
+  mustRestart = false
+  readonly #engine: Engine
+  readonly #client: TorrentClient
+  readonly #torrent: Torrent
+  readonly #ice: RTCIceServer[]
+  #job: Job
+  #hasEnded = false
+  #done = 0
+  #reconnected = performance.now()
+  #announced = performance.now()
+
+  constructor(library: WebTorrent, engine: Engine, job: Job) {
+    this.#engine = engine
+    this.#job = job
+    this.#ice = iceServers(job)
+    this.#client = new library({
+      dht: false,
+      lsd: false,
+      utPex: false,
+      natUpnp: false,
+      natPmp: false,
+      webSeeds: false,
+      maxConns: MAX_PEERS,
+      tracker: {
+        // Without one of ours it would ask public servers, which then know who exchanges files when.
+        rtcConfig: { iceServers: this.#ice, iceTransportPolicy: job.policy },
+        getAnnounceOpts: () => ({ numwant: OFFERS }),
+      },
+    })
+    this.#client.on("error", (error) => { this.#fail(error) })
+    this.#torrent = this.#client.add(job.torrent ?? { infoHash: job.infoHash }, {
+      announce: [job.tracker],
+      store: storeOf(engine, job),
+      storeCacheSlots: CACHED_PIECES,
+      skipVerify: job.torrent !== null, // made by us
+    })
+    this.#torrent.on("metadata", () => { this.#check() })
+    this.#torrent.on("error", (error) => { this.#fail(error) })
+    this.#torrent.on("done", () => {
+      if (job.torrent === null && !this.#hasEnded) void this.#engine.fileArrived(job.id)
+    })
+  }
+
+  /** Go on under a job if it differs in nothing but new credentials. */
+  takes(job: Job): boolean {
+    const { id, infoHash, tracker, policy, size } = this.#job
+    const isSame = job.id === id && job.infoHash === infoHash && job.tracker === tracker && job.policy === policy
+    if (!isSame || job.size !== size || (job.torrent === null) !== (this.#job.torrent === null)) return false
+    this.#job = job
+    this.#ice.splice(0, Infinity, ...iceServers(job)) // the next connection takes them from here
+    return true
+  }
+
+  /** End it, and return when the tracker knows and the pieces are on the disk. */
+  async stop(): Promise<void> {
+    this.#hasEnded = true
+    await new Promise<void>((resolve) => { this.#client.destroy(resolve) })
+    await this.#engine.closePieces(this.#job.id)
+  }
+
+  /** Bring back a tracker that went away, sooner than WebTorrent would; ask again for a peer that did. */
+  nurse(): void {
+    const tracker = this.#torrent.discovery?.tracker
+    const now = performance.now()
+    for (const socket of tracker?._trackers ?? []) {
+      if (!socket.reconnecting || this.#reconnected + RECONNECT_MS > now || socket.reconnectTimer === undefined) continue
+      this.#reconnected = now
+      clearTimeout(socket.reconnectTimer)
+      socket.reconnectTimer = undefined
+      socket._openSocket()
+    }
+    if (this.#torrent.numPeers > 0) this.#announced = now
+    if (this.#announced + ANNOUNCE_MS > now) return
+    this.#announced = now
+    tracker?.update()
+  }
+
+  /** Return how it goes, or null if it has ended. */
+  async progress(): Promise<Progress | null> {
+    if (this.#hasEnded) return null
+    const torrent = this.#torrent
+    const isSeed = this.#job.torrent !== null
+    this.#done = isSeed ? Math.max(this.#done, this.#withThem()) : torrent.downloaded
+    return {
+      id: this.#job.id,
+      done: Math.min(this.#done, this.#job.size),
+      down: Math.round(torrent.downloadSpeed),
+      up: Math.round(torrent.uploadSpeed),
+      uploaded: torrent.uploaded,
+      peers: torrent.numPeers,
+      path: torrent.numPeers > 0 ? await this.#path() : null,
+      isTrackerReached: torrent.discovery?.tracker?._trackers.some(({ socket }) => socket?.connected === true) ?? false,
+    }
+  }
+
+  /** Return how much the peer that has most has. */
+  #withThem(): number {
+    const count = Math.ceil(this.#job.size / PIECE_SIZE)
+    const sizes = this.#torrent.wires.map(({ peerPieces }) => {
+      let pieces = 0
+      for (let index = 0; index < count; index++) if (peerPieces.get(index)) pieces += 1
+      return pieces * PIECE_SIZE
+    })
+    return Math.max(0, ...sizes)
+  }
+
+  async #path(): Promise<TransferPath | null> {
+    for (const { conn } of this.#torrent._peers.values()) {
+      const stats = await conn?._pc?.getStats().catch(() => null)
+      const path = stats && pathOf(stats)
+      if (path) return path
+    }
+    return null
+  }
+
+  /** Take nothing but what the offer says, before anything of it is fetched. */
+  #check(): void {
+    const { name, length, pieceLength, pieces, files } = this.#torrent
+    const { size } = this.#job
+    const isOurs = name === NAME && pieceLength === PIECE_SIZE && length === size && files.length === 1
+    if (!isOurs || pieces.length !== Math.ceil(size / PIECE_SIZE)) this.#end("wrong-metadata")
+  }
+
+  #fail(error: Error): void {
+    console.error(error)
+    this.#end("code" in error && error.code === "disk-full" ? "disk-full" : "internal")
+  }
+
+  #end(failure: Failure): void {
+    if (this.#hasEnded) return
+    void this.stop().then(() => this.#engine.fileFailed(this.#job.id, failure))
+  }
+}
+
+function iceServers({ iceServers: servers }: Job): RTCIceServer[] {
+  return servers.map(({ urls, username, credential }) => ({ urls: [...urls], username, credential }))
+}
+
+/** Say which way the chosen pair of candidates goes. */
+function pathOf(stats: RTCStatsReport): TransferPath | null {
+  const all = new Map<string, Readonly<Record<string, unknown>>>()
+  stats.forEach((value: Readonly<Record<string, unknown>>, key) => all.set(key, value))
+  for (const pair of all.values()) {
+    if (pair["type"] !== "candidate-pair" || pair["state"] !== "succeeded" || pair["nominated"] !== true) continue
+    const ends = [pair["localCandidateId"], pair["remoteCandidateId"]].map((id) => all.get(String(id))?.["candidateType"])
+    return ends.includes("relay") ? "relayed" : "direct"
+  }
+  return null
+}
+
+/** Return the class by which WebTorrent reaches the Worker's pieces. */
+function storeOf(engine: Engine, { id }: Job): new (chunkLength: number) => PieceStore {
+  return class {
+    readonly chunkLength: number
+
+    constructor(chunkLength: number) {
+      this.chunkLength = chunkLength
+    }
+
+    put(index: number, piece: Uint8Array, done: (error: Error | null) => void): void {
+      engine.writePiece(id, index, new Uint8Array(piece)).then(() => { done(null) }, done)
+    }
+
+    // The cache in front of it leaves the options out, and cuts what it needs.
+    get(index: number, options: unknown, last?: PieceRead): void {
+      const done = last ?? (options as PieceRead)
+      engine.readPiece(id, index).then((piece) => { done(null, piece) }, done)
+    }
+
+    close(done: (error: Error | null) => void): void {
+      done(null)
+    }
+
+    destroy(done: (error: Error | null) => void): void {
+      done(null)
+    }
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Carrying ciphertext to and from the drop, one task a transfer, in the tab that runs the torrents.
+ *
+ * Source: spec/file-relay.md, "Drop".
+ */
+
+import { HalonyxError, TransportError } from "../core/errors"
+import { State } from "../core/file_offer"
+import { SECOND } from "../core/types"
+import { loadAccount } from "./account"
+import { download, upload } from "./drop"
+import type { Folders } from "./folders"
+import * as table from "./schema"
+import type { Store } from "./store"
+import { change, changeOne, tell } from "./transfer_states"
+import type { Live, StoredTransfer } from "./transfer_row"
+
+const FIRST_PAUSE = SECOND
+const LONGEST_PAUSE = 60 * SECOND
+
+/** What is told of the tasks. */
+export interface Told {
+  readonly note: (id: string, live: Partial<Live>) => void
+  readonly arrived: (id: string) => Promise<void>
+  readonly failed: (id: string, code: string) => Promise<void>
+}
+
+export class Fetching {
+  readonly #store: Store
+  readonly #folders: Folders
+  readonly #told: Told
+  readonly #tasks = new Map<string, AbortController>()
+
+  constructor(store: Store, folders: Folders, told: Told) {
+    this.#store = store
+    this.#folders = folders
+    this.#told = told
+  }
+
+  /** Begin what should be carried now, and stop what should not. */
+  async update(): Promise<void> {
+    const wanted = new Map((await this.#wanted()).map((row) => [row.id, row]))
+    for (const [id, task] of this.#tasks) if (!wanted.has(id)) task.abort()
+    for (const [id, row] of wanted) {
+      if (this.#tasks.has(id)) continue
+      const task = new AbortController()
+      this.#tasks.set(id, task)
+      void this.#carry(row, task.signal).catch(console.error).finally(() => this.#tasks.delete(id))
+    }
+  }
+
+  stop(): void {
+    for (const task of this.#tasks.values()) task.abort()
+  }
+
+  async #wanted(): Promise<readonly StoredTransfer[]> {
+    const stages = ["offered", "running"] as const
+    const found = await Promise.all(stages.map((stage) => this.#store.all(table.transfers, "stage", stage)))
+    return found.flat().filter((row) => {
+      return row.isOutgoing === 1 ? row.wantsDrop && !row.inDrop : row.inDrop && row.stage === "running"
+    })
+  }
+
+  /** Try until it is done, refused, or not wanted any more. */
+  async #carry(row: StoredTransfer, signal: AbortSignal): Promise<void> {
+    let [at, pause] = [0, FIRST_PAUSE]
+    const tell = (done: number): void => {
+      if (done > at) pause = FIRST_PAUSE
+      at = done
+      this.#told.note(row.id, { done, peers: row.isOutgoing === 1 ? 0 : 1, path: "drop" })
+    }
+    while (!hasStopped(signal)) {
+      try {
+        if (row.isOutgoing === 1) await this.#put(row, tell, signal)
+        else await this.#fetch(row, at, tell, signal)
+        return
+      } catch (error) {
+        if (hasStopped(signal)) return
+        if (!(error instanceof TransportError)) {
+          await this.#refused(row, error)
+          return
+        }
+      }
+      this.#told.note(row.id, { done: at, reason: "relay-unreachable" })
+      await new Promise((resolve) => setTimeout(resolve, pause))
+      pause = Math.min(2 * pause, LONGEST_PAUSE)
+    }
+  }
+
+  async #put(row: StoredTransfer, tell_: (done: number) => void, signal: AbortSignal): Promise<void> {
+    await upload(this.#folders, row, await loadAccount(this.#store), tell_, signal)
+    await changeOne(this.#store, row.id, async (tx, found) => {
+      if (found.stage !== "offered" && found.stage !== "running" && found.stage !== "paused") return
+      await change(tx, found, { inDrop: true, reason: null })
+      await tell(tx, found, State.IN_DROP)
+    })
+  }
+
+  async #fetch(row: StoredTransfer, from: number, tell_: (done: number) => void, signal: AbortSignal): Promise<void> {
+    await download(this.#folders, row, from, tell_, signal)
+    await this.#told.arrived(row.id)
+  }
+
+  /** What the drop does not take or has not goes from person to person, if at all. */
+  async #refused(row: StoredTransfer, error: unknown): Promise<void> {
+    const code = error instanceof HalonyxError ? error.code : "internal"
+    if (code === "internal") console.error(error)
+    if (code === "disk-full") {
+      await this.#told.failed(row.id, code)
+      return
+    }
+    await changeOne(this.#store, row.id, (tx, found) =>
+      change(tx, found, { wantsDrop: false, inDrop: false, reason: row.isOutgoing === 1 ? code : "drop-unknown" }),
+    )
+  }
+}
+
+function hasStopped(signal: AbortSignal): boolean {
+  return signal.aborted
+}

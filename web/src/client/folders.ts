@@ -1,0 +1,219 @@
+/**
+ * Ciphertext on the person's disk: a folder for each transfer in the browser's private file system.
+ *
+ * Nothing else lies there, but what is being saved: that is plaintext, in a folder of its own that is emptied at start.
+ *
+ * Source: spec/files.md, "At rest".
+ */
+
+import { HalonyxError } from "../core/errors"
+import type { Bytes } from "../core/types"
+
+const CIPHERTEXT = "ciphertext"
+const OPEN_TRIES = 50 // of a file that another tab is about to let go of
+const OPEN_PAUSE_MS = 100
+
+/** A folder of the browser's; a part of FileSystemDirectoryHandle. */
+export interface Directory {
+  getDirectoryHandle(name: string, options?: { create?: boolean }): Promise<Directory>
+  getFileHandle(name: string, options?: { create?: boolean }): Promise<Stored>
+  removeEntry(name: string, options?: { recursive?: boolean }): Promise<void>
+  keys(): AsyncIterable<string>
+}
+
+/** A file in it; a part of FileSystemFileHandle. */
+export interface Stored {
+  getFile(): Promise<File>
+  createSyncAccessHandle(): Promise<Access>
+}
+
+/** A file that is open; only Workers have it, so the compiler's library of a page has not. */
+export interface Access {
+  read(buffer: Uint8Array, options: { at: number }): number
+  write(data: Uint8Array, options: { at: number }): number
+  truncate(size: number): void
+  getSize(): number
+  flush(): void
+  close(): void
+}
+
+/** Two folders of one database: what travels, and what is being saved. */
+export class Folders {
+  readonly #root: () => Promise<Directory>
+  readonly #names: readonly [transfers: string, saving: string]
+  readonly #open = new Map<string, Promise<Access>>()
+
+  /**
+   * @param database Its name, which the names of the folders begin with.
+   * @param root Where they are.
+   */
+  constructor(database: string, root: () => Promise<Directory> = privateRoot) {
+    this.#root = root
+    this.#names = [`${database}-transfers`, `${database}-saving`]
+  }
+
+  /**
+   * Tell whether there is room.
+   *
+   * @throws HalonyxError `disk-full`.
+   */
+  async checkRoom(sizeBytes: number): Promise<void> {
+    const { quota, usage } = await (globalThis.navigator as Partial<Navigator>).storage?.estimate() ?? {}
+    if (quota !== undefined && quota - (usage ?? 0) < sizeBytes) throw diskFull()
+  }
+
+  /** Return the ids of the transfers that have a folder. */
+  async ids(): Promise<readonly string[]> {
+    const found: string[] = []
+    for await (const name of (await this.#transfers()).keys()) found.push(name)
+    return found
+  }
+
+  /**
+   * Return the ciphertext as a file.
+   *
+   * @throws HalonyxError `gone`: there is none.
+   */
+  async file(id: string): Promise<File> {
+    return (await this.#stored(id, false)).getFile()
+  }
+
+  /** Whether the ciphertext, or the beginning of it, is here. */
+  async has(id: string): Promise<boolean> {
+    return this.#stored(id, false).then(() => true, () => false)
+  }
+
+  /**
+   * Open the ciphertext for writing, once for all calls, at its full size.
+   *
+   * @throws HalonyxError `disk-full`.
+   */
+  access(id: string, sizeBytes: number): Promise<Access> {
+    const known = this.#open.get(id)
+    if (known !== undefined) return known
+    const opened = this.#opened(id, sizeBytes)
+    this.#open.set(id, opened)
+    opened.catch(() => this.#open.delete(id))
+    return opened
+  }
+
+  /** Read a part: of the open file, or of one that is complete. */
+  async read(id: string, at: number, sizeBytes: number): Promise<Bytes> {
+    const open = await this.#open.get(id)
+    if (open === undefined) return new Uint8Array(await (await this.file(id)).slice(at, at + sizeBytes).arrayBuffer())
+    const part = new Uint8Array(sizeBytes)
+    return part.slice(0, open.read(part, { at }))
+  }
+
+  /** Write what is still in memory, and let other tabs open it. */
+  async close(id: string): Promise<void> {
+    const open = this.#open.get(id)
+    this.#open.delete(id)
+    const access = await open?.catch(() => undefined)
+    access?.flush()
+    access?.close()
+  }
+
+  /** Delete all of a transfer. */
+  async remove(id: string): Promise<void> {
+    await this.close(id)
+    await removed(await this.#transfers(), id)
+  }
+
+  /** Begin to save a transfer: an empty folder for its plaintext. */
+  async saving(id: string): Promise<Directory> {
+    const [, name] = this.#names
+    const folder = await (await this.#root()).getDirectoryHandle(name, { create: true })
+    await removed(folder, id)
+    return folder.getDirectoryHandle(id, { create: true })
+  }
+
+  /** Delete all plaintext. */
+  async clearSaving(): Promise<void> {
+    const [, name] = this.#names
+    await removed(await this.#root(), name)
+  }
+
+  /** Delete everything; this device is erased. */
+  async erase(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((id) => this.close(id)))
+    for (const name of this.#names) await removed(await this.#root(), name)
+  }
+
+  async #transfers(): Promise<Directory> {
+    const [name] = this.#names
+    return (await this.#root()).getDirectoryHandle(name, { create: true })
+  }
+
+  async #stored(id: string, create: boolean): Promise<Stored> {
+    try {
+      return await (await (await this.#transfers()).getDirectoryHandle(id, { create })).getFileHandle(CIPHERTEXT, { create })
+    } catch (error) {
+      throw isNamed(error, "NotFoundError") ? new HalonyxError("gone", "the ciphertext is not here any more") : asFull(error)
+    }
+  }
+
+  async #opened(id: string, sizeBytes: number): Promise<Access> {
+    const access = await openFor(await this.#stored(id, true))
+    try {
+      if (access.getSize() !== sizeBytes) access.truncate(sizeBytes)
+      return access
+    } catch (error) {
+      access.close()
+      throw asFull(error)
+    }
+  }
+}
+
+/**
+ * Write all of `data`.
+ *
+ * @throws HalonyxError `disk-full`.
+ */
+export function writeAll(access: Access, data: Uint8Array, at: number): void {
+  let written = 0
+  try {
+    written = access.write(data, { at })
+  } catch (error) {
+    throw asFull(error)
+  }
+  if (written < data.length) throw diskFull()
+}
+
+/** Open a file for writing; one that another tab holds may be free in a moment. */
+export async function openFor(stored: Stored): Promise<Access> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await stored.createSyncAccessHandle()
+    } catch (error) {
+      if (tries === OPEN_TRIES || !isNamed(error, "NoModificationAllowedError")) throw asFull(error)
+    }
+    await new Promise((resolve) => setTimeout(resolve, OPEN_PAUSE_MS))
+  }
+}
+
+/** Say of a browser's error what it is for a person: no room, or what it was. */
+export function asFull(error: unknown): unknown {
+  return isNamed(error, "QuotaExceededError") ? diskFull() : error
+}
+
+function diskFull(): HalonyxError {
+  return new HalonyxError("disk-full", "the browser has no room for this")
+}
+
+function isNamed(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name
+}
+
+async function removed(folder: Directory, name: string): Promise<void> {
+  try {
+    await folder.removeEntry(name, { recursive: true })
+  } catch (error) {
+    // Held open by another tab, which deletes it itself when it lets go; or not there.
+    if (!isNamed(error, "NotFoundError") && !isNamed(error, "NoModificationAllowedError")) throw error
+  }
+}
+
+async function privateRoot(): Promise<Directory> {
+  return (await navigator.storage.getDirectory()) as unknown as Directory
+}

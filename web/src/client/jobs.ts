@@ -1,0 +1,93 @@
+/**
+ * Which torrents should run now, and under which conditions: nobody learns our address who may not.
+ *
+ * Source: spec/files.md, "Direct and relayed".
+ */
+
+import { toHex } from "../core/encoding"
+import { HalonyxError } from "../core/errors"
+import { State } from "../core/file_offer"
+import { trackerToken } from "../core/kdf"
+import { HOUR } from "../core/types"
+import { nowMs } from "./account"
+import type { IceServer, Job } from "./engine"
+import { contactById, type ContactRow } from "./people"
+import { reach } from "./reach"
+import * as table from "./schema"
+import type { Store } from "./store"
+import { torrentFile } from "./torrent_info"
+import { changeOne, tell } from "./transfer_states"
+import type { StoredTransfer } from "./transfer_row"
+import type { Turn } from "./turn"
+
+/** Called with why a transfer has to wait. */
+type Wait = (id: string, reason: string) => void
+
+/**
+ * Return what should run.
+ *
+ * @param wait Called for each transfer that can't.
+ */
+export async function jobsOf(store: Store, turn: Turn, wait: Wait): Promise<readonly Job[]> {
+  const running = await store.all(table.transfers, "stage", "running")
+  const jobs: Job[] = []
+  for (const row of running) {
+    const contact = await contactById(store, row.contact)
+    if (contact.state !== "accepted" || (row.isOutgoing === 0 && row.inDrop)) continue
+    try {
+      jobs.push(await jobOf(store, turn, row, contact))
+      if (row.isOutgoing === 0 && row.told + HOUR < nowMs()) await tellAgain(store, row)
+    } catch (error) {
+      if (!(error instanceof HalonyxError)) throw error
+      wait(row.id, error.code === "transport-error" ? "relay-unreachable" : error.code)
+    }
+  }
+  return jobs
+}
+
+async function jobOf(store: Store, turn: Turn, row: StoredTransfer, contact: ContactRow): Promise<Job> {
+  const base = reach(row.origin)
+  if (base === null) throw new HalonyxError("relay-not-allowed", "this page may not reach the relay of the sender")
+  const iceServers = await serversFor(turn, contact)
+  if (!contact.mayGoDirect && iceServers.length === 0) {
+    await askDirect(store, row)
+    throw new HalonyxError("needs-direct", "our relay has no TURN, and a direct connection was not allowed")
+  }
+  return {
+    id: row.id,
+    infoHash: toHex(row.infoHash),
+    torrent: row.info === null ? null : torrentFile(row.info),
+    tracker: `${base.replace(/^http/, "ws")}/v1/tracker?token=${toHex(trackerToken(row.key))}`,
+    size: row.ciphertextSize,
+    policy: contact.mayGoDirect ? "all" : "relay",
+    iceServers,
+  }
+}
+
+/** A direct connection needs no TURN server, so that one who can't be asked is no reason to wait. */
+async function serversFor(turn: Turn, contact: ContactRow): Promise<readonly IceServer[]> {
+  try {
+    return await turn.servers()
+  } catch (error) {
+    if (contact.mayGoDirect && error instanceof HalonyxError) return []
+    throw error
+  }
+}
+
+/** Tell them, once, that they wait for a decision here. */
+async function askDirect(store: Store, { id, isDirectAsked }: StoredTransfer): Promise<void> {
+  if (isDirectAsked) return
+  await changeOne(store, id, async (tx, row) => {
+    tx.put(table.transfers, { ...row, isDirectAsked: true })
+    await tell(tx, row, State.NEEDS_DIRECT)
+  })
+}
+
+/** What says that we accepted has no receipt: while nothing comes, it is said again. */
+async function tellAgain(store: Store, { id }: StoredTransfer): Promise<void> {
+  await changeOne(store, id, async (tx, row) => {
+    if (row.stage !== "running") return
+    tx.put(table.transfers, { ...row, told: nowMs() })
+    await tell(tx, row, State.ACCEPTED)
+  })
+}

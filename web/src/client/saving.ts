@@ -1,0 +1,131 @@
+/**
+ * What comes out of a ciphertext: checked as a whole before anything of it is decrypted for the person.
+ *
+ * Source: spec/files.md, "Receiving".
+ */
+
+import { sha256 } from "@noble/hashes/sha2.js"
+
+import { Decryptor, HEADER_SIZE, plaintextSize } from "../core/chunked"
+import { Unpacker, type Manifest } from "../core/container"
+import { sameBytes } from "../core/encoding"
+import { Malformed, RemoteError } from "../core/errors"
+import { safeName, safePaths } from "../core/file_names"
+import type { Bytes } from "../core/types"
+import type { OfferedFile } from "./api"
+import { openFor, writeAll, type Access, type Folders, type Stored } from "./folders"
+import type { StoredTransfer } from "./transfer_row"
+
+const PART_SIZE = 1_048_576
+
+/** Tell whether the whole ciphertext is the one that was offered. */
+export async function isWhole(file: File, row: StoredTransfer, tell: (done: number) => void): Promise<boolean> {
+  if (file.size !== row.ciphertextSize) return false
+  const hash = sha256.create()
+  let done = 0
+  for await (const part of partsOf(file)) {
+    hash.update(part)
+    tell((done += part.length))
+  }
+  return sameBytes(hash.digest(), row.hash)
+}
+
+/**
+ * Decrypt a verified ciphertext into files of the browser's; all of it, or nothing is returned.
+ *
+ * @throws RemoteError: what is inside is not what was offered. HalonyxError `disk-full`.
+ */
+export async function save(folders: Folders, row: StoredTransfer): Promise<readonly OfferedFile[]> {
+  await folders.checkRoom(row.size)
+  const folder = await folders.saving(row.id)
+  const outputs: { stored: Stored; path: string }[] = []
+  let open: { index: number; access: Access; at: number } | null = null
+  const closeLast = (): void => {
+    open?.access.flush()
+    open?.access.close()
+    open = null
+  }
+  const goTo = async (index: number): Promise<{ index: number; access: Access; at: number }> => {
+    if (open?.index === index) return open
+    closeLast()
+    const output = outputs[index]
+    if (output === undefined) throw new Malformed("content of no file")
+    return (open = { index, access: await openFor(output.stored), at: 0 })
+  }
+  try {
+    await unpack(await folders.file(row.id), row, {
+      begin: async (manifest) => {
+        for (const [index, path] of safePaths(manifest.entries.map((entry) => entry.path)).entries()) {
+          outputs.push({ stored: await folder.getFileHandle(String(index), { create: true }), path })
+        }
+      },
+      take: async (index, content) => {
+        const output = await goTo(index)
+        writeAll(output.access, content, output.at)
+        output.at += content.length
+      },
+    })
+  } finally {
+    closeLast()
+  }
+  return Promise.all(outputs.map(async ({ stored, path }) => ({ path, file: await stored.getFile() })))
+}
+
+/**
+ * Decrypt the one file of a verified ciphertext in memory.
+ *
+ * @throws RemoteError: as `save`.
+ */
+export async function openInMemory(folders: Folders, row: StoredTransfer): Promise<File> {
+  const parts: Bytes[] = []
+  const take = (_: number, content: Bytes): Promise<void> => {
+    parts.push(content)
+    return Promise.resolve()
+  }
+  await unpack(await folders.file(row.id), row, { begin: () => Promise.resolve(), take })
+  return new File(parts, safeName(row.name), { type: row.mediaType })
+}
+
+interface Taking {
+  readonly begin: (manifest: Manifest) => Promise<void>
+  readonly take: (index: number, content: Bytes) => Promise<void>
+}
+
+async function unpack(file: File, row: StoredTransfer, taking: Taking): Promise<void> {
+  const header = new Uint8Array(await file.slice(0, HEADER_SIZE).arrayBuffer())
+  const decryptor = await Decryptor.create(row.key, header)
+  const unpacker = new Unpacker(plaintextSize(file.size), (manifest) => {
+    check(manifest, row)
+  })
+  let hasBegun = false
+  const give = async (plaintext: Bytes): Promise<void> => {
+    const pieces = unpacker.update(plaintext)
+    if (!hasBegun && unpacker.manifest !== null) {
+      hasBegun = true
+      await taking.begin(unpacker.manifest)
+    }
+    for (const [index, content] of pieces) await taking.take(index, content)
+  }
+  for await (const part of partsOf(file.slice(HEADER_SIZE))) await give(await decryptor.update(part))
+  await give(await decryptor.finish())
+  unpacker.finish()
+}
+
+/** Refuse contents that are not those of the offer, which the person agreed to. */
+function check(manifest: Manifest, row: StoredTransfer): void {
+  const isAsOffered = manifest.entries.length === row.count && manifest.contentSize === row.size
+  const isNamedSo = row.isFolder || manifest.entries[0]?.path === row.name
+  if (!isAsOffered || !isNamedSo) throw new Malformed("the files inside are not those that were offered")
+}
+
+async function* partsOf(blob: Blob): AsyncGenerator<Bytes> {
+  for (let at = 0; at < blob.size; at += PART_SIZE) {
+    yield new Uint8Array(await blob.slice(at, at + PART_SIZE).arrayBuffer())
+  }
+}
+
+/** Tell whether an error means that the sender's content is damaged. */
+export function isDamaged(error: unknown): boolean {
+  return error instanceof RemoteError
+}
+

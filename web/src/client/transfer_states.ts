@@ -1,0 +1,172 @@
+/**
+ * What becomes of an offer: its states, and what both sides tell each other of them, each in one transaction.
+ *
+ * Source: spec/files.md, "State".
+ */
+
+import { Kind } from "../core/content"
+import { FileOffer, FileState, Reason, State } from "../core/file_offer"
+import { fromHex, toHex } from "../core/encoding"
+import { Malformed, Misuse } from "../core/errors"
+import type { Bytes, MessageId, Millis } from "../core/types"
+import { add, moveMessage } from "./outbox"
+import { contactById } from "./people"
+import { sealAtOnce } from "./sealing"
+import * as table from "./schema"
+import { prefix, type Store, type Transaction } from "./store"
+import { ENDED, transferOf, type StoredTransfer } from "./transfer_row"
+
+/** Why a receiver gave up, by the code that a person sees. */
+const REASONS: Readonly<Record<string, Reason>> = {
+  "wrong-hash": Reason.WRONG_HASH,
+  "disk-full": Reason.DISK_FULL,
+  damaged: Reason.DAMAGED,
+}
+
+/** An offer that came, and whose it is. */
+export interface OfferReceived {
+  readonly contact: number
+  readonly messageId: MessageId
+  readonly body: Bytes
+  readonly received: Millis
+}
+
+/**
+ * Store an offer of theirs.
+ *
+ * @throws Malformed: an id that another transfer has: nobody draws one twice by chance.
+ */
+export async function takeOffer(tx: Transaction, { contact, messageId, body, received }: OfferReceived): Promise<void> {
+  const offer = FileOffer.parse(body)
+  const id = toHex(messageId)
+  if ((await tx.get(table.transfers, id)) !== undefined) throw new Malformed("an offer under the id of another")
+  tx.put(table.transfers, {
+    id,
+    contact,
+    isOutgoing: 0,
+    stage: "offered",
+    reason: null,
+    name: offer.name,
+    mediaType: offer.mediaType,
+    isFolder: offer.isFolder,
+    count: offer.count,
+    size: offer.size,
+    thumbnail: offer.thumbnail.length === 0 ? null : offer.thumbnail,
+    key: offer.key,
+    ciphertextSize: offer.ciphertextSize,
+    hash: offer.ciphertextHash,
+    infoHash: offer.infoHash,
+    info: null,
+    origin: offer.origin,
+    done: 0,
+    uploaded: 0,
+    wantsDrop: false,
+    inDrop: offer.inDrop,
+    isDirectAsked: false,
+    made: received,
+    told: 0 as Millis,
+  })
+}
+
+/** Take in what they say became of an offer, theirs or ours; what fits no transfer of ours with them changes nothing. */
+export async function takeState(tx: Transaction, contact: number, state: FileState): Promise<void> {
+  const row = await tx.get(table.transfers, toHex(state.offer))
+  if (row?.contact !== contact) return
+  if (row.isOutgoing === 1) await takeStateOfOurs(tx, row, state)
+  else if (state.state === State.CANCELLED && row.stage !== "done") await change(tx, row, { stage: "cancelled", reason: null })
+  else if (state.state === State.IN_DROP) await change(tx, row, { inDrop: true })
+  else if (state.state === State.NEEDS_DIRECT) await change(tx, row, { reason: "no-turn" })
+}
+
+async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, reason }: FileState): Promise<void> {
+  const isOpen = row.stage === "offered" || row.stage === "running" || row.stage === "paused"
+  if (state === State.ACCEPTED) {
+    if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
+    // They did not hear of the end.
+    else if (row.stage === "cancelled") await tell(tx, row, State.CANCELLED)
+  } else if (!isOpen) {
+    return
+  } else if (state === State.REFUSED) {
+    await change(tx, row, { stage: "refused", reason: null })
+  } else if (state === State.DONE) {
+    await change(tx, row, { stage: "done", reason: null, done: row.ciphertextSize, inDrop: false })
+  } else if (state === State.NEEDS_DIRECT) {
+    await change(tx, row, { reason: "no-turn" })
+  } else if (state === State.FAILED) {
+    await change(tx, row, { stage: "failed", reason: codeOf(reason) })
+  }
+}
+
+function codeOf(reason: Reason): string {
+  return Object.entries(REASONS).find(([, known]) => known === reason)?.[0] ?? "damaged"
+}
+
+/** Change a transfer, and tell every tab. */
+export async function change(tx: Transaction, row: StoredTransfer, changes: Partial<StoredTransfer>): Promise<void> {
+  const changed = { ...row, ...changes }
+  tx.put(table.transfers, changed)
+  const contact = await contactById(tx, row.contact)
+  // Nothing of a stranger is shown.
+  if (contact.state === "accepted") tx.changed({ kind: "transfer", transfer: transferOf(changed, contact) })
+}
+
+export type Work = (tx: Transaction, row: StoredTransfer) => Promise<void>
+
+/**
+ * Change one transfer, and return what it is then.
+ *
+ * @throws Misuse: there is none of this id.
+ */
+export function changeOne(store: Store, id: string, work: Work): Promise<StoredTransfer> {
+  return store.transaction(async (tx) => {
+    const row = await tx.get(table.transfers, id)
+    if (row === undefined) throw new Misuse("no such transfer")
+    await work(tx, row)
+    return (await tx.get(table.transfers, id)) ?? row
+  })
+}
+
+/** Say what became of an offer. */
+export async function tell(tx: Transaction, row: StoredTransfer, state: State, code: string | null = null): Promise<void> {
+  const reason = state === State.FAILED ? (REASONS[code ?? ""] ?? Reason.DAMAGED) : Reason.NONE
+  const body = FileState.encode({ offer: fromHex(row.id) as MessageId, state, reason })
+  await sealAtOnce(tx, row.contact, add(tx, row.contact, null, Kind.FILE_STATE, body))
+}
+
+/** Put the offer of what is prepared into the outbox. */
+export async function sendOffer(tx: Transaction, row: StoredTransfer): Promise<void> {
+  const body = FileOffer.encode({
+    isFolder: row.isFolder,
+    inDrop: row.inDrop,
+    key: row.key,
+    size: row.size,
+    count: row.count,
+    ciphertextSize: row.ciphertextSize,
+    ciphertextHash: row.hash,
+    infoHash: row.infoHash,
+    origin: row.origin,
+    name: row.name,
+    mediaType: row.mediaType,
+    thumbnail: row.thumbnail ?? new Uint8Array(),
+  })
+  await sealAtOnce(tx, row.contact, add(tx, row.contact, null, Kind.FILE, body, fromHex(row.id) as MessageId))
+}
+
+/** End what is prepared or offered by us, in vain. */
+export async function failPreparing(tx: Transaction, row: StoredTransfer, reason: string): Promise<void> {
+  await change(tx, row, { stage: "failed", reason })
+  await moveMessage(tx, row.contact, row.id, "failed", (state) => state === "waiting")
+}
+
+/** End every transfer with a contact who is blocked; nobody is told. */
+export async function endAll(tx: Transaction, contact: number): Promise<void> {
+  for (const row of await tx.all(table.transfers, "contact", prefix(contact))) {
+    if (!ENDED.has(row.stage)) tx.put(table.transfers, { ...row, stage: "cancelled" })
+  }
+}
+
+/** Forget every transfer with a contact; their folders go with the next sweep. */
+export async function forgetAll(tx: Transaction, contact: number): Promise<void> {
+  await tx.deleteAll(table.transfers, "contact", prefix(contact))
+}
+
