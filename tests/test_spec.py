@@ -97,7 +97,17 @@ def test_the_list_of_error_codes_is_closed() -> None:
 def test_the_table_of_types_names_every_size() -> None:
     listed = " ".join(first_cells("conventions.md", "Types"))
 
-    for name in ("Usid", "Address", "DeviceId", "Fingerprint", "SessionId", "MessageId", "EnvelopeId", "PrekeyId"):
+    for name in (
+        "Usid",
+        "Address",
+        "DeviceId",
+        "Fingerprint",
+        "SessionId",
+        "MessageId",
+        "EnvelopeId",
+        "PrekeyId",
+        "FileKey",
+    ):
         assert hasattr(types, name)
         assert re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower() in listed.lower()
 
@@ -124,11 +134,16 @@ def test_rest_errors_stand_in_their_table() -> None:
 
 
 def test_numbers_of_contents_and_prekeys_stand_in_their_tables() -> None:
-    kinds = re.findall(r"^\| (\d) \| ([a-z]+) \|", page("envelope.md").split("Table 4: ", 1)[1], re.MULTILINE)
-    reserved = re.findall(r"^\| 5 to 10 \| ([a-z, ]+) \|", page("envelope.md"), re.MULTILINE)[0].split(", ")
+    table = page("envelope.md").split("Table 4: ", 1)[1].split("\n\n", 2)[1]
+    kinds = re.findall(r"^\| (\d+)(?: to \d+)? \| ([a-z, ]+) \|", table, re.MULTILINE)
+    named = [
+        (int(first) + at, name.upper().replace(" ", "_"))
+        for first, names_of_kinds in kinds
+        for at, name in enumerate(names_of_kinds.split(", "))
+    ]
     uses = re.findall(r"^\| (\d) \| ([a-zA-Z -]+) prekey \|", page("handshake.md"), re.MULTILINE)
 
-    assert [name for _, name in kinds[:4]] + reserved == [kind.name.lower() for kind in Kind]
+    assert named == [(kind.value, kind.name) for kind in Kind]
     assert [(int(number), name.upper().replace("-", "_").replace(" ", "_")) for number, name in uses] == [
         (use.value, use.name) for use in PrekeyUse
     ]
