@@ -201,6 +201,14 @@ class Mailboxes:
         with contextlib.closing(self._open()) as database, database:
             assert database.execute(query, (self._name(address, device), index)).rowcount == 1
 
+    def put_back(self, address: Address, device: DeviceId = FIRST) -> None:
+        """Lose all that waits for a device, and name a new epoch, as a relay does whose files were restored."""
+        mailbox = "(select id from mailbox where name = ?)"
+        with contextlib.closing(self._open()) as database, database:
+            name = self._name(address, device)
+            database.execute(f"delete from envelope where mailbox = {mailbox}", (name,))  # noqa: S608
+            database.execute("update mailbox set epoch = randomblob(8) where name = ?", (name,))
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.relay.data / "app.db", timeout=10)
 

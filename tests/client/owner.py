@@ -17,7 +17,7 @@ from halonyx.core.primitives import KeyPair, SigningKey, sha256
 from halonyx.core.recovery import AccountKeys, account_keys, parse_recovery_code
 from halonyx.core.types import DeviceId
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
-from halonyx.wire.rest import AccountRequest, AccountStatus, NewDevice, ReplaceAccountRequest
+from halonyx.wire.rest import AccountRequest, AccountStatus, NewDevice, ReplaceAccountRequest, ReplaceAccountResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Owner:
                 access_hash=account.access_hash,
                 request_hash=sha256(kdf.request_key(account.usid)),
             )
-            await relay.call("PUT", "/v1/account", request, AccountStatus, signer)
+            await relay.call("PUT", "/v1/account", request, ReplaceAccountResponse, signer)
         change(self.client, "UPDATE account SET record = ?", record.encoded)
 
     async def add_device(self, path: Path) -> Home:

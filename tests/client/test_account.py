@@ -22,7 +22,7 @@ PASSPHRASE: Final = "swordfish"
 CUT_OFF: Final = """
 import asyncio, os, pathlib, sys
 from halonyx.client import account, create_account
-account._registered = lambda store: os._exit(7)  # killed when the relay has answered
+account._registered = lambda *_: os._exit(7)  # killed when the relay has answered
 asyncio.run(create_account(pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
 """
 

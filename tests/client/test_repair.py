@@ -17,6 +17,7 @@ from client.homes import (
     end_hold,
     kinds,
     notices,
+    recovered,
     row_of,
     settle,
     sign_up,
@@ -27,7 +28,7 @@ from halonyx.client import Client, outbox, repair
 from halonyx.client.account import now_ms
 from halonyx.core.content import Kind, Resend
 from halonyx.core.session import Sessions, encode_sessions
-from halonyx.core.types import HOUR
+from halonyx.core.types import HOUR, DeviceId
 from relay_process import RelayProcess
 
 EMPTY: Final = encode_sessions(Sessions())
@@ -92,6 +93,35 @@ async def test_what_was_confirmed_is_not_sent_again(talking: Pair, mailboxes: Ma
 
     assert copies == [2, 3, 4, 5, 6, 6, 6]
     assert texts(await drain(talking.bob)) == ["unconfirmed"]
+
+
+async def test_mail_of_a_relay_put_back_before_anybody_logged_in_goes_again(pair: Pair, mailboxes: Mailboxes) -> None:
+    """Sign-up names the epoch; without it nobody would see that both had lost all they may send unanswered."""
+    for client, name in ((pair.alice, "bob"), (pair.bob, "alice")):
+        for number in range(1, 1 + outbox.MAX_REQUESTS):
+            await client.send(name, f"{number}")
+    mailboxes.put_back(pair.alice.account.address)
+    mailboxes.put_back(pair.bob.account.address)
+
+    alices, bobs = await settle(pair.alice, pair.bob)
+
+    numbers = [f"{number}" for number in range(1, 1 + outbox.MAX_REQUESTS)]
+    assert (texts(alices), texts(bobs)) == (numbers, numbers)
+    assert "restored" in kinds(alices)
+
+
+async def test_the_same_for_a_device_that_recovered_its_account(
+    strangers: Pair, mailboxes: Mailboxes, tmp_path: Path
+) -> None:
+    async with recovered(strangers.homes[1], tmp_path / "new") as bob:
+        await bob.contacts.add(strangers.alice.card().uri(), "alice")
+        await strangers.alice.send("bob", "to the new device")
+        mailboxes.put_back(bob.account.address, DeviceId(bob.account.device))
+
+        bobs, _ = await settle(bob, strangers.alice)
+
+    assert texts(bobs) == ["to the new device"]
+    assert "restored" in kinds(bobs)
 
 
 async def test_what_is_repeated_by_itself_uses_up_nothing_that_can_be_asked_for(

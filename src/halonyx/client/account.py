@@ -45,6 +45,7 @@ from halonyx.wire.rest import (
     LookupResponse,
     NewDevice,
     ReplaceAccountRequest,
+    ReplaceAccountResponse,
     SignUpRequest,
     SignUpResponse,
     Work,
@@ -225,8 +226,8 @@ async def _sign_up(store: Store, relay: Relay, plan: _Plan) -> Account:
         work=await _solve(relay, address),
     )
     signer = Signer(KeyId(address, MANAGEMENT), plan.keys.management)
-    await relay.call("POST", "/v1/accounts", request, SignUpResponse, signer)
-    return _registered(store)
+    answer = await relay.call("POST", "/v1/accounts", request, SignUpResponse, signer)
+    return _registered(store, answer.epoch)
 
 
 async def _replace(store: Store, relay: Relay, plan: _Plan, replaces: str) -> Account:
@@ -242,8 +243,8 @@ async def _replace(store: Store, relay: Relay, plan: _Plan, replaces: str) -> Ac
         request_hash=sha256(kdf.request_key(usid)),
     )
     signer = Signer(KeyId(address, MANAGEMENT), plan.keys.management)
-    await relay.call("PUT", "/v1/account", request, AccountStatus, signer)
-    return _registered(store)
+    answer = await relay.call("PUT", "/v1/account", request, ReplaceAccountResponse, signer)
+    return _registered(store, answer.epochs[0])
 
 
 def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, bytes, list[NewPrekey]]:
@@ -271,9 +272,10 @@ def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, 
     return login, profile_key, prekeys
 
 
-def _registered(store: Store) -> Account:
+def _registered(store: Store, epoch: bytes) -> Account:
+    """Note that the relay knows the account. Its mailbox may be put back to an older copy before we first log in."""
     with store.transaction():
-        store.execute("UPDATE account SET is_registered = 1")
+        store.execute("UPDATE account SET is_registered = 1, epoch = ?", epoch)
         return load_account(store)
 
 

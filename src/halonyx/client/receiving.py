@@ -74,7 +74,7 @@ class Receiver:
                 self.problem, self.left = None, (welcome.one_time_left, welcome.one_time_kem_left)
                 upkeep.note_known(self.store, now_ms())
                 if welcome.epoch != account.epoch:
-                    self._begin_epoch(account.epoch, welcome.epoch)
+                    self._begin_epoch(welcome.epoch)
                 self._tell()
                 await self._read(socket, welcome.epoch)
             except DeviceReplaced:
@@ -86,11 +86,10 @@ class Receiver:
             finally:
                 await socket.close()
 
-    def _begin_epoch(self, former: bytes, epoch: bytes) -> None:
+    def _begin_epoch(self, epoch: bytes) -> None:
         with self.store.transaction():
             self.store.execute("UPDATE account SET epoch = ?, cursor = 0", epoch)
-            if any(former):
-                repair.make_up(self.store, now_ms())
+            repair.make_up(self.store, now_ms())
 
     async def _read(self, socket: Socket, epoch: bytes) -> None:
         account = load_account(self.store)

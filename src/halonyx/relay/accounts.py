@@ -162,8 +162,11 @@ class Accounts:
             highest_device=account.highest_device,
         )
 
-    async def replace(self, call: ReplaceAccountRequest) -> AccountStatus:
+    async def replace(self, call: ReplaceAccountRequest) -> list[bytes]:
         """Exchange record, devices and access keys, if the record is still the one the caller knows.
+
+        Returns:
+            The epochs of the devices' mailboxes, in their order in the call.
 
         Raises:
             Refused: storage-conflict, device-id-used, bad-key, malformed or prekeys-full; nothing has changed.
@@ -181,18 +184,17 @@ class Accounts:
             replaces, record_hash = bytes.fromhex(call.replaces), sha256(call.record)
             change = judge_replacement(account, replaces, record_hash, devices)
             _demand(change)
-            if change is Change.REPEATED:  # the access key may have been replaced since
-                return self.status(address)
-            prekeys = [(DeviceId(device.id), device.prekeys) for device in call.devices]
-            async with self._announced(address):
-                await self._stage(address, call.record, prekeys)
-                for number in devices:
-                    await self._context.mailboxes.create_mailbox(address, number)
-                # Before identity.db says so: a repetition after a crash in between has to find both done.
-                await self._context.mailboxes.set_keys(address, call.access_hash, call.request_hash)
-                _demand(await self._context.identity.replace(address, replaces, record_hash, devices))
-                await self._align(address, known - set(devices))
-        return self.status(address)
+            if change is not Change.REPEATED:  # the access key may have been replaced since
+                prekeys = [(DeviceId(device.id), device.prekeys) for device in call.devices]
+                async with self._announced(address):
+                    await self._stage(address, call.record, prekeys)
+                    for number in devices:
+                        await self._context.mailboxes.create_mailbox(address, number)
+                    # Before identity.db says so: a repetition after a crash in between has to find both done.
+                    await self._context.mailboxes.set_keys(address, call.access_hash, call.request_hash)
+                    _demand(await self._context.identity.replace(address, replaces, record_hash, devices))
+                    await self._align(address, known - set(devices))
+            return [await self._context.mailboxes.create_mailbox(address, number) for number in devices]
 
     async def delete(self, address: Address) -> None:
         """Delete everything but the reservation of the address for its management key; repeating does no harm."""

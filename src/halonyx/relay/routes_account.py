@@ -20,6 +20,7 @@ from halonyx.wire.rest import (
     PrekeyCounts,
     PublishRequest,
     ReplaceAccountRequest,
+    ReplaceAccountResponse,
     SignUpRequest,
     SignUpResponse,
 )
@@ -78,13 +79,13 @@ async def sign_up(call: SignUpRequest, request: Request, here: Here) -> Response
 
 @router.put(
     "/account",
-    response_model=AccountStatus,
+    response_model=ReplaceAccountResponse,
     responses=refusals(*_SIGNED, "bad-key", "storage-conflict", "device-id-used", "prekeys-full"),
 )
 async def replace_account(call: ReplaceAccountRequest, request: Request, here: Here) -> Response:
     """Exchange record and devices by compare-and-swap; devices that are not in the list are removed at once."""
     await _by_management_key(request, here, Address(call.address))
-    return reply(await here.accounts.replace(call))
+    return reply(ReplaceAccountResponse(epochs=await here.accounts.replace(call)))
 
 
 @router.post("/account/status", response_model=AccountStatus, responses=refusals(*_SIGNED))

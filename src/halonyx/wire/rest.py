@@ -315,6 +315,12 @@ class ReplaceAccountRequest(Body):
     request_hash: HashBytes
 
 
+class ReplaceAccountResponse(Body):
+    """The epochs of the devices' mailboxes, in the order of the request."""
+
+    epochs: Annotated[list[EpochBytes], Field(min_length=1, max_length=MAX_DEVICES)]
+
+
 class AccountRequest(Body):
     """POST /v1/account/status and /v1/account/delete, signed by the management key."""
 

@@ -18,10 +18,15 @@ import { ENTROPY_SIZE, accountKeys, encodeRecoveryCode, parseRecoveryCode } from
 import type { AccountKeys } from "../core/recovery"
 import { MAX_DEVICE_ID } from "../core/types"
 import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
-import { noEpoch } from "../wire/frames"
 import { KeyId, MANAGEMENT } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
-import { parseAccountStatus, parseLookupResponse, parseSignUpResponse, parseWorkChallenge } from "../wire/rest"
+import {
+  parseAccountStatus,
+  parseLookupResponse,
+  parseReplaceAccountResponse,
+  parseSignUpResponse,
+  parseWorkChallenge,
+} from "../wire/rest"
 import type { AccountStatus, Work } from "../wire/rest"
 import { solve } from "../wire/work"
 import type { AccountInfo } from "./api"
@@ -186,6 +191,11 @@ interface Plan {
   readonly prekeys: readonly NewPrekey[]
 }
 
+/** What the relay has; its mailbox may be put back to an older copy before we first log in. */
+interface Registered extends Plan {
+  readonly epoch: Bytes
+}
+
 /** Run what makes an account, if there is none and no other tab makes one. */
 async function alone<T>(store: Store, work: () => Promise<T>): Promise<T> {
   return tryLock(store.name, ACCOUNT_LOCK, async (isHeld) => {
@@ -218,7 +228,7 @@ async function planned(
   return { keys, record, own, relayKey, login, profileKey, prekeys }
 }
 
-async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): Promise<Plan> {
+async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): Promise<Registered> {
   const [usid, now] = [usidOf(keys), nowMs()]
   const address = addressOf(usid)
   const relayKey = new VerifyKey((await relay.info()).relayKey)
@@ -234,7 +244,7 @@ async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): P
   return found.recordHash === null ? signUp(relay, plan, progress) : replace(relay, plan, found.recordHash)
 }
 
-async function signUp(relay: Relay, plan: Plan, progress: Progress): Promise<Plan> {
+async function signUp(relay: Relay, plan: Plan, progress: Progress): Promise<Registered> {
   const request = {
     ...(await published(plan)),
     managementKey: plan.keys.management.public.raw,
@@ -242,15 +252,17 @@ async function signUp(relay: Relay, plan: Plan, progress: Progress): Promise<Pla
     work: await solved(relay, plan.record.address, progress),
   }
   const signer = managing(plan.keys, plan.record.address)
-  await relay.call("POST", "/v1/accounts", request, parseSignUpResponse, signer)
-  return plan
+  const { epoch } = await relay.call("POST", "/v1/accounts", request, parseSignUpResponse, signer)
+  return { ...plan, epoch }
 }
 
-async function replace(relay: Relay, plan: Plan, replaces: string): Promise<Plan> {
+async function replace(relay: Relay, plan: Plan, replaces: string): Promise<Registered> {
   const request = { ...(await published(plan)), replaces, devices: [await device(plan)] }
   const signer = managing(plan.keys, plan.record.address)
-  await relay.call("PUT", "/v1/account", request, parseAccountStatus, signer)
-  return plan
+  const { epochs } = await relay.call("PUT", "/v1/account", request, parseReplaceAccountResponse, signer)
+  const [epoch] = epochs
+  if (epoch === undefined) throw new TransportError("the relay named no mailbox")
+  return { ...plan, epoch }
 }
 
 async function published({ record, profileKey }: Plan) {
@@ -271,7 +283,7 @@ function managing(keys: AccountKeys, address: Address): Signer {
   return { keyId: new KeyId(address, MANAGEMENT), key: keys.management }
 }
 
-async function storeAccount(store: Store, origin: string, plan: Plan): Promise<Account> {
+async function storeAccount(store: Store, origin: string, plan: Registered): Promise<Account> {
   return store.transaction(async (tx) => {
     await checkNone(tx)
     tx.put(account, {
@@ -289,7 +301,7 @@ async function storeAccount(store: Store, origin: string, plan: Plan): Promise<A
       isOneTimeRenewed: false,
       refilled: 0 as Millis,
       lastPrekey: plan.prekeys.length,
-      epoch: noEpoch(),
+      epoch: plan.epoch,
       cursor: 0n,
     })
     storePrekeys(tx, plan.prekeys, AT_RELAY)

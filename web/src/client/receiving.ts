@@ -110,7 +110,7 @@ export class Receiver {
       this.#problem = null
       this.#left = [welcome.oneTimeLeft, welcome.oneTimeKemLeft]
       await noteKnown(this.#store, nowMs())
-      if (!sameBytes(welcome.epoch, account.epoch)) await this.#beginEpoch(account.epoch, welcome.epoch)
+      if (!sameBytes(welcome.epoch, account.epoch)) await this.#beginEpoch(welcome.epoch)
       this.#tell()
       await this.#read(socket, welcome.epoch)
     } catch (error) {
@@ -122,10 +122,10 @@ export class Receiver {
     }
   }
 
-  async #beginEpoch(former: Bytes, epoch: Bytes): Promise<void> {
+  async #beginEpoch(epoch: Bytes): Promise<void> {
     await this.#store.transaction(async (tx) => {
       await tx.update(table.account, 1, { epoch, cursor: 0n })
-      if (former.some((byte) => byte !== 0)) await makeUp(tx, nowMs())
+      await makeUp(tx, nowMs())
     })
   }
 

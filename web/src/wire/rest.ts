@@ -244,6 +244,11 @@ export interface SignUpResponse {
   readonly epoch: Bytes
 }
 
+/** The epochs of the devices' mailboxes, in the order of the request. */
+export interface ReplaceAccountResponse {
+  readonly epochs: readonly Bytes[]
+}
+
 /** What the relay holds; after deletion nothing. Device ids up to `highestDevice` are used up. */
 export interface AccountStatus {
   readonly exists: boolean
@@ -346,6 +351,10 @@ export const parseWorkChallenge: Parse<WorkChallenge> = (value) => {
 
 export const parseSignUpResponse: Parse<SignUpResponse> = (value) => ({
   epoch: bytes(object(value, ["epoch"])["epoch"], EPOCH_SIZE),
+})
+
+export const parseReplaceAccountResponse: Parse<ReplaceAccountResponse> = (value) => ({
+  epochs: list(object(value, ["epochs"])["epochs"], (epoch) => bytes(epoch, EPOCH_SIZE)),
 })
 
 export const parseAccountStatus: Parse<AccountStatus> = (value) => {

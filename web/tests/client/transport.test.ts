@@ -154,8 +154,10 @@ describe("the real relay", () => {
     const devices = [{ id: 2 as DeviceId, loginKey: account.login.public.raw, prekeys: prekeysFor(ONE_OF_EACH, 1) }]
     const replaces = status.recordHash ?? ""
     const replacement = { address, replaces, record: randomBytes(500), devices, accessHash, requestHash }
-    const replaced = await relay.call("PUT", "/v1/account", replacement, rest.parseAccountStatus, management)
-    expect(replaced).toMatchObject({ exists: true, devices: [2], highestDevice: 2 })
+    const replaced = await relay.call("PUT", "/v1/account", replacement, rest.parseReplaceAccountResponse, management)
+    expect(replaced.epochs.map((epoch) => epoch.length)).toEqual([8])
+    const now = await relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, management)
+    expect(now).toMatchObject({ exists: true, devices: [2], highestDevice: 2 })
 
     expect(await relay.call("POST", "/v1/account/delete", { address }, rest.parseDone, management)).toBeNull()
     const gone = await relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, management)
