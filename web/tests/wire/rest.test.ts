@@ -104,6 +104,7 @@ test.each<readonly [string, Parse<unknown>, unknown]>([
   ["65 bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: 65 }],
   ["fewer than no bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: -1 }],
   ["an epoch of 9 bytes", rest.parseSignUpResponse, { epoch: text(9) }],
+  ["one of several epochs of 9 bytes", rest.parseReplaceAccountResponse, { epochs: [text(8), text(9)] }],
   ["a hash in upper case", rest.parseAccountStatus, { ...STATUS, record_hash: "AB".repeat(32) }],
   ["a hash of 31 bytes", rest.parseAccountStatus, { ...STATUS, record_hash: "ab".repeat(31) }],
   ["device 0", rest.parseAccountStatus, { ...STATUS, devices: [0] }],
