@@ -217,7 +217,7 @@ async def test_what_was_held_at_the_block_is_shown_at_the_unblocking(pair: Pair)
     row = row_of(pair.bob, "alice").id
     change(
         pair.bob,
-        "INSERT INTO held VALUES (?, 1, ?, ?, ?, ?, ?)",
+        "INSERT INTO held VALUES (?, 1, ?, ?, ?, ?, ?, NULL)",
         row,
         held.counter,
         held.message_id,

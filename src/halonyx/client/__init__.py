@@ -7,11 +7,14 @@ from halonyx.client.model import (
     AccountInfo,
     Contact,
     Event,
+    FileOffered,
     HistoryEntry,
     Message,
     NewAccount,
     Notice,
     Sent,
+    Transfer,
+    TransferChanged,
 )
 
 __all__ = [
@@ -19,12 +22,15 @@ __all__ = [
     "Client",
     "Contact",
     "Event",
+    "FileOffered",
     "HistoryEntry",
     "Message",
     "NewAccount",
     "Notice",
     "ReceiverBusy",
     "Sent",
+    "Transfer",
+    "TransferChanged",
     "create_account",
     "recover_account",
 ]

@@ -20,6 +20,7 @@ from halonyx.client.people import ContactRow, contact_by_name
 from halonyx.client.receiving import Receiver
 from halonyx.client.sending import Sender
 from halonyx.client.store import STORE_FILE, Store
+from halonyx.client.transfers import Files
 from halonyx.client.transport import DeviceReplaced
 from halonyx.core.card import Card
 from halonyx.core.errors import Misuse, StaleDirectory, TransportError
@@ -39,6 +40,7 @@ class Client:
 
     Attributes:
         contacts: Its people.
+        files: What they offer each other.
     """
 
     def __init__(self, home: Path, store: Store) -> None:
@@ -46,6 +48,7 @@ class Client:
         self._store = store
         self._sender = Sender(store, home)
         self.contacts = Contacts(store, self._flush_soon)
+        self.files = Files(store, home, self._flush_soon)
         load_account(store)
         inbox.forget_old(store, now_ms())
 
@@ -144,18 +147,42 @@ class Client:
             if not held:
                 pid = holder(self._home / RECEIVER_LOCK)
                 raise ReceiverBusy(f"process {pid} receives for {self._home}: end it first, or wait for it")
-            self._sender.hurry()
-            run = _Run(self._store)
             # Whoever waits for the end wants what was received confirmed; others want no contact to wait for another.
-            patience = TICK_SECONDS if follow else FLUSH_SECONDS
-            tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run, patience))]
-            try:
+            async with self._connected(TICK_SECONDS if follow else FLUSH_SECONDS) as (run, tasks):
                 async for event in self._shown(run, tasks, None if follow else timeout, follow=follow):
                     yield event
-            finally:
+
+    @asynccontextmanager
+    async def online(self) -> AsyncIterator[None]:
+        """Receive and send until the end of the context, and show nothing: events wait for `events`.
+
+        When another process receives for this home, that one does it. What ends receiving for good is raised at the
+        end of the context.
+
+        Raises:
+            Refused: The relay no longer accepts this device.
+        """
+        with try_lock(self._home / RECEIVER_LOCK) as held:
+            if not held:
+                yield
+                return
+            async with self._connected(TICK_SECONDS) as (_, tasks):
+                yield
                 for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                    if task.done():
+                        await task
+
+    @asynccontextmanager
+    async def _connected(self, patience: float) -> AsyncIterator[tuple["_Run", list[asyncio.Task[None]]]]:
+        self._sender.hurry()
+        run = _Run(self._store)
+        tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run, patience))]
+        try:
+            yield run, tasks
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def messages(self) -> AsyncIterator[Message]:
         """Receive until cancelled, yielding messages only (raises as `events`)."""

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from halonyx.client import outbox
+from halonyx.client import outbox, transfer_states
 from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_ms
 from halonyx.client.events import show_request
 from halonyx.client.model import Contact
@@ -96,6 +96,7 @@ class Contacts:
             self._store.execute(
                 "UPDATE messages SET state = 'failed' WHERE contact = ? AND state = 'waiting'", contact.id
             )
+            transfer_states.end_all(self._store, contact.id)
             self._rotate_profile_key()
         await self._flush()
         return contact_by_id(self._store, contact.id).public()
@@ -111,6 +112,19 @@ class Contacts:
             self._accept(contact, contact.name)
         await self._flush()
         return contact_by_id(self._store, contact.id).public()
+
+    def allow_direct(self, name: str, *, allowed: bool = True) -> Contact:
+        """Let files go to and from a contact directly, so that our IP address is visible to them; or no longer.
+
+        A verified contact needs no such permission.
+
+        Raises:
+            Misuse: There is none of this name.
+        """
+        with self._store.transaction():
+            contact = contact_by_name(self._store, name)
+            self._store.execute("UPDATE contacts SET direct_allowed = ? WHERE id = ?", allowed, contact.id)
+            return contact_by_id(self._store, contact.id).public()
 
     def remove(self, name: str) -> None:
         """Forget a contact's name, verification and messages. If they write again, it is a request.
@@ -218,10 +232,11 @@ class Contacts:
         """Drop all that a person sees; sessions and counters stay, so that nothing old is taken twice."""
         address = contact.address.hex()
         name = f"refused-{address[:REQUEST_ID_LENGTH]}" if state == "blocked" else f"removed {address}"
-        for table in ("messages", "events", "outbox", "receipts_due", "held", "gaps"):
+        for table in ("events", "transfers", "messages", "outbox", "receipts_due", "held", "gaps"):
             self._store.execute(f"DELETE FROM {table} WHERE contact = ?", contact.id)  # noqa: S608
         self._store.execute(
-            "UPDATE contacts SET state = ?, name = ?, is_verified = 0, has_our_profile_key = 0 WHERE id = ?",
+            "UPDATE contacts SET state = ?, name = ?, is_verified = 0, direct_allowed = 0, has_our_profile_key = 0"
+            " WHERE id = ?",
             state,
             name,
             contact.id,

@@ -7,12 +7,22 @@ import json
 from collections.abc import Mapping
 from typing import Final, cast
 
-from halonyx.client.model import Event, Message, Notice, NoticeKind
+from halonyx.client.model import (
+    Event,
+    FileOffered,
+    Message,
+    Notice,
+    NoticeKind,
+    TransferChanged,
+    TransferState,
+)
 from halonyx.client.people import REQUEST_ID_LENGTH
 from halonyx.client.store import Store
+from halonyx.client.transfer_rows import transfer_by_id
 from halonyx.core.types import DAY, MessageId, Millis
 
 MESSAGE = "message"
+TRANSFER = "transfer"
 MAX_A_DAY: Final = 10  # notices of one kind and contact; what comes more often is counted in the newest
 MAX_MISSING: Final = 2**52  # every program and store holds it exactly
 # What a contact, or our relay, can cause as often as it likes.
@@ -63,6 +73,19 @@ def add_message_event(store: Store, contact: int, position: int, now: Millis) ->
     )
 
 
+def add_transfer_event(store: Store, transfer: int, state: TransferState, reason: str | None, now: Millis) -> None:
+    """Remember that something became of a transfer, inside the caller's transaction."""
+    store.execute("DELETE FROM events WHERE kind = ? AND transfer = ?", TRANSFER, transfer)  # the newest tells enough
+    store.execute(
+        "INSERT INTO events (kind, contact, transfer, time, data) SELECT ?, contact, id, ?, ? FROM transfers"
+        " WHERE id = ?",
+        TRANSFER,
+        now,
+        json.dumps({"state": state, "reason": reason}),
+        transfer,
+    )
+
+
 def show_request(store: Store, contact: int, now: Millis) -> None:
     """Show what a stranger wrote who is none any more, inside the caller's transaction."""
     store.execute("DELETE FROM events WHERE contact = ? AND kind = 'request'", contact)
@@ -75,13 +98,20 @@ def show_request(store: Store, contact: int, now: Millis) -> None:
 def next_event(store: Store) -> tuple[int, Event] | None:
     """Return the oldest event that was not shown, with its id."""
     row = store.one(
-        "SELECT events.id, kind, events.time, data, name, contacts.state AS state, contacts.address AS address,"
-        " message_id, text, messages.sent AS sent, received FROM events"
+        "SELECT events.id, kind, events.time, data, contacts.name AS name, contacts.state AS state,"
+        " contacts.address AS address, messages.message_id AS message_id, text, messages.sent AS sent, received,"
+        " coalesce(events.transfer, offered.id) AS transfer FROM events"
         " LEFT JOIN contacts ON contacts.id = events.contact LEFT JOIN messages ON messages.position = events.message"
-        " ORDER BY events.id LIMIT 1"
+        " LEFT JOIN transfers AS offered ON offered.contact = messages.contact AND offered.is_outgoing = 0"
+        " AND offered.message_id = messages.message_id ORDER BY events.id LIMIT 1"
     )
     if row is None:
         return None
+    if row["transfer"] is not None:
+        transfer = transfer_by_id(store, row["transfer"]).public()
+        if row["kind"] == MESSAGE:
+            return row["id"], FileOffered(transfer, Millis(row["sent"]), Millis(row["received"]))
+        return row["id"], TransferChanged(transfer=transfer, time=Millis(row["time"]), **json.loads(row["data"]))
     if row["kind"] == MESSAGE:
         message = Message(
             id=MessageId(row["message_id"]),

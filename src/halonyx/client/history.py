@@ -14,7 +14,9 @@ from halonyx.core.types import MessageId, Millis
 TRIGRAM: Final = 3
 MAX_LIMIT: Final = 10_000
 _COLUMNS: Final = (
-    "SELECT position, message_id, name, is_outgoing, messages.text, sent, messages.state AS state"
+    "SELECT position, message_id, name, is_outgoing, messages.text, sent, messages.state AS state,"
+    " EXISTS (SELECT 1 FROM transfers WHERE transfers.contact = messages.contact"
+    "  AND transfers.is_outgoing = messages.is_outgoing AND transfers.message_id = messages.message_id) AS is_file"
     " FROM messages JOIN contacts ON contacts.id = contact"
 )
 
@@ -88,4 +90,5 @@ def _entry(row: Row) -> HistoryEntry:
         text=row["text"],
         time=Millis(row["sent"]),
         state=cast("MessageState", row["state"]),
+        transfer=MessageId(row["message_id"]) if row["is_file"] else None,
     )

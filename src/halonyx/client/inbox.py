@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Inbox"; spec/ratchet.md, "Sessions".
 from dataclasses import dataclass
 from typing import Final
 
-from halonyx.client import outbox, prekeys, repair
+from halonyx.client import outbox, prekeys, repair, transfer_states
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import accept_record, note_named
 from halonyx.client.events import add_notice
@@ -24,7 +24,7 @@ from halonyx.client.people import (
 )
 from halonyx.client.store import Store
 from halonyx.core import handshake, ratchet, session
-from halonyx.core.content import Content, Extension, Kind, Resend, counter_of, parse_ids, parse_text
+from halonyx.core.content import Content, Extension, Kind, Resend, counter_of, is_counted, parse_ids, parse_text
 from halonyx.core.envelope import Envelope, Payload, open_envelope
 from halonyx.core.errors import (
     Malformed,
@@ -35,6 +35,8 @@ from halonyx.core.errors import (
     UnsupportedVersion,
     UntrustedIdentity,
 )
+from halonyx.core.file_names import safe_name
+from halonyx.core.file_offer import FileOffer, FileState
 from halonyx.core.handshake import Peer
 from halonyx.core.identity import AccountRecord, check_record
 from halonyx.core.prekeys import PrekeyUse
@@ -284,8 +286,8 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
     contact, device = contact_by_id(store, incoming.contact.id), incoming.peer.device.id
     if content.conversation != contact.conversation_with(account.address):
         raise UnsupportedVersion("a conversation of a kind this program does not know")
-    if (content.counter == 0) == (content.kind is Kind.TEXT):
-        raise Malformed("texts have a counter, and nothing else has")
+    if (content.counter == 0) == is_counted(content.kind):
+        raise Malformed("texts and offers have a counter, and nothing else has")
     if content.counter > MAX_COUNTER or content.sent > LATEST:
         raise Malformed("a counter or a time out of range")
     if contact.state == "accepted":  # nothing a stranger says is shown, and nothing is done about it
@@ -300,26 +302,35 @@ def _apply(store: Store, account: Account, incoming: _Incoming, content: Content
         device,
         incoming.message.message.session_id,
     )
+    _apply_kind(store, contact, device, content, now)
+
+
+def _apply_kind(store: Store, contact: ContactRow, device: DeviceId, content: Content, now: Millis) -> None:
     match content.kind:
-        case Kind.TEXT:
+        case Kind.TEXT | Kind.FILE:
             _apply_text(store, contact, device, content, now)
         case Kind.RECEIPT:
             outbox.mark_delivered(store, contact.id, device, parse_ids(content.body), now)
         case Kind.RESEND:
             _apply_resend(store, contact, device, Resend.parse(content.body), now)
+        case Kind.FILE_STATE if contact.state == "accepted":
+            transfer_states.take_state(store, contact.id, FileState.parse(content.body), now)
         case _:
             pass  # CONTROL: its extension was all
 
 
 def _apply_text(store: Store, contact: ContactRow, device: DeviceId, content: Content, now: Millis) -> None:
+    """Take in a text, or an offer of files, which stands in the history under its name."""
+    is_offer = content.kind is Kind.FILE
     text = Text(
         contact=contact.id,
         device=device,
         counter=content.counter,
         message_id=content.message_id,
-        text=parse_text(content.body),
+        text=safe_name(FileOffer.parse(content.body).name) if is_offer else parse_text(content.body),
         sent=content.sent,
         received=now,
+        offer=content.body if is_offer else None,
     )
     is_old = is_from_before(store, text)
     if is_old and not is_known(store, text):

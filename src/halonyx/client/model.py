@@ -5,6 +5,7 @@ Source: spec/delivery.md, "What a person sees".
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from halonyx.core.types import Address, MessageId, Millis, Usid
@@ -46,6 +47,8 @@ class Contact:
         verified: The safety number was compared.
         frozen: The code of why sending stopped until the person decides, or None.
         devices: How many devices their record names; 0 before it was fetched.
+        direct_allowed: Files may go to and from them directly, so that they see our IP address: because they are
+            verified, or because the person agreed.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Contact:
     verified: bool
     frozen: str | None
     devices: int
+    direct_allowed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,99 @@ class Notice:
     data: Mapping[str, str | int | bool]
 
 
-Event = Message | Notice
+TransferState = Literal[
+    "preparing",  # being encrypted
+    "offered",  # the other side has not decided, or we have not
+    "waiting",  # accepted; `reason` says for what
+    "transferring",
+    "paused",  # by us
+    "verifying",  # all is here; being checked, decrypted and saved
+    "done",
+    "refused",
+    "cancelled",
+    "failed",
+]
+TransferPath = Literal["direct", "drop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One offer of files, given or received, and how far it has come.
+
+    Attributes:
+        id: Message id of the offer.
+        contact: Our name for the other side.
+        name: Of the file or folder, harmless to show and to save under.
+        media_type: `type/subtype` as the sender says, or empty; true of nothing.
+        count: Number of files.
+        size: Bytes of all files; 0 while a transfer is being prepared.
+        thumbnail: JPEG or WebP, made by the sender, or empty.
+        reason: Code of what it waits for or why it failed, or None.
+        done, total: Bytes of the ciphertext that came or went, and all of them.
+        down, up: Bytes a second.
+        peers: Open connections.
+        ratio: Bytes given out for each byte of the ciphertext.
+        seconds_left: At the present speed; None while nothing moves.
+        path: How it goes now, or went last.
+        in_drop: The sender's relay holds the ciphertext.
+        direct_allowed: Our IP address may be visible to the contact.
+        saved: Where the file or folder lies, once it is done.
+    """
+
+    id: MessageId
+    contact: str
+    outgoing: bool
+    name: str = field(repr=False)
+    media_type: str = field(repr=False)
+    is_folder: bool
+    count: int
+    size: int
+    thumbnail: bytes = field(repr=False)
+    state: TransferState
+    reason: str | None
+    done: int
+    total: int
+    down: int
+    up: int
+    peers: int
+    ratio: float
+    seconds_left: int | None
+    path: TransferPath | None
+    in_drop: bool
+    direct_allowed: bool
+    saved: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileOffered:
+    """A contact offers files; shown once.
+
+    Attributes:
+        time: The sender's clock.
+        received: Ours.
+    """
+
+    transfer: Transfer
+    time: Millis
+    received: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class TransferChanged:
+    """Something became of an offer: it was accepted, refused, saved, or it can't go on.
+
+    Attributes:
+        transfer: As it is now.
+        state, reason: What it came to then.
+    """
+
+    transfer: Transfer
+    state: TransferState
+    reason: str | None
+    time: Millis
+
+
+Event = Message | Notice | FileOffered | TransferChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +224,7 @@ class HistoryEntry:
 
     Attributes:
         position: Our order of receipt; pass the smallest as `before` to see older ones.
+        transfer: Of an offer of files, whose name is the text: the transfer's id.
     """
 
     position: int
@@ -137,3 +234,4 @@ class HistoryEntry:
     text: str = field(repr=False)
     time: Millis
     state: MessageState
+    transfer: MessageId | None = None

@@ -9,6 +9,7 @@ Source: spec/delivery.md, "Order and gaps".
 from dataclasses import dataclass, field
 from typing import Final
 
+from halonyx.client import transfer_rows
 from halonyx.client.events import add_message_event, add_notice
 from halonyx.client.store import Row, Store
 from halonyx.core.types import HOUR, SECOND, DeviceId, MessageId, Millis
@@ -23,7 +24,12 @@ NEVER: Final = Millis(2**62)
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text message of theirs that was decrypted."""
+    """A text message of theirs that was decrypted, or an offer of files.
+
+    Attributes:
+        text: Of an offer, its name.
+        offer: Body of a FILE message; None of a text.
+    """
 
     contact: int
     device: DeviceId
@@ -32,6 +38,7 @@ class Text:
     text: str = field(repr=False)
     sent: Millis
     received: Millis
+    offer: bytes | None = field(default=None, repr=False)
 
 
 def place(store: Store, text: Text) -> None:
@@ -44,13 +51,14 @@ def place(store: Store, text: Text) -> None:
         _insert(store, text)
         return
     store.execute(
-        "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO held VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         *where,
         text.counter,
         text.message_id,
         text.text,
         text.sent,
         text.received,
+        text.offer,
     )
     _release(store, *where)
 
@@ -235,6 +243,7 @@ def _text(row: Row) -> Text:
         text=row["text"],
         sent=Millis(row["sent"]),
         received=Millis(row["received"]),
+        offer=row["offer"],
     )
 
 
@@ -272,5 +281,7 @@ def _insert(store: Store, text: Text) -> None:
         text.sent,
         text.received,
     )
+    if text.offer is not None:
+        transfer_rows.add_incoming(store, text.contact, text.message_id, text.offer, text.received)
     if _is_accepted(store, text.contact):
         add_message_event(store, text.contact, position, text.received)

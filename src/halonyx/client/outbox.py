@@ -19,7 +19,17 @@ from halonyx.client.model import MessageState, Sent
 from halonyx.client.order import ASK_AGAIN, counters_to_ask
 from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Row, Store
-from halonyx.core.content import MAX_IDS, MAX_TEXT_SIZE, Content, Extension, Kind, RecordName, Resend, encode_ids
+from halonyx.core.content import (
+    MAX_IDS,
+    MAX_TEXT_SIZE,
+    Content,
+    Extension,
+    Kind,
+    RecordName,
+    Resend,
+    encode_ids,
+    is_counted,
+)
 from halonyx.core.envelope import Payload, seal_envelope
 from halonyx.core.errors import Misuse
 from halonyx.core.handshake import Peer
@@ -178,11 +188,11 @@ def sealed_rows(store: Store, contact: ContactRow, full: Collection[DeviceId], l
     of_contact = (contact.id, json.dumps(list(full)))
     in_order = " ORDER BY deliveries.id LIMIT ?"
     first = (
-        " AND (kind != ? OR position IN (SELECT DISTINCT position FROM deliveries JOIN outbox USING (position)"
-        " WHERE contact = ? AND kind = ? AND deliveries.state IN ('sealed', 'accepted') ORDER BY position LIMIT ?))"
+        " AND (counter = 0 OR position IN (SELECT DISTINCT position FROM deliveries JOIN outbox USING (position)"
+        " WHERE contact = ? AND counter > 0 AND deliveries.state IN ('sealed', 'accepted') ORDER BY position LIMIT ?))"
     )
     if contact.profile_key is None:
-        rows = store.all(sealed + first + in_order, *of_contact, Kind.TEXT, contact.id, Kind.TEXT, MAX_REQUESTS, limit)
+        rows = store.all(sealed + first + in_order, *of_contact, contact.id, MAX_REQUESTS, limit)
     else:
         rows = store.all(sealed + in_order, *of_contact, limit)
     return [Sealed(row["id"], DeviceId(row["device"]), EnvelopeId(row["envelope_id"]), row["envelope"]) for row in rows]
@@ -198,7 +208,7 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
         )
         if row is None:
             return  # the receipt was faster
-        if row["kind"] != Kind.TEXT:
+        if not is_counted(Kind(row["kind"])):
             store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", delivery.id)
             _finish(store, row["position"])
             return
@@ -253,7 +263,7 @@ def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[Mess
 def repeat(
     store: Store, to: tuple[int, DeviceId], states: Collection[str], asked: Collection[int] | None = None
 ) -> None:
-    """Queue again texts that a device has not confirmed, inside the caller's transaction.
+    """Queue again messages that a device has not confirmed, inside the caller's transaction.
 
     Args:
         states: Of the deliveries that are meant: `sealed`, `accepted`.
@@ -262,9 +272,8 @@ def repeat(
     """
     rows = store.all(
         "SELECT deliveries.id, counter, resends FROM deliveries JOIN outbox USING (position) WHERE contact = ?"
-        " AND deliveries.device = ? AND kind = ? AND deliveries.state IN (SELECT value FROM json_each(?))",
+        " AND deliveries.device = ? AND counter > 0 AND deliveries.state IN (SELECT value FROM json_each(?))",
         *to,
-        Kind.TEXT,
         json.dumps(list(states)),
     )
     for row in rows:
@@ -380,7 +389,7 @@ def _envelope(account: Account, session: Session, prekey: EnvelopePrekey, peer: 
 
 def _next_counter(store: Store, device: DeviceRow, kind: Kind) -> int:
     """Count what must not go missing unseen; receipts and requests repeat by themselves."""
-    if kind is not Kind.TEXT:
+    if not is_counted(kind):
         return 0
     counter = device.sent_counter + 1
     store.execute(

@@ -33,6 +33,7 @@ class ContactRow:
         named_version: Highest version of their record that the card or they have named.
         frozen: Code of why sending stopped, or None.
         profile_key: Theirs, once they gave it.
+        direct_allowed: They are verified, or the person agreed that they see our IP address.
     """
 
     id: int
@@ -50,6 +51,7 @@ class ContactRow:
     frozen: str | None
     profile_key: bytes | None = field(repr=False)
     has_our_profile_key: bool
+    direct_allowed: bool
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -86,6 +88,7 @@ class ContactRow:
             verified=self.is_verified,
             frozen=self.frozen,
             devices=len(self.record.devices) if self.record else 0,
+            direct_allowed=self.direct_allowed,
         )
 
 
@@ -165,6 +168,7 @@ def contact_row(row: Row) -> ContactRow:
         frozen=row["frozen"],
         profile_key=row["profile_key"],
         has_our_profile_key=bool(row["has_our_profile_key"]),
+        direct_allowed=bool(row["direct_allowed"] or row["is_verified"]),
     )
 
 

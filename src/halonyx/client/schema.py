@@ -183,4 +183,37 @@ CREATE TABLE resets (                  -- when we asked anyone to send again: te
 ) STRICT;
 """
 
-MIGRATIONS: Final = (_VERSION_1,)
+_VERSION_2: Final = """
+ALTER TABLE contacts ADD COLUMN direct_allowed INTEGER NOT NULL DEFAULT 0;  -- they may see our IP address
+ALTER TABLE held ADD COLUMN offer BLOB;  -- body of a FILE message; NULL of a text
+
+CREATE TABLE transfers (               -- one offer's life on our side
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- names its folder, and is never reused
+    contact INTEGER NOT NULL REFERENCES contacts ON DELETE CASCADE,
+    is_outgoing INTEGER NOT NULL,
+    message_id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    offer BLOB,                        -- body of the FILE message; NULL while it is being prepared
+    sources TEXT NOT NULL DEFAULT '[]',  -- what is offered, as paths in JSON
+    thumbnail BLOB NOT NULL DEFAULT x'',
+    wants_drop INTEGER NOT NULL DEFAULT 0,
+    in_drop INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL CHECK (state IN (
+        'preparing', 'offered', 'waiting', 'transferring', 'verifying', 'done', 'refused', 'cancelled', 'failed')),
+    is_paused INTEGER NOT NULL DEFAULT 0,
+    reason TEXT,
+    folder TEXT,                       -- where to save
+    saved TEXT,                        -- where it is saved, or about to be
+    done INTEGER NOT NULL DEFAULT 0,   -- progress, as the process that runs it wrote it last
+    down INTEGER NOT NULL DEFAULT 0,
+    up INTEGER NOT NULL DEFAULT 0,
+    peers INTEGER NOT NULL DEFAULT 0,
+    sent INTEGER NOT NULL DEFAULT 0,
+    path TEXT CHECK (path IN ('direct', 'drop')),
+    time INTEGER NOT NULL,
+    UNIQUE (contact, is_outgoing, message_id)
+) STRICT;
+ALTER TABLE events ADD COLUMN transfer INTEGER REFERENCES transfers ON DELETE CASCADE;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2)

@@ -81,7 +81,7 @@ class Relay:
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),  # nothing may tie one call to another
             auto_decompress=False,  # a small answer must not become a large one
-            middlewares=(_refuse_redirects,),
+            middlewares=(refuse_redirects,),
         )
         return self
 
@@ -127,7 +127,7 @@ class Relay:
                 text = await _bounded(response)
                 if response.ok:
                     return answer.model_validate_json(text)
-                raise _refusal(text, response.status)
+                raise refusal(text, response.status)
         except (aiohttp.ClientError, TimeoutError, OSError):
             raise TransportError(f"can't reach the relay {self.origin}") from None
         except ValidationError:
@@ -276,7 +276,7 @@ async def submit(socket: Socket, batch: list[Submit]) -> list[Accepted]:
     return [answers[envelope.envelope_id] for envelope in batch]
 
 
-async def _refuse_redirects(
+async def refuse_redirects(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
     """Take no answer that sends us elsewhere: a relay is its origin, and keys go there and nowhere else."""
@@ -296,7 +296,8 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     return text
 
 
-def _refusal(text: bytes, status: int) -> HalonyxError:
+def refusal(text: bytes, status: int) -> HalonyxError:
+    """Return what an answer other than 2xx means."""
     try:
         error = ErrorBody.model_validate_json(text).error
     except ValidationError:

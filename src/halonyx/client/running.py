@@ -1,0 +1,328 @@
+"""Carrying transfers: one process of a home does what the rows of its transfers call for, and again after any end.
+
+Every job can be cut off at any moment: what it needs lies in the store and in the transfer's folder.
+
+Source: spec/files.md, "Receiving".
+"""
+
+import asyncio
+import errno
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from halonyx.client import drop, preparing, saving, transfer_states
+from halonyx.client.account import load_account
+from halonyx.client.locks import try_lock
+from halonyx.client.people import contact_by_id
+from halonyx.client.preparing import INFO, Stopped, Watch
+from halonyx.client.store import Store
+from halonyx.client.torrent import NAME, Torrent, WrongMetadata, tracker_url
+from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id
+from halonyx.client.transport import Refused
+from halonyx.core.errors import Misuse, TransportError
+from halonyx.core.kdf import tracker_token
+from halonyx.core.origin import reaches_this_machine
+
+TRANSFERS: Final = "transfers"  # folder in the home
+TRANSFERS_LOCK: Final = "transfers.lock"
+TICK_SECONDS: Final = 0.25
+WRITE_SECONDS: Final = 1.0  # between two notes of progress
+RETRY_SECONDS: Final = 5.0
+FROM_DROP: Final = "drop"  # the ciphertext as it comes from there, until it is complete
+LOCK: Final = "lock"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+Work = Literal["prepare", "share", "upload", "fetch", "fetch-drop", "save", "delete-drop"]
+T = TypeVar("T")
+
+
+def folder_of(home: Path, transfer: int) -> Path:
+    """Return a transfer's folder, made if it is not there."""
+    folder = home / TRANSFERS / str(transfer)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def active(store: Store) -> set[int]:
+    """Return the transfers that still need their folder."""
+    return {row.id for row in all_transfers(store) if row.is_active}
+
+
+def sweep(home: Path, kept: set[int]) -> None:
+    """Delete the folders of all other transfers; only whoever holds TRANSFERS_LOCK may."""
+    for folder in (home / TRANSFERS).glob("*"):
+        if not folder.name.isdecimal() or int(folder.name) not in kept:
+            saving.remove(folder)
+
+
+async def prepare(store: Store, home: Path, row: TransferRow) -> None:
+    """Encrypt what is to be offered and queue the offer; whatever ends this, a later call begins anew.
+
+    Raises:
+        Misuse: A file is gone or changed: the transfer has failed.
+        OSError: The disk is full.
+    """
+    folder, origin = folder_of(home, row.id), load_account(store).origin
+    with try_lock(folder / LOCK) as held:
+        if not held:
+            return  # another process is at it
+        try:
+            sources = await asyncio.to_thread(preparing.scan, row.sources)
+            saving.check_room(folder, sources.manifest.padded_size)
+            offer = await watched(
+                lambda watch: preparing.prepare(sources, folder, origin, row.thumbnail, watch),
+                lambda done: transfer_states.note_done(store, row.id, done),
+                lambda: transfer_by_id(store, row.id).state == "preparing",
+            )
+        except saving.DiskFull:
+            transfer_states.halt(store, row.id, "disk-full")
+            raise
+        except Misuse as error:
+            transfer_states.fail(store, row.id, error.code)
+            raise
+        transfer_states.note_prepared(store, row.id, offer)
+
+
+async def watched(
+    work: Callable[[Watch], T], note: Callable[[int], None], is_wanted: Callable[[], bool] = lambda: True
+) -> T:
+    """Do long work in a thread, noting how far it is; ending this ends the work.
+
+    Raises:
+        Stopped: It is not wanted any more.
+    """
+    stopped, reached = threading.Event(), [0]
+    thread = asyncio.create_task(
+        asyncio.to_thread(work, Watch(stopped.is_set, lambda done: reached.__setitem__(0, done)))
+    )
+    try:
+        while not thread.done():
+            await asyncio.wait([thread], timeout=WRITE_SECONDS)
+            note(reached[0])
+            if not is_wanted():
+                stopped.set()
+        return thread.result()
+    finally:
+        stopped.set()
+        if not thread.done():
+            await asyncio.wait([thread])
+            thread.exception()  # read, so that nobody complains
+
+
+class Runner:
+    """Runs the transfers of one home; only one process does."""
+
+    def __init__(self, store: Store, home: Path) -> None:
+        self._store, self._home = store, home
+        self._jobs: dict[tuple[int, Work], asyncio.Task[None]] = {}
+        self._pauses: dict[tuple[int, Work], float] = {}
+
+    async def run(self) -> None:
+        """Do what the rows call for, until cancelled (raises StoreError)."""
+        try:
+            while True:
+                await self._step()
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            await self._end(list(self._jobs))
+            await asyncio.to_thread(sweep, self._home, active(self._store))
+
+    async def _step(self) -> None:
+        rows = all_transfers(self._store)
+        wanted = {(row.id, work) for row in rows for work in self._wanted(row)}
+        for job in [job for job, task in self._jobs.items() if task.done()]:
+            self._jobs.pop(job).result()  # a fault of ours ends the run
+            self._pauses[job] = time.monotonic() + RETRY_SECONDS
+        unwanted = [job for job in self._jobs if job not in wanted]
+        await self._end(unwanted)
+        for job in wanted - self._jobs.keys():
+            if self._pauses.get(job, 0) <= time.monotonic():
+                self._jobs[job] = asyncio.create_task(self._carry_out(*job))
+        busy = {transfer for transfer, _ in self._jobs}
+        await asyncio.to_thread(sweep, self._home, active(self._store) | busy)
+
+    async def _end(self, jobs: list[tuple[int, Work]]) -> None:
+        tasks = [self._jobs.pop(job) for job in jobs]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _wanted(self, row: TransferRow) -> list[Work]:
+        """Return what is to be done for a transfer now."""
+        if not row.is_active:
+            is_ours_to_delete = row.is_outgoing or row.state == "done"
+            may_be_there = row.in_drop or (row.wants_drop and row.encoded is not None)
+            return ["delete-drop"] if is_ours_to_delete and may_be_there else []
+        if row.is_paused:
+            return []
+        return self._wanted_to_give(row) if row.is_outgoing else self._wanted_to_take(row)
+
+    def _wanted_to_give(self, row: TransferRow) -> list[Work]:
+        if row.state == "preparing":
+            return ["prepare"]
+        work: list[Work] = ["upload"] if row.wants_drop and not row.in_drop else []
+        if row.state in ("waiting", "transferring"):
+            if row.direct_allowed:
+                work.append("share")
+            elif not row.wants_drop:
+                transfer_states.note_needs_direct(self._store, row.id)
+        return work
+
+    def _wanted_to_take(self, row: TransferRow) -> list[Work]:
+        if row.state == "offered":
+            return []
+        if row.state == "verifying":
+            return ["save"]
+        is_moving = row.peers > 0 and row.path == "direct"
+        if row.in_drop and not (is_moving and row.direct_allowed):
+            return ["fetch-drop"]
+        if row.direct_allowed:
+            return ["fetch"]
+        transfer_states.note_needs_direct(self._store, row.id)
+        return []
+
+    async def _carry_out(self, transfer: int, work: Work) -> None:
+        """Do one thing for one transfer; whatever stands in its way is noted, and it is tried again later."""
+        row = transfer_by_id(self._store, transfer)
+        steps: dict[Work, Callable[[TransferRow], Coroutine[Any, Any, None]]] = {
+            "prepare": self._prepare,
+            "share": self._share,
+            "upload": self._upload,
+            "fetch": self._fetch,
+            "fetch-drop": self._fetch_from_drop,
+            "save": self._save,
+            "delete-drop": self._delete_from_drop,
+        }
+        try:
+            await steps[work](row)
+        except Stopped:
+            return
+        except (saving.WrongHash, saving.Damaged, WrongMetadata) as error:
+            transfer_states.fail(self._store, transfer, error.code)
+        except TransportError:
+            transfer_states.note_waits(self._store, transfer, "relay-unreachable")
+        except saving.DiskFull:
+            transfer_states.halt(self._store, transfer, "disk-full")
+        except Refused as error:
+            transfer_states.halt(self._store, transfer, error.code)
+        except OSError as error:
+            transfer_states.halt(self._store, transfer, "disk-full" if error.errno in _FULL else "cant-save")
+
+    async def _prepare(self, row: TransferRow) -> None:
+        with suppress(Misuse):  # noted in the row
+            await prepare(self._store, self._home, row)
+
+    async def _share(self, row: TransferRow) -> None:
+        folder = folder_of(self._home, row.id)
+        torrent = self._torrent(row, folder)
+        try:
+            torrent.seed((folder / INFO).read_bytes())
+            await self._follow(row, torrent)
+        finally:
+            await _closed(torrent)
+
+    async def _fetch(self, row: TransferRow) -> None:
+        folder = folder_of(self._home, row.id)
+        self._check_origin(row)
+        self._check_room(row)
+        _take_over(folder)
+        saved = folder / INFO
+        torrent = self._torrent(row, folder)
+        try:
+            torrent.fetch(row.offer.info_hash, saved.read_bytes() if saved.exists() else None)
+            await self._follow(row, torrent)
+        finally:
+            await _closed(torrent)
+        transfer_states.note_verifying(self._store, row.id)
+
+    def _torrent(self, row: TransferRow, folder: Path) -> Torrent:
+        offer = row.offer
+        return Torrent(folder, offer.ciphertext_size, tracker_url(offer.origin, tracker_token(offer.key)))
+
+    async def _follow(self, row: TransferRow, torrent: Torrent) -> None:
+        """Note how a torrent comes along; when we fetch, until it is complete."""
+        written = 0.0
+        while True:
+            info = torrent.take_info()
+            if info is not None:
+                preparing.write_private(folder_of(self._home, row.id) / INFO, info)
+            found = torrent.progress()
+            if found.problem is not None:
+                raise OSError(found.problem, "the ciphertext can't be written")
+            is_complete = found.is_complete and not row.is_outgoing
+            if is_complete or time.monotonic() - written >= WRITE_SECONDS:
+                written = time.monotonic()
+                transfer_states.note_progress(self._store, row.id, found, "direct", row.sent)
+            if is_complete:
+                return
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _upload(self, row: TransferRow) -> None:
+        ciphertext = folder_of(self._home, row.id) / NAME
+        note = transfer_states.DropNotes(self._store, row.id)
+        await drop.upload(load_account(self._store), row.offer, ciphertext, note.sent)
+        transfer_states.note_in_drop(self._store, row.id)
+
+    async def _fetch_from_drop(self, row: TransferRow) -> None:
+        folder = folder_of(self._home, row.id)
+        self._check_origin(row)
+        self._check_room(row)
+        note = transfer_states.DropNotes(self._store, row.id)
+        try:
+            await drop.download(row.offer, folder / FROM_DROP, note.came)
+        except drop.DropGone:
+            transfer_states.drop_is_gone(self._store, row.id)
+            return
+        (folder / FROM_DROP).replace(folder / NAME)
+        transfer_states.note_verifying(self._store, row.id)
+
+    async def _delete_from_drop(self, row: TransferRow) -> None:
+        await drop.delete(row.offer)
+        transfer_states.note_drop_deleted(self._store, row.id)
+
+    async def _save(self, row: TransferRow) -> None:
+        ciphertext = folder_of(self._home, row.id) / NAME
+        target = row.folder or Path.cwd()
+        temporary = saving.temporary_for(target, row.message_id)
+        if not await asyncio.to_thread(saving.was_put, temporary, row.saved):
+            self._check_room(row)
+
+            def note(done: int) -> None:
+                transfer_states.note_done(self._store, row.id, done)
+
+            await watched(lambda watch: saving.verify(ciphertext, row.offer, watch), note)
+            try:
+                await watched(lambda watch: saving.decrypt(ciphertext, row.offer, temporary, watch), note)
+            except (OSError, saving.Damaged, Stopped):
+                await asyncio.to_thread(saving.remove, temporary)
+                raise
+            # In this thread: the store is written to between choosing a name and taking it.
+            saving.put(temporary, target, row.name, lambda path: transfer_states.note_saving(self._store, row.id, path))
+        transfer_states.finish(self._store, row.id)
+
+    def _check_room(self, row: TransferRow) -> None:
+        folder, target = folder_of(self._home, row.id), row.folder or Path.cwd()
+        for place, size in saving.room_needed(folder / NAME, target, row.offer):
+            saving.check_room(place, size)
+
+    def _check_origin(self, row: TransferRow) -> None:
+        """Meet a contact only where they receive mail: an offer must not send us to a stranger, or to this machine."""
+        origin, ours = row.offer.origin, load_account(self._store).origin
+        known = (*contact_by_id(self._store, row.contact).origins, ours)
+        if origin not in known or (reaches_this_machine(origin) and not reaches_this_machine(ours)):
+            raise Refused("strange-relay", "the offer names a relay that is not its sender's")
+
+
+async def _closed(torrent: Torrent) -> None:
+    """Leave the swarm, also when this is being cancelled."""
+    await asyncio.shield(asyncio.to_thread(torrent.close))
+
+
+def _take_over(folder: Path) -> None:
+    """Let a download from the drop go on among peers: its beginning is compared with the hashes and kept."""
+    if (folder / FROM_DROP).exists() and not (folder / NAME).exists():
+        (folder / FROM_DROP).replace(folder / NAME)

@@ -1,0 +1,395 @@
+"""What becomes of an offer: each change is one transaction, with the message that tells the other side.
+
+Source: spec/files.md, "Offer" and "State".
+"""
+
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from halonyx.client import outbox
+from halonyx.client.account import now_ms
+from halonyx.client.events import add_transfer_event
+from halonyx.client.model import TransferPath, TransferState
+from halonyx.client.people import ContactRow
+from halonyx.client.store import Store
+from halonyx.client.torrent import Progress
+from halonyx.client.transfer_rows import TransferRow, find_transfer, transfer_by_id
+from halonyx.core.content import Kind
+from halonyx.core.errors import Misuse
+from halonyx.core.file_names import safe_name
+from halonyx.core.file_offer import FileOffer, FileState, Reason, State
+from halonyx.core.types import MESSAGE_ID_SIZE, Millis
+
+WRITE_SECONDS: Final = 1.0
+NEEDS_DIRECT: Final = "needs-direct"
+THEY_NEED_DIRECT: Final = "they-need-direct"
+_FAILURES: Final = {
+    Reason.NONE: "failed",
+    Reason.WRONG_HASH: "wrong-hash",
+    Reason.DISK_FULL: "disk-full",
+    Reason.DAMAGED: "damaged",
+}
+_REASONS: Final = {
+    "wrong-hash": Reason.WRONG_HASH,
+    "disk-full": Reason.DISK_FULL,
+    "damaged": Reason.DAMAGED,
+    "wrong-metadata": Reason.DAMAGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewOffer:
+    """What is known of an offer before anything is read.
+
+    Attributes:
+        thumbnail: JPEG or WebP of at most 16,384 bytes, or empty.
+        drop: Put the ciphertext into the drop, too.
+    """
+
+    name: str
+    thumbnail: bytes
+    drop: bool
+
+
+_OVER: Final[dict[State, TransferState]] = {
+    State.REFUSED: "refused",
+    State.CANCELLED: "cancelled",
+    State.DONE: "done",
+    State.FAILED: "failed",
+}
+
+
+def add_outgoing(store: Store, contact: ContactRow, sources: Sequence[Path], new: NewOffer) -> TransferRow:
+    """Note what is to be offered; nothing is read yet, and nobody hears of it.
+
+    Raises:
+        Misuse: The contact may not be written to.
+    """
+    if contact.state != "accepted":
+        raise Misuse(f"{contact.name} is blocked: unblock before you send files")
+    with store.transaction():
+        transfer = store.insert(
+            "INSERT INTO transfers"
+            " (contact, is_outgoing, message_id, name, sources, thumbnail, wants_drop, state, time)"
+            " VALUES (?, 1, ?, ?, ?, ?, ?, 'preparing', ?)",
+            contact.id,
+            secrets.token_bytes(MESSAGE_ID_SIZE),
+            safe_name(new.name),
+            json.dumps([str(path.absolute()) for path in sources]),
+            new.thumbnail,
+            new.drop,
+            now_ms(),
+        )
+        return transfer_by_id(store, transfer)
+
+
+def note_prepared(store: Store, transfer: int, offer: FileOffer) -> None:
+    """Put an offer into history and outbox, unless it was cancelled meanwhile."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.state != "preparing":
+            return
+        now = now_ms()
+        _set(store, row, "offered", None, offer=offer.encode(), done=0)
+        store.execute(
+            "INSERT INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
+            " VALUES (?, 1, ?, ?, ?, ?, 'waiting')",
+            row.contact,
+            row.message_id,
+            row.name,
+            now,
+            now,
+        )
+        outbox.add(store, (row.contact, None), Kind.FILE, offer.encode(), row.message_id)
+
+
+def accept(store: Store, transfer: int, folder: Path) -> None:
+    """Take what a contact offers.
+
+    Raises:
+        Misuse: It is no offer that waits for our decision.
+    """
+    with store.transaction():
+        row = _offered(store, transfer)
+        _set(store, row, "waiting", None, folder=str(folder.absolute()))
+        tell(store, row, State.ACCEPTED)
+
+
+def refuse(store: Store, transfer: int) -> None:
+    """Decline what a contact offers (raises as `accept`)."""
+    with store.transaction():
+        row = _offered(store, transfer)
+        _set(store, row, "refused", None)
+        tell(store, row, State.REFUSED)
+
+
+def cancel(store: Store, transfer: int) -> None:
+    """End a transfer from our side, and say so.
+
+    Raises:
+        Misuse: It is over already.
+    """
+    with store.transaction():
+        row = _active(store, transfer)
+        _set(store, row, "cancelled", None)
+        if row.encoded is not None:
+            tell(store, row, State.CANCELLED if row.is_outgoing else State.REFUSED)
+
+
+def set_paused(store: Store, transfer: int, *, is_paused: bool, drop: bool = False) -> None:
+    """Pause a transfer, or let it go on.
+
+    Args:
+        drop: Put the ciphertext into the drop, too.
+
+    Raises:
+        Misuse: It is over already.
+    """
+    with store.transaction():
+        row = _active(store, transfer)
+        if drop and not row.is_outgoing:
+            raise Misuse("only the sender can put a file into the drop")
+        reason = row.reason if is_paused else None
+        wants_drop = drop or row.wants_drop
+        _set(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, down=0, up=0, peers=0)
+
+
+def halt(store: Store, transfer: int, reason: str) -> None:
+    """Pause a transfer because it can't go on until the person does something, and show that."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.is_active:
+            _set(store, row, row.state, reason, is_paused=True, down=0, up=0, peers=0)
+            add_transfer_event(store, row.id, "paused", reason, now_ms())
+
+
+def end_all(store: Store, contact: int) -> None:
+    """End all transfers with a contact without a word to them, inside the caller's transaction."""
+    store.execute(
+        "UPDATE transfers SET state = 'cancelled', reason = NULL WHERE contact = ?"
+        " AND state IN ('preparing', 'offered', 'waiting', 'transferring', 'verifying')",
+        contact,
+    )
+
+
+def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None:
+    """Take in what the other side says of an offer, inside the caller's transaction; of an unknown one nothing."""
+    row = _meant(store, contact, told)
+    if row is None or row.encoded is None:
+        return
+    if not row.is_active:
+        if row.is_outgoing and row.state == "cancelled" and told.state is State.ACCEPTED:
+            tell(store, row, State.CANCELLED)  # it crossed our word, or that was lost
+        return
+    state, reason = row.state, None
+    match told.state:
+        case State.ACCEPTED:
+            state = "waiting" if state == "offered" else state
+        case State.NEEDS_DIRECT:
+            reason = THEY_NEED_DIRECT
+        case State.IN_DROP:
+            _set(store, row, state, None, in_drop=1)
+            return
+        case over:
+            state, reason = _OVER[over], _FAILURES[told.reason] if over is State.FAILED else None
+    if (state, reason) != (row.state, row.reason):
+        _set(store, row, state, reason)
+        add_transfer_event(store, row.id, state, reason, now)
+
+
+def note_waits(store: Store, transfer: int, reason: str | None) -> None:
+    """Note what a transfer waits for."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.is_active and row.reason != reason:
+            _set(store, row, "waiting" if row.state == "transferring" else row.state, reason, down=0, up=0, peers=0)
+
+
+def note_needs_direct(store: Store, transfer: int) -> None:
+    """Note once that neither way is open until the person agrees, and tell both people."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.is_active and row.reason != NEEDS_DIRECT:
+            _set(store, row, "waiting", NEEDS_DIRECT, down=0, up=0, peers=0)
+            add_transfer_event(store, row.id, "waiting", NEEDS_DIRECT, now_ms())
+            tell(store, row, State.NEEDS_DIRECT)
+
+
+def note_progress(store: Store, transfer: int, found: Progress, path: TransferPath, sent_before: int) -> None:
+    """Write down how far a transfer has come, if that changed."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.state not in ("waiting", "transferring"):
+            return
+        state: TransferState = "transferring" if found.peers else "waiting"
+        reason = None if found.peers else _why(row, found)
+        numbers = (found.done, found.down, found.up, found.peers, sent_before + found.sent)
+        if (row.state, row.reason, row.done, row.down, row.up, row.peers, row.sent) != (state, reason, *numbers):
+            done, down, up, peers, sent = numbers
+            _set(store, row, state, reason, done=done, down=down, up=up, peers=peers, sent=sent, path=path)
+
+
+def note_done(store: Store, transfer: int, done: int) -> None:
+    """Write down how much of a file is encrypted or checked."""
+    with store.transaction():
+        store.execute("UPDATE transfers SET done = ? WHERE id = ?", done, transfer)
+
+
+def note_verifying(store: Store, transfer: int) -> None:
+    """Note that all of the ciphertext is here."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.state in ("waiting", "transferring"):
+            _set(store, row, "verifying", None, done=row.offer.ciphertext_size, down=0, up=0, peers=0)
+
+
+def note_saving(store: Store, transfer: int, target: Path) -> None:
+    """Note under which name a file that is decrypted and on disk is about to appear."""
+    with store.transaction():
+        store.execute("UPDATE transfers SET saved = ? WHERE id = ?", str(target), transfer)
+
+
+def finish(store: Store, transfer: int) -> None:
+    """Note that a file is saved, and tell who sent it."""
+    _end(store, transfer, "done", None, State.DONE)
+
+
+def fail(store: Store, transfer: int, reason: str) -> None:
+    """Give a transfer up, and tell the other side.
+
+    Args:
+        reason: A code.
+    """
+    _end(store, transfer, "failed", reason, State.FAILED)
+
+
+def note_in_drop(store: Store, transfer: int) -> None:
+    """Note that the drop holds all of our ciphertext, and tell who it is for."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.is_active and not row.in_drop:
+            _set(store, row, row.state, None, in_drop=1, up=0)
+            tell(store, row, State.IN_DROP)
+
+
+def note_drop_deleted(store: Store, transfer: int) -> None:
+    """Note that the drop has nothing of a transfer any more."""
+    with store.transaction():
+        store.execute("UPDATE transfers SET in_drop = 0, wants_drop = 0 WHERE id = ?", transfer)
+
+
+class DropNotes:
+    """Notes of one upload or download, written once a second at most; changes as they are made."""
+
+    def __init__(self, store: Store, transfer: int) -> None:
+        self._store, self._transfer = store, transfer
+        self._began, self._first = time.monotonic(), -1
+        self._written = 0.0
+
+    def sent(self, done: int) -> None:
+        """Note how much the relay has of our ciphertext."""
+        self._note(done, "up")
+
+    def came(self, done: int) -> None:
+        """Note how much of theirs is here."""
+        self._note(done, "down")
+
+    def _note(self, done: int, direction: str) -> None:
+        now = time.monotonic()
+        if self._first < 0:
+            self._first = done
+        if now - self._written < WRITE_SECONDS:
+            return
+        self._written = now
+        speed = int((done - self._first) / max(now - self._began, 0.001))
+        with self._store.transaction():
+            row = transfer_by_id(self._store, self._transfer)
+            if row.is_active:
+                state = row.state if row.is_outgoing else "transferring"
+                reason = "uploading" if row.is_outgoing else None
+                numbers = {"up": speed} if direction == "up" else {"down": speed}
+                _set(self._store, row, state, reason, done=done, path="drop", **numbers)
+
+
+def drop_is_gone(store: Store, transfer: int) -> None:
+    """Note that the relay has our contact's ciphertext no more."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.is_active and row.in_drop:
+            _set(store, row, row.state, "drop-unknown", in_drop=0, down=0, peers=0)
+            add_transfer_event(store, row.id, row.state, "drop-unknown", now_ms())
+
+
+def tell(store: Store, row: TransferRow, state: State, reason: Reason = Reason.NONE) -> None:
+    """Queue a FILE_STATE, inside the caller's transaction."""
+    body = FileState(row.message_id, state, reason).encode()
+    outbox.add(store, (row.contact, None), Kind.FILE_STATE, body)
+
+
+def _meant(store: Store, contact: int, told: FileState) -> TransferRow | None:
+    """Find the transfer that someone speaks of who may say this of it."""
+    match told.state:
+        case State.CANCELLED | State.IN_DROP:
+            return find_transfer(store, contact, told.offer, is_outgoing=False)
+        case State.NEEDS_DIRECT:
+            ours = find_transfer(store, contact, told.offer, is_outgoing=True)
+            return ours or find_transfer(store, contact, told.offer, is_outgoing=False)
+        case _:
+            return find_transfer(store, contact, told.offer, is_outgoing=True)
+
+
+def _end(store: Store, transfer: int, state: TransferState, reason: str | None, told: State) -> None:
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if not row.is_active:
+            return
+        _set(store, row, state, reason, down=0, up=0, peers=0)
+        add_transfer_event(store, row.id, state, reason, now_ms())
+        if not row.is_outgoing:
+            tell(store, row, told, _REASONS.get(reason or "", Reason.NONE))
+        elif row.encoded is not None:
+            tell(store, row, State.CANCELLED)
+
+
+def _why(row: TransferRow, found: Progress) -> str | None:
+    """Return the code of why nobody is there."""
+    if found.is_tracked is False:
+        return "relay-unreachable"
+    if found.is_checking:
+        return "checking"
+    if row.reason == THEY_NEED_DIRECT:
+        return THEY_NEED_DIRECT
+    return "bad-peer" if found.wasted else "peer-offline"
+
+
+def _offered(store: Store, transfer: int) -> TransferRow:
+    row = transfer_by_id(store, transfer)
+    if row.is_outgoing:
+        raise Misuse("this is your own offer: the other side decides. To take it back: 'halonyx files cancel'")
+    if row.state != "offered":
+        raise Misuse(f"this was decided before: it is {row.public().state}")
+    return row
+
+
+def _active(store: Store, transfer: int) -> TransferRow:
+    row = transfer_by_id(store, transfer)
+    if not row.is_active:
+        raise Misuse(f"this is over: it is {row.state}")
+    return row
+
+
+def _set(store: Store, row: TransferRow, state: TransferState, reason: str | None, **values: object) -> None:
+    """Write a row's new state, and columns by their names in this file."""
+    columns = "".join(f", {name} = ?" for name in values)
+    store.execute(
+        f"UPDATE transfers SET state = ?, reason = ?{columns} WHERE id = ?",  # noqa: S608
+        state,
+        reason,
+        *values.values(),
+        row.id,
+    )

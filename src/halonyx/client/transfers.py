@@ -1,0 +1,165 @@
+"""Files, as callers see them: offered, accepted, paused, cancelled; and the context in which they move.
+
+Source: spec/files.md; spec/delivery.md, "What a person sees".
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from halonyx.client import preparing, running, saving, transfer_states
+from halonyx.client.locks import try_lock
+from halonyx.client.model import Transfer
+from halonyx.client.people import contact_by_name
+from halonyx.client.running import TRANSFERS_LOCK, Runner
+from halonyx.client.store import Store
+from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id, transfer_by_prefix
+from halonyx.client.transfer_states import NewOffer
+from halonyx.core.errors import Misuse
+from halonyx.core.file_offer import MAX_THUMBNAIL_SIZE
+from halonyx.core.types import MessageId
+
+LOCK_POLL_SECONDS: Final = 1.0
+DOWNLOADS: Final = "Downloads"
+
+
+class Files:
+    """The transfers of one account.
+
+    Args:
+        flush: Sends what a change queued.
+    """
+
+    def __init__(self, store: Store, home: Path, flush: Callable[[], Awaitable[None]]) -> None:
+        self._store, self._home, self._flush = store, home, flush
+
+    async def offer(self, name: str, paths: Sequence[Path], *, drop: bool = False, thumbnail: bytes = b"") -> Transfer:
+        """Encrypt files and offer them to a contact. It is durable when this returns.
+
+        Args:
+            paths: One file, or one folder, or several of them, which become one folder.
+            drop: Put the ciphertext into the relay's drop, too, so that the two need not be online together.
+            thumbnail: JPEG or WebP, at most 16,384 bytes.
+
+        Returns:
+            The transfer, `offered`; cut off before, it is `preparing` and `run` makes it ready.
+
+        Raises:
+            Misuse: No contact of this name, a blocked one, nothing to read, or a file that changed meanwhile.
+            DiskFull: No room for the encrypted copy.
+        """
+        contact = contact_by_name(self._store, name)
+        if len(thumbnail) > MAX_THUMBNAIL_SIZE:
+            raise Misuse(f"a thumbnail has at most {MAX_THUMBNAIL_SIZE} bytes")
+        sources = await asyncio.to_thread(preparing.scan, paths)
+        new = NewOffer(sources.name, thumbnail, drop)
+        row = transfer_states.add_outgoing(self._store, contact, paths, new)
+        with suppress(preparing.Stopped):  # cancelled by another process
+            await running.prepare(self._store, self._home, row)
+        await self._flush()
+        return self.get(row.message_id)
+
+    def list(self) -> Sequence[Transfer]:
+        """Return every transfer, oldest first."""
+        return [row.public() for row in all_transfers(self._store)]
+
+    def get(self, transfer: MessageId | str) -> Transfer:
+        """Return one transfer.
+
+        Args:
+            transfer: Its id, or the first four or more hexadecimal digits of it.
+
+        Raises:
+            Misuse: There is none, or several.
+        """
+        return self._row(transfer).public()
+
+    async def accept(self, transfer: MessageId | str, folder: Path | None = None) -> Transfer:
+        """Take what a contact offers; `run` then fetches it.
+
+        Args:
+            folder: Where to save. By default Downloads in the person's home folder, else the working folder.
+
+        Raises:
+            Misuse: No offer that waits for our decision, or no such folder.
+            DiskFull: No room for it.
+        """
+        row, target = self._row(transfer), folder or default_folder()
+        if not target.is_dir():
+            raise Misuse(f"there is no folder {target}: make it first, or name another")
+        if row.encoded is not None:
+            place = running.folder_of(self._home, row.id)
+            for where, size in saving.room_needed(place / "halonyx", target, row.offer):
+                saving.check_room(where, size)
+        transfer_states.accept(self._store, row.id, target)
+        return await self._changed(row)
+
+    async def refuse(self, transfer: MessageId | str) -> Transfer:
+        """Decline what a contact offers, and tell them (raises Misuse)."""
+        row = self._row(transfer)
+        transfer_states.refuse(self._store, row.id)
+        return await self._changed(row)
+
+    async def pause(self, transfer: MessageId | str) -> Transfer:
+        """Stop for now, here; what came is kept (raises Misuse)."""
+        row = self._row(transfer)
+        transfer_states.set_paused(self._store, row.id, is_paused=True)
+        return await self._changed(row)
+
+    async def resume(self, transfer: MessageId | str, *, drop: bool = False) -> Transfer:
+        """Go on.
+
+        Args:
+            drop: Put the ciphertext into the relay's drop, too.
+
+        Raises:
+            Misuse: It is over, or not ours to put there.
+        """
+        row = self._row(transfer)
+        transfer_states.set_paused(self._store, row.id, is_paused=False, drop=drop)
+        return await self._changed(row)
+
+    async def cancel(self, transfer: MessageId | str) -> Transfer:
+        """End a transfer on both sides; what came of it is deleted (raises Misuse)."""
+        row = self._row(transfer)
+        transfer_states.cancel(self._store, row.id)
+        return await self._changed(row)
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Let transfers move until the end of the context, here or in another process that does it already.
+
+        Offers, answers and cancellations come and go by `Client.online` or `Client.events` beside this.
+        """
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            with try_lock(self._home / TRANSFERS_LOCK) as held:
+                if held:
+                    await Runner(self._store, self._home).run()
+            await asyncio.sleep(LOCK_POLL_SECONDS)
+
+    async def _changed(self, row: TransferRow) -> Transfer:
+        with try_lock(self._home / TRANSFERS_LOCK) as held:
+            if held:  # else whoever runs the transfers does it
+                await asyncio.to_thread(running.sweep, self._home, running.active(self._store))
+        await self._flush()
+        return transfer_by_id(self._store, row.id).public()
+
+    def _row(self, transfer: MessageId | str) -> TransferRow:
+        return transfer_by_prefix(self._store, transfer if isinstance(transfer, str) else transfer.hex())
+
+
+def default_folder() -> Path:
+    """Return Downloads in the person's home folder if there is one, else the working folder."""
+    downloads = Path.home() / DOWNLOADS
+    return downloads if downloads.is_dir() else Path.cwd()
