@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web browsers run demo test check vectors bench screenshots soak wheel format clean
+.PHONY: help setup web tools run demo test check vectors bench screenshots soak wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,8 +33,13 @@ $(SITE)/index.html: web/node_modules/.ready web/index.html web/vite.config.ts $(
 	@cd web && npx vite build --logLevel warn
 	@touch $@
 
-browsers:
-	@for name in chromium firefox-esr; do command -v $$name >/dev/null || { command -v apt-get >/dev/null && apt-get install -y --no-install-recommends $$name; }; done
+# command:package of what the tests drive
+TOOLS := chromium:chromium firefox-esr:firefox-esr turnserver:coturn ip:iproute2
+
+tools: ## Install the browsers and the TURN server that the tests drive, where they are missing
+	@missing=; for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
+	test -z "$$missing" || { command -v apt-get >/dev/null && apt-get install -y --no-install-recommends $$missing; } \
+	|| { echo "Please install:$$missing" >&2; exit 1; }
 
 run: setup web ## Start the relay with the browser client on http://localhost:3000
 	@$(BIN)/halonyx relay
@@ -49,7 +54,7 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 	@$(BIN)/lint-imports
 	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
 
-test: check web browsers ## Every test
+test: check web tools ## Every test
 	@cd web && npx vitest run
 	@# What kills processes and what drives browsers waits for real things, and gets the machine to itself.
 	@$(BIN)/python -m pytest tests/journeys
@@ -59,13 +64,13 @@ test: check web browsers ## Every test
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py
 
-bench: setup web browsers ## Every published number, as ratios in one run
+bench: setup web tools ## Every published number, as ratios in one run
 	@$(BIN)/uv sync --quiet --frozen --inexact --group bench
 	@$(BIN)/python bench/core.py
 	@$(BIN)/python bench/relay.py
 	@PYTHONPATH=tests $(BIN)/python bench/web.py
 
-screenshots: setup web browsers ## Every screen of the browser client, to build/screenshots
+screenshots: setup web tools ## Every screen of the browser client, to build/screenshots
 	@PYTHONPATH=tests $(BIN)/python tests/browser/screens.py build/screenshots
 
 soak: setup ## The long runs: 3,000 kills
