@@ -9,19 +9,11 @@ from pathlib import Path
 import pytest
 
 from halonyx.relay.store.reserve import LEAST_ROOM, Reserve
+from relay.own_disk import IN_NAMESPACE, can_mount
 
 TESTS = Path(__file__).parent.parent
 SCRIPT = TESTS / "relay" / "full_disk.py"
 MOUNT = 'mount -t tmpfs -o size=32m none "$1" && exec "$2" "$3" "$1" tmpfs'
-IN_NAMESPACE = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-
-
-def can_mount(folder: Path) -> bool:
-    try:
-        command = [*IN_NAMESPACE, 'mount -t tmpfs none "$1"', "sh", str(folder)]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 def test_a_full_disk_takes_acknowledgements_and_nothing_else_until_there_is_room(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""What an upload may cost the relay: strangers nothing, owners a bounded number of bounded parts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from halonyx.relay.routes_files import UPLOADS_PER_MAILBOX
+from halonyx.wire.rest import UPLOAD_HEADER
+from relay.drop_kit import MIB, SETTINGS, File, files_of
+from relay.own_disk import IN_NAMESPACE, can_mount
+from relay.rest_kit import Person, Relay, running_relay
+
+WAIT_S = 10
+SCRIPT = Path(__file__).with_name("full_drop.py")
+MOUNT = 'mount -t tmpfs -o size=48m none "$1" && exec "$2" "$3" "$1"'
+
+
+@contextlib.asynccontextmanager
+async def begun(relay: Relay, file: File, token: str, sent: bytes = b"x") -> AsyncIterator[asyncio.StreamReader]:
+    """Begin to send a part of a mebibyte, and go no further than `sent`."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.settings.port)
+    head = (
+        f"PUT {file.path}?offset=0 HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Type: application/octet-stream\r\n"
+        f"Content-Length: {MIB}\r\n{UPLOAD_HEADER}: {token}\r\n\r\n"
+    )
+    writer.write(head.encode() + sent)
+    await writer.drain()
+    try:
+        yield reader
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    """Return everything until the relay closes."""
+    return await asyncio.wait_for(reader.read(), WAIT_S)
+
+
+async def opened(relay: Relay, owner: Person) -> tuple[File, str]:
+    file = File()
+    return file, (await file.open(relay, owner)).json["upload"]
+
+
+async def test_the_body_of_a_stranger_is_not_read(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        async with begun(relay, File(), "0" * 32) as reader:
+            answer = await answer_of(reader)  # it comes although the body never does, and ends the connection
+
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert b"drop-unknown" in answer
+        assert b"connection: close" in answer.lower()
+        assert files_of(relay) == []
+
+
+async def test_a_part_has_so_long_to_arrive(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS, drop_body_seconds=1) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        async with begun(relay, *await opened(relay, alice)) as reader:
+            answer = await answer_of(reader)
+
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"too-slow" in answer
+
+
+async def test_so_many_parts_are_taken_at_once(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS, drop_uploads=1) as relay:
+        alice, bob = Person(), Person()
+        for person in (alice, bob):
+            await person.sign_up(relay)
+        file, token = await opened(relay, bob)
+        async with begun(relay, *await opened(relay, alice)):
+            await asyncio.sleep(0.1)  # until the relay has the head
+            refused = await file.put(relay, token, 0, file.content)
+            assert (refused.status, refused.code) == (503, "busy")
+            assert refused.headers["Retry-After"] == "1"
+
+        async with asyncio.timeout(WAIT_S):
+            while (await file.put(relay, token, 0, file.content)).status != 200:
+                pass
+
+
+async def test_one_mailbox_does_not_take_every_place(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS) as relay, contextlib.AsyncExitStack() as parts:
+        alice, bob = Person(), Person()
+        for person in (alice, bob):
+            await person.sign_up(relay)
+        for _ in range(UPLOADS_PER_MAILBOX):
+            await parts.enter_async_context(begun(relay, *await opened(relay, alice)))
+        await asyncio.sleep(0.1)
+        file, token = await opened(relay, alice)
+        assert (await file.put(relay, token, 0, file.content)).code == "busy"
+
+        other, token = await opened(relay, bob)
+        assert (await other.put(relay, token, 0, other.content)).status == 200
+
+
+async def test_a_client_has_a_rate(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS | {"rate_drop": "2/hour"}) as relay:
+        codes = [(await File().get(relay)).code for _ in range(3)]
+
+        assert codes == ["drop-unknown", "drop-unknown", "too-many-requests"]
+        assert (await Person().sign_up(relay)).status == 201, "mail has rates of its own"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE", "PATCH", "HEAD"])
+async def test_there_are_no_other_methods(tmp_path: Path, method: str) -> None:
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        headers = {"Content-Type": "application/octet-stream"}
+
+        assert (await relay.call(method, File().path, headers=headers)).status == 405
+
+
+@pytest.mark.parametrize("name", ["", "../lock", "..%2Flock", "A" * 32, "a" * 31, "a" * 33, "a" * 31 + "g"])
+async def test_a_path_is_an_id_and_nothing_else(tmp_path: Path, name: str) -> None:
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        assert (await relay.call("GET", f"/v1/drop/{name}")).status in {400, 404, 405}
+
+
+async def test_numbers_and_logs_name_no_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async with running_relay(tmp_path, **SETTINGS, log_level="debug") as relay:
+        alice, file = Person(), File()
+        await alice.sign_up(relay)
+        await file.upload(relay, alice)
+        await file.get(relay)
+        numbers = (await relay.call("GET", "/metrics")).body.decode()
+
+    shown = dict(line.rsplit(" ", 1) for line in numbers.splitlines() if line.startswith("halonyx_drop"))
+    assert (float(shown["halonyx_drop_files"]), float(shown["halonyx_drop_bytes"])) == (1, MIB)
+    assert float(shown["halonyx_drop_given_bytes_total"]) == MIB
+    assert file.drop.hex() not in numbers + "".join(capfd.readouterr())
+
+
+def test_a_full_disk_takes_no_part_and_loses_none(tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    assert can_mount(folder), "a file system of its own is needed, which this machine does not give"
+    command = [*IN_NAMESPACE, MOUNT, "sh", str(folder), sys.executable, str(SCRIPT)]
+    environment = os.environ | {"PYTHONPATH": str(SCRIPT.parents[1])}
+
+    ran = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, timeout=100)
+
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["full"] == "busy"
+    assert told["offset"] == MIB
+    assert told["is_equal"] is True
+    assert told["mail"] == 201
