@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -18,7 +19,7 @@ from yarl import URL
 from halonyx.core.types import DeviceId, EnvelopeId
 from halonyx.relay.settings import load_settings
 from halonyx.web.build import Build, File, hash_of
-from halonyx.web.loopback import MAX_ANSWER, serve
+from halonyx.web.loopback import MAX_ANSWER, MAX_PART, serve
 from halonyx.wire.frames import SEND_PATH, SUBPROTOCOL, Accepted, Status, Submit, parse_send_reply
 from relay.rest_kit import Person, Relay
 from relay.sockets_support import envelope
@@ -74,9 +75,9 @@ async def page(relay: RelayProcess) -> AsyncIterator[Page]:
 
 
 @contextlib.asynccontextmanager
-async def lying(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
-    """Serve something that is no relay; yields its origin."""
-    app = web.Application()
+async def lying(handler: Callable[[web.Request], Awaitable[web.Response]], largest: int = 1024) -> AsyncIterator[str]:
+    """Serve something that is no relay and takes bodies up to a size; yields its origin."""
+    app = web.Application(client_max_size=largest)
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -125,6 +126,51 @@ async def test_calls_and_sockets_reach_the_relay(page: Page, relay: RelayProcess
 async def test_a_refusal_of_the_relay_comes_back_as_it_is(page: Page, relay: RelayProcess) -> None:
     async with page.session.post(URL(page.through(relay.origin, "/v1/lookup"), encoded=True), json={}) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (400, "malformed")
+
+
+async def test_the_tracker_is_reached_by_its_token_alone(page: Page, relay: RelayProcess) -> None:
+    told = {"action": "announce", "info_hash": "i" * 20, "peer_id": "p" * 20, "left": None, "event": "started"}
+    address = page.through(relay.origin, "/v1/tracker")
+
+    async with page.session.ws_connect(URL(f"{address}?token={'5' * 32}", encoded=True)) as socket:
+        await socket.send_str(json.dumps(told | {"numwant": 0, "offers": [], "uploaded": 0, "downloaded": 0}))
+        answer = json.loads((await socket.receive(10)).data)
+
+    assert (answer["action"], answer["incomplete"]) == ("announce", 1)
+    for query in ("", "?token=", f"?token={'5' * 31}", f"?token={'5' * 32}&x=1", f"?x=1&token={'5' * 32}"):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await page.session.ws_connect(URL(address + query, encoded=True))
+        assert refused.value.status == 404
+
+
+async def test_parts_of_encrypted_files_pass_both_ways(page: Page) -> None:
+    part, asked = os.urandom(MAX_PART), []
+
+    async def drop(request: web.Request) -> web.Response:
+        body = await request.read()
+        asked.append((request.method, request.query_string, body, request.headers.get("Halonyx-Upload")))
+        if request.method == "PUT":
+            return web.json_response({"offset": 5})
+        headers = {"Content-Range": f"bytes 0-{len(part) - 1}/{len(part)}", "X-Else": request.headers["Range"]}
+        return web.Response(status=206, body=part, headers=headers)
+
+    async with lying(drop, len(part) + 1) as origin:
+        url = page.through(origin, f"/v1/drop/{'a' * 32}")
+        put = page.session.put(
+            URL(f"{url}?offset=0", encoded=True), data=io.BytesIO(part), headers={"Halonyx-Upload": "token"}
+        )
+        async with put as answer:
+            assert (answer.status, await answer.json()) == (200, {"offset": 5})
+        fetched = await page.get(url, Range="bytes=0-")
+        for query in ("?offset=", "?offset=1&x=1", "?x=1"):
+            async with page.session.put(URL(url + query, encoded=True), data=b"x") as answer:
+                assert answer.status == 405
+        assert (await page.get(f"{url}?offset=1", Range="bytes=0-")).status == 405
+
+    assert (fetched.status, fetched.body) == (206, part)
+    assert "Content-Range" in fetched.headers
+    assert "X-Else" not in fetched.headers
+    assert asked == [("PUT", "offset=0", part, "token"), ("GET", "", b"", None)]
 
 
 @pytest.mark.parametrize(

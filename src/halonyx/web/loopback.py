@@ -8,6 +8,8 @@ Source: docs/reference/web.md.
 """
 
 import asyncio
+import io
+import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
@@ -27,15 +29,21 @@ CONNECT_SECONDS: Final = 5
 CALL_SECONDS: Final = 15
 HEARTBEAT_SECONDS: Final = 25
 CLOSE_SECONDS: Final = 2
-MAX_BODY: Final = 1024 * 1024  # what a relay takes at most
-MAX_ANSWER: Final = 256 * 1024  # what a client takes at most
+MAX_PART: Final = 4 * 1024 * 1024  # of an encrypted file, as a relay's drop takes and gives it
+PART_SECONDS: Final = 120  # for a part of an encrypted file
+MAX_BODY: Final = MAX_PART + 1  # what a relay takes at most; the library refuses a body of its limit
+MAX_ANSWER: Final = 256 * 1024  # what a client takes at most, but for parts of encrypted files
 MAX_FRAME: Final = 128 * 1024
 UNSENDABLE: Final = frozenset({1005, 1006, 1015})  # RFC 6455 section 7.4.1: said of a connection, never sent on it
 RELAYS: Final = "/relay/"
 ANSWER_POLICY: Final = "default-src 'none'; sandbox; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _METHODS: Final = frozenset({"GET", "POST", "PUT"})
-_FORWARDED: Final = ("Content-Type", "Content-Digest", "Signature-Input", "Signature")
-_RETURNED: Final = ("Retry-After",)
+_FORWARDED: Final = ("Content-Type", "Content-Digest", "Signature-Input", "Signature", "Range", "Halonyx-Upload")
+_RETURNED: Final = ("Retry-After", "Content-Range")
+_TRACKER: Final = "/v1/tracker"
+_PART: Final = re.compile(r"/v1/drop/[0-9a-f]{32}")
+_QUERY: Final = re.compile(r"token=[0-9a-f]{32}")
+_PART_QUERY: Final = re.compile(r"offset=[0-9]{1,16}")
 _SESSION: Final = web.AppKey("session", aiohttp.ClientSession)
 
 
@@ -62,7 +70,7 @@ class Loopback:
             app.router.add_get(f"/{file.path}", _sender(file))
         app.router.add_get("/", _sender(self._build.files[INDEX]))
         app.router.add_get("/site.json", self._site)
-        app.router.add_route("*", "/relay/{origin}/v1/{rest:[a-z/-]+}", _pass_on)
+        app.router.add_route("*", "/relay/{origin}/v1/{rest:[a-z0-9/-]+}", _pass_on)
         return app
 
     @web.middleware
@@ -172,40 +180,55 @@ async def _pass_on(request: web.Request) -> web.StreamResponse:
     path = f"/v1/{request.match_info['rest']}"
     try:
         if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await _pass_socket(request, origin.replace("http", "ws", 1) + path)
-        return await _pass_call(request, origin + path)
+            return await _pass_socket(request, origin.replace("http", "ws", 1), path)
+        return await _pass_call(request, origin, path)
     except (aiohttp.ClientError, TimeoutError, OSError):
         return _refusal(HTTPStatus.BAD_GATEWAY, "the relay can't be reached")
 
 
-async def _pass_call(request: web.Request, url: str) -> web.Response:
-    if request.method not in _METHODS or request.query_string:
+async def _pass_call(request: web.Request, origin: str, path: str) -> web.Response:
+    is_part = _PART.fullmatch(path) is not None
+    query = _asked(request, _PART_QUERY if is_part and request.method == "PUT" else None)
+    if request.method not in _METHODS or query is None:
         return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "no such call")
     sent = {name: request.headers[name] for name in _FORWARDED if name in request.headers}
-    body = await request.read()
+    read = await request.read()
+    body = io.BytesIO(read) if read else None  # of long bytes the library warns
     session = request.app[_SESSION]
-    async with session.request(request.method, url, data=body or None, headers=sent) as answer:
-        content = await _bounded(answer)
+    timeout = aiohttp.ClientTimeout(total=PART_SECONDS if is_part else CALL_SECONDS, connect=CONNECT_SECONDS)
+    url = origin + path + query
+    async with session.request(request.method, url, data=body, headers=sent, timeout=timeout) as answer:
+        content = await _bounded(answer, MAX_PART if is_part else MAX_ANSWER)
         if content is None:
             return _refusal(HTTPStatus.BAD_GATEWAY, "the relay does not answer like one")
         returned = {name: answer.headers[name] for name in _RETURNED if name in answer.headers}
         return web.Response(status=answer.status, body=content, headers=returned | {"Cache-Control": "no-store"})
 
 
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes | None:
-    content = b""
+def _asked(request: web.Request, known: re.Pattern[str] | None) -> str | None:
+    """Return the query to pass on, with its question mark; None if it is not one that the page's calls have."""
+    if known is None:
+        return None if request.query_string else ""
+    return f"?{request.query_string}" if known.fullmatch(request.query_string) else None
+
+
+async def _bounded(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    content = bytearray()
     async for part in answer.content.iter_any():
         content += part
-        if len(content) > MAX_ANSWER:
+        if len(content) > limit:
             return None
-    return content
+    return bytes(content)
 
 
-async def _pass_socket(request: web.Request, url: str) -> web.StreamResponse:
+async def _pass_socket(request: web.Request, origin: str, path: str) -> web.StreamResponse:
     """Open the relay's socket first, so that a relay that can't be reached is a refusal and not a lost connection."""
+    query = _asked(request, _QUERY if path == _TRACKER else None)
+    if query is None:
+        return _refusal(HTTPStatus.NOT_FOUND, "no such socket")
     offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if name.strip()]
     async with request.app[_SESSION].ws_connect(
-        url,
+        origin + path + query,
         protocols=offered,
         max_msg_size=MAX_FRAME,
         heartbeat=HEARTBEAT_SECONDS,
@@ -220,7 +243,8 @@ async def _pass_socket(request: web.Request, url: str) -> web.StreamResponse:
             compress=False,
         )
         await ours.prepare(request)
-        ways = {asyncio.create_task(_copy(ours, theirs)), asyncio.create_task(_copy(theirs, ours))}
+        kind = aiohttp.WSMsgType.TEXT if path == _TRACKER else aiohttp.WSMsgType.BINARY
+        ways = {asyncio.create_task(_copy(kind, ours, theirs)), asyncio.create_task(_copy(kind, theirs, ours))}
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -234,15 +258,19 @@ async def _pass_socket(request: web.Request, url: str) -> web.StreamResponse:
 
 
 async def _copy(
+    kind: aiohttp.WSMsgType,
     source: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
     target: web.WebSocketResponse | aiohttp.ClientWebSocketResponse,
 ) -> None:
-    """Pass binary frames on until one side ends; a slow reader slows its writer down."""
+    """Pass frames of one kind on until one side ends; a slow reader slows its writer down."""
     while True:
         message = await source.receive()
-        if message.type is not aiohttp.WSMsgType.BINARY:
+        if message.type is not kind:
             return
-        await target.send_bytes(message.data)
+        if kind is aiohttp.WSMsgType.TEXT:
+            await target.send_str(message.data)
+        else:
+            await target.send_bytes(message.data)
 
 
 def _refusal(status: HTTPStatus, message: str) -> web.Response:

@@ -21,6 +21,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   "wrong-hash": Reason.WRONG_HASH,
   "disk-full": Reason.DISK_FULL,
   damaged: Reason.DAMAGED,
+  "wrong-metadata": Reason.DAMAGED,
 }
 
 /** An offer that came, and whose it is. */

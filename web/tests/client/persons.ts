@@ -8,12 +8,14 @@ import { setTimeout as sleep } from "node:timers/promises"
 import type { Change, Contact, Entry, Notice } from "../../src/client/api"
 import { Client } from "../../src/client/client"
 import { configureReach } from "../../src/client/reach"
+import { Disk } from "./disk"
 
 const HANGING_MILLIS = 40_000 // a bound against hanging, not a measurement
 const POLL_MILLIS = 10
 
 let made = 0
 const open = new Set<Client>()
+const disks = new Map<string, Disk>() // by database
 
 /** One tab of one browser. */
 export class Tab {
@@ -29,9 +31,19 @@ export class Tab {
   /** Open a tab on a browser's database; a fresh one without a name. */
   static async open(name = `person-${++made}-${process.pid}`): Promise<Tab> {
     const changes: Change[] = []
-    const client = await Client.open({ name, onChange: (change) => changes.push(change) })
+    const disk = disks.get(name) ?? new Disk()
+    disks.set(name, disk)
+    const root = () => Promise.resolve(disk)
+    const client = await Client.open({ name, root, onChange: (change) => changes.push(change) })
     open.add(client)
     return new Tab(client, changes)
+  }
+
+  /** What lies in this browser's private file system. */
+  get disk(): Disk {
+    const disk = disks.get(this.client.store.name)
+    if (disk === undefined) throw new Error("no disk")
+    return disk
   }
 
   /** Open another tab of the same browser. */
