@@ -305,14 +305,12 @@ def _trouble(browser: Browser, relay: RelayProcess, alice: Person, code: str) ->
     page.get_by_role("button", name="Erase and start again").click()
     page.get_by_label("Type “erase” to confirm").fill("erase")
     yield "lost-erase", page
-    page.route("**/assets/worker-*.js", lambda route: route.abort())
-    page.get_by_role("button", name="Cancel").click()
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("heading", name="Halonyx can’t open here").wait_for()
-    yield "broken", page
-    page.unroute_all()
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("heading", name="What was kept here can’t be opened").wait_for()
+    second = alice.context.new_page()
+    second.add_init_script(BROKEN_WORKER)
+    second.goto(page.url)
+    second.get_by_role("heading", name="Halonyx can’t open here").wait_for()
+    yield "broken", second
+    second.close()
     page.evaluate(NEWER_STORE)
     page.get_by_role("heading", name="This page is out of date").wait_for()
     yield "outdated", page
@@ -336,6 +334,9 @@ LOST_KEY: Final = """() => new Promise((resolve, reject) => {
   }
   request.onerror = () => reject(request.error)
 })"""
+BROKEN_WORKER: Final = """window.Worker = class extends EventTarget {
+  postMessage() { setTimeout(() => this.dispatchEvent(new Event("error"))) }
+}"""
 NEWER_STORE: Final = """() => new Promise((resolve, reject) => {
   const request = indexedDB.open("halonyx", 99)
   request.onsuccess = () => { request.result.close(); resolve() }

@@ -70,7 +70,7 @@ class Upgrade:
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two builds that differ in one sentence."""
+    """Two builds that differ in one sentence, and in the reader of QR codes."""
     folder = tmp_path_factory.mktemp("builds")
     for name in ("old", "new"):
         sources = copied_sources(folder / f"{name}-sources")
@@ -79,6 +79,8 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         assert OLD in text
         if name == "new":
             words.write_text(text.replace(OLD, NEW))
+            reader = sources / "src" / "app" / "qr_worker.ts"
+            reader.write_text(reader.read_text().replace("LONGEST = 1000", "LONGEST = 900"))
         built(sources, folder / name)
     return folder / "old", folder / "new"
 

@@ -9,6 +9,7 @@ import "./styles/pages.css"
 import "./styles/shell.css"
 import "./styles/thread.css"
 import "./styles/dialogs.css"
+import "./styles/files.css"
 import "./styles/settings.css"
 import "./styles/avatar.css"
 import "./styles/print.css"
@@ -21,6 +22,7 @@ import { ownBuild } from "./effects/own_build"
 import { followHistory, placeOf, went } from "./effects/places"
 import { askSite } from "./effects/site"
 import { playReceived, playSent } from "./effects/sounds"
+import { startTorrents } from "./effects/torrents"
 import { workerUrl } from "./effects/trusted"
 import { startUpdates } from "./effects/updates"
 import type { Alert } from "./models/alerts"
@@ -48,6 +50,7 @@ function start(): void {
     went,
   })
   client.onChange((change) => { app.change(change) })
+  startTorrents(client)
   effect(() => { document.title = text.app.title(app.people.unread.value) })
   watchVisibility()
   document.addEventListener("visibilitychange", () => {

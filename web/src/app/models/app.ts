@@ -1,16 +1,19 @@
 /** The whole page as values that change: what is open, what is known, what is going on. */
 
 import { computed, effect, signal } from "@preact/signals"
-import type { AccountInfo, Api, Change, Entry, Status } from "../../client/api"
-import { codeOf, problemText } from "../text/problems"
+import type { AccountInfo, Api, Change, Entry, Status, Transfer } from "../../client/api"
+import { codeOf, fileReasonText, problemText } from "../text/problems"
 import { text } from "../text/text"
 import { alertsOf, type Alert } from "./alerts"
 import { coalesce } from "./coalesce"
+import { partsOfName } from "./files"
 import { FirstRun } from "./first_run"
+import { joined, type Parcel } from "./parcels"
 import { People } from "./people"
 import type { Preferences } from "./preferences"
 import { Search } from "./search"
 import { Thread } from "./thread"
+import { Transfers, type Ending } from "./transfers"
 
 export type Place =
   | { readonly kind: "list" }
@@ -23,6 +26,8 @@ export type Dialog =
   | { readonly kind: "safety"; readonly contact: number }
   | { readonly kind: "details"; readonly contact: number }
   | { readonly kind: "block" | "remove"; readonly contact: number }
+  | { readonly kind: "send-files"; readonly contact: number; readonly parcels: readonly Parcel[] }
+  | { readonly kind: "save-files" | "cancel-file" | "forget-file"; readonly transfer: Transfer }
   | { readonly kind: "settings" }
   | { readonly kind: "palette" }
 
@@ -54,6 +59,7 @@ export class App {
   readonly search: Search
   readonly palette: Search
   readonly firstRun: FirstRun
+  readonly transfers = new Transfers()
 
   readonly status = signal<Status | null>(null)
   readonly problem = signal<string | null>(null)
@@ -126,6 +132,7 @@ export class App {
         this.firstRun.progress.value = change
         break
       case "transfer":
+        this.#ended(this.transfers.take(change.transfer))
         break
       case "erased":
         this.isErased.value = true
@@ -198,6 +205,27 @@ export class App {
     this.#around.sent()
   }
 
+  /** Offer files, and show that in the conversation. */
+  async offer(
+    contact: number,
+    { folder, files }: Parcel,
+    thumbnailOf: (file: File) => Promise<Transfer["thumbnail"]>,
+    options: { readonly drop: boolean },
+  ): Promise<void> {
+    const [first] = files
+    const thumbnail = folder === null && first !== undefined ? await thumbnailOf(first.file) : null
+    const entry = await this.api.offerFiles(contact, files, folder, thumbnail, options)
+    if (this.thread.value?.id === contact) await this.thread.value.sent(entry)
+    this.#around.sent()
+  }
+
+  /** Show what is about to be sent, together with what is there already. */
+  prepareFiles(contact: number, parcels: readonly Parcel[]): void {
+    const open = this.dialog.value
+    const before = open?.kind === "send-files" && open.contact === contact ? open.parcels : []
+    this.dialog.value = { kind: "send-files", contact, parcels: joined(before, parcels) }
+  }
+
   /** Leave the conversation with someone who is no contact any more. */
   leave(contact: number): void {
     this.dialog.value = null
@@ -206,6 +234,7 @@ export class App {
   }
 
   #messages(contact: number, entries: readonly Entry[]): void {
+    this.transfers.takeEntries(entries)
     const thread = this.thread.value
     if (thread?.id === contact) thread.absorb(entries)
     void this.people.refresh().then(() => {
@@ -219,7 +248,23 @@ export class App {
     if (name === undefined) return // a stranger who has not been accepted
     this.#around.alert(alert, name)
     const isOpen = this.thread.value?.id === alert.contact
-    this.spoken.value = isOpen ? text.thread.says(name, alert.entry.text) : text.thread.newFrom(name)
+    const { file } = alert.entry
+    const words = file === null ? text.thread.says(name, alert.entry.text) : text.files.says(name, shownName(file))
+    this.spoken.value = isOpen ? words : text.thread.newFrom(name)
+  }
+
+  /** Say once how an offer ended; its numbers are nothing to listen to. */
+  #ended(ending: Ending | null): void {
+    const name = ending === null ? undefined : this.people.find(ending.transfer.contact)?.contact.name
+    if (ending === null || name === undefined) return
+    const { transfer, state } = ending
+    const [file, { outgoing, reason }] = [shownName(transfer), transfer]
+    if (state === "done") this.spoken.value = outgoing ? text.files.went(file, name) : text.files.came(file, name)
+    else {
+      const words = text.files.states[state][outgoing ? "ours" : "theirs"](name)
+      const why = reason === null ? words : `${words}. ${fileReasonText(reason, name, outgoing)}`
+      this.spoken.value = text.files.ended(file, why)
+    }
   }
 
   async #readStatus(): Promise<void> {
@@ -233,4 +278,8 @@ export class App {
       this.problem.value = codeOf(error)
     }
   }
+}
+
+function shownName({ name }: Transfer): string {
+  return partsOfName(name).join("")
 }

@@ -4,6 +4,8 @@ import type { Line } from "./lines"
 
 const ROW = 22 // a line of text
 const BUBBLE = 19 // padding of a bubble and the gap below it
+const FILE = 150 // an offer of a file without a picture
+const PICTURE = 240
 const PER_ROW = 52 // characters that fit a row, roughly
 
 export interface Window {
@@ -75,6 +77,8 @@ export function indexAt(offsets: Float64Array, distance: number): number {
 
 function estimate(line: Line): number {
   if (line.kind !== "message") return 48
+  const { file } = line.entry
+  if (file !== null) return FILE + (file.thumbnail === null ? 0 : PICTURE) + (line.isFirst ? 10 : 0)
   const rows = line.entry.text.split("\n").reduce((sum, part) => sum + Math.max(1, Math.ceil(part.length / PER_ROW)), 0)
   return rows * ROW + BUBBLE + (line.isFirst ? 10 : 0)
 }

@@ -87,5 +87,5 @@ function isSame(old: Line, line: Line): boolean {
 }
 
 function isSameEntry(old: Entry, entry: Entry): boolean {
-  return old === entry || (old.id === entry.id && old.state === entry.state && old.text === entry.text)
+  return old === entry || (old.id === entry.id && old.state === entry.state && old.text === entry.text && old.file?.id === entry.file?.id)
 }

@@ -116,7 +116,11 @@ export class Thread {
 
   /** Hand a text over for sending; durable when it resolves. */
   async send(text: string): Promise<void> {
-    const entry = await this.#api.send(this.id, text)
+    await this.sent(await this.#api.send(this.id, text))
+  }
+
+  /** Show what was just handed over. */
+  async sent(entry: Entry): Promise<void> {
     this.unreadFrom.value = null
     this.marked.value = null
     if (this.isEnd.value) {

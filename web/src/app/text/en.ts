@@ -4,6 +4,7 @@
  * The command line's words for the same things stand in src/halonyx/cli/text.py.
  */
 
+import { filesIn } from "./en_files"
 import { pluralizer } from "./plural"
 
 const plural = pluralizer("en")
@@ -178,6 +179,8 @@ export const en = {
     clockAhead: "their clock is ahead",
     blocked: (name: string) => `You blocked ${name}. What they send is dropped.`,
   },
+
+  files: filesIn(plural),
 
   state: {
     waiting: "Waiting to be sent",
@@ -374,6 +377,9 @@ export const en = {
     "too-many-requests": "That was too often. Wait a minute, then try again.",
     busy: "The relay is busy. Try again in a moment.",
     "storage-conflict": "Another tab was faster. Try again.",
+    "disk-full": "This browser has no room for that. Delete something, then try again.",
+    gone: "That is no longer here: the browser deleted it. Ask for it again.",
+    damaged: "It could not be opened: it was damaged before it was sent. Ask for it again.",
     "store-damaged":
       "A part of what this browser keeps is damaged. Reload the page; if that doesn’t help, erase this device.",
     "store-error": "This browser doesn’t let Halonyx keep its data. Private windows often don’t; use a normal one.",

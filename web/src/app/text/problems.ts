@@ -19,6 +19,17 @@ export function waitingText(code: string): string {
   return lookup(text.waits, code) ?? text.waits.other(code)
 }
 
+/** Say why files wait or failed, and what comes next. */
+export function fileReasonText(code: string, name: string, isOurs: boolean): string {
+  const { reasons } = text.files
+  if (!isReason(code)) return text.files.reasonOther(code)
+  return isOurs ? reasons[code].ours(name) : reasons[code].theirs(name)
+}
+
+function isReason(code: string): code is keyof typeof text.files.reasons {
+  return Object.hasOwn(text.files.reasons, code)
+}
+
 /** Say why sending to someone was stopped. */
 export function frozenText(code: string, name: string): string {
   if (code === "stale-directory" || code === "untrusted-identity") return text.frozen[code](name)

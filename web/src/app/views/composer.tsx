@@ -1,8 +1,10 @@
 /** The field to write in: grows to six lines, counts bytes near the limit, keeps a draft for each conversation. */
 
-import { ArrowUp } from "lucide-preact"
+import { ArrowUp, Paperclip } from "lucide-preact"
 import type { JSX } from "preact"
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
+import { pasted } from "../effects/chosen_files"
+import type { Parcel } from "../models/parcels"
 import type { Thread } from "../models/thread"
 import { text } from "../text/text"
 import { useApp } from "./context"
@@ -34,12 +36,22 @@ export function Composer({ thread, name }: { readonly thread: Thread; readonly n
   }
   return (
     <form class="composer" onSubmit={(event) => { event.preventDefault(); send() }}>
+      <button
+        class="attach"
+        type="button"
+        aria-label={text.files.attach}
+        title={text.files.attach}
+        onClick={() => { app.prepareFiles(thread.id, []) }}
+      >
+        <Paperclip size={20} strokeWidth={1.75} />
+      </button>
       <Writing
         name={name}
         draft={draft}
         onInput={write}
         onEnter={isTouch ? null : send}
         isTooLong={left < 0}
+        onFiles={(parcels) => { app.prepareFiles(thread.id, parcels) }}
       />
       <button class="send" type="submit" aria-label={text.thread.send} title={text.thread.send} disabled={!canSend}>
         <ArrowUp size={20} strokeWidth={2.25} />
@@ -59,9 +71,10 @@ interface WritingProps {
   /** null: Enter breaks the line. */
   readonly onEnter: (() => void) | null
   readonly isTooLong: boolean
+  readonly onFiles: (parcels: readonly Parcel[]) => void
 }
 
-function Writing({ name, draft, onInput, onEnter, isTooLong }: WritingProps): JSX.Element {
+function Writing({ name, draft, onInput, onEnter, isTooLong, onFiles }: WritingProps): JSX.Element {
   const ref = useRef<HTMLTextAreaElement>(null)
   useLayoutEffect(() => {
     const field = ref.current
@@ -84,6 +97,13 @@ function Writing({ name, draft, onInput, onEnter, isTooLong }: WritingProps): JS
       enterkeyhint={onEnter === null ? "enter" : "send"}
       value={draft}
       onInput={(event) => { onInput(event.currentTarget.value) }}
+      onPaste={(event) => {
+        const files = pasted(event.clipboardData, Date.now())
+        // A page of an office program comes as text and as a picture of itself: the text is meant.
+        if (files.length === 0 || event.clipboardData?.types.includes("text/plain") === true) return
+        event.preventDefault()
+        onFiles(files)
+      }}
       onKeyDown={(event) => {
         if (event.key !== "Enter" || event.shiftKey || event.isComposing || onEnter === null) return
         event.preventDefault()

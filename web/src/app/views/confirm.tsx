@@ -1,6 +1,8 @@
 /** Questions before something that can't be taken back in one step. */
 
 import type { ComponentChildren, JSX } from "preact"
+import type { Transfer } from "../../client/api"
+import { partsOfName } from "../models/files"
 import { text } from "../text/text"
 import { useApp } from "./context"
 import { Dialog } from "./dialog"
@@ -10,18 +12,19 @@ import { useContact } from "./known_contact"
 interface ConfirmProps {
   readonly title: string
   readonly action: string
+  readonly cancel?: string
   readonly onConfirm: () => void
   readonly children: ComponentChildren
 }
 
-function Confirm({ title, action, onConfirm, children }: ConfirmProps): JSX.Element {
+function Confirm({ title, action, cancel = text.app.cancel, onConfirm, children }: ConfirmProps): JSX.Element {
   const app = useApp()
   const close = (): void => { app.dialog.value = null }
   return (
     <Dialog title={title} onClose={close}>
       <p class="soft">{children}</p>
       <div class="actions end">
-        <Button onClick={close}>{text.app.cancel}</Button>
+        <Button onClick={close}>{cancel}</Button>
         <Button kind="danger" onClick={onConfirm}>
           {action}
         </Button>
@@ -52,6 +55,33 @@ export function ConfirmRemove({ contact: id }: { readonly contact: number }): JS
   return (
     <Confirm title={text.details.removeTitle(name)} action={text.details.remove} onConfirm={() => void remove()}>
       {text.details.removeText}
+    </Confirm>
+  )
+}
+
+interface EndProps {
+  readonly transfer: Transfer
+  readonly kind: "cancel-file" | "forget-file"
+}
+
+/** End a transfer, or delete what came of it. */
+export function ConfirmEnd({ transfer, kind }: EndProps): JSX.Element {
+  const app = useApp()
+  const name = useContact(transfer.contact)?.name ?? text.notice.someone
+  const file = partsOfName(transfer.name).join("")
+  const isForgotten = kind === "forget-file"
+  const end = (): void => {
+    app.dialog.value = null
+    void app.act(() => app.api.cancelFile(transfer.id), null)
+  }
+  return (
+    <Confirm
+      title={isForgotten ? text.files.forgetTitle(file) : text.files.cancelTitle(file)}
+      action={isForgotten ? text.files.actions.forget : text.files.actions.cancel}
+      cancel={text.files.keep}
+      onConfirm={end}
+    >
+      {isForgotten ? text.files.forgetText : text.files.cancelText(name)}
     </Confirm>
   )
 }

@@ -12,6 +12,7 @@ import { FrozenNotice } from "./frozen_notice"
 import { Composer } from "./composer"
 import { ConnectionBar } from "./connection_bar"
 import { useApp } from "./context"
+import { DropTarget } from "./drop_target"
 import { THREE_PANES, TWO_PANES, useMedia } from "./media"
 import { MessageList } from "./message_list"
 import { IconButton, Skeleton, Trouble } from "./parts"
@@ -29,12 +30,12 @@ export function ConversationView({ thread }: { readonly thread: Thread }): JSX.E
     return <Skeleton rows={5} label={text.app.loading} />
   }
   return (
-    <section class="thread" aria-label={text.thread.label(contact.name)}>
+    <DropTarget contact={contact}>
       <ThreadHead contact={contact} />
       {!isWide && <ConnectionBar />}
       <Body thread={thread} name={contact.name} />
       <Foot thread={thread} contact={contact} />
-    </section>
+    </DropTarget>
   )
 }
 

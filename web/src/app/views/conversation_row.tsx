@@ -1,12 +1,13 @@
 /** One conversation in the list. */
 
-import { OctagonAlert, ShieldCheck } from "lucide-preact"
+import { OctagonAlert, Paperclip, ShieldCheck } from "lucide-preact"
 import type { JSX } from "preact"
 import type { Conversation, Entry } from "../../client/api"
 import { shortTime } from "../text/dates"
 import { text } from "../text/text"
 import { Avatar } from "./avatar"
 import { useApp } from "./context"
+import { FileName } from "./file_name"
 import { MessageStateIcon } from "./message_state"
 import { now } from "./now"
 
@@ -53,9 +54,16 @@ function Last({ entry }: { readonly entry: Entry | null }): JSX.Element {
   return (
     <>
       {entry.outgoing && <MessageStateIcon state={entry.state} />}
-      <span class="row-last cut soft" dir="auto">
-        {entry.text.slice(0, 160)}
-      </span>
+      {entry.file === null ? (
+        <span class="row-last cut soft" dir="auto">
+          {entry.text.slice(0, 160)}
+        </span>
+      ) : (
+        <span class="row-last row-file soft">
+          <Paperclip size={14} />
+          <FileName name={entry.file.name} />
+        </span>
+      )}
     </>
   )
 }

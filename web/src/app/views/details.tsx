@@ -13,6 +13,8 @@ import { useApp } from "./context"
 import { Dialog } from "./dialog"
 import { useContact } from "./known_contact"
 import { Button, Field } from "./parts"
+import { DirectSwitch } from "./send_files"
+import { SharedFiles } from "./shared_files"
 
 export function DetailsPane({ contact }: { readonly contact: Contact | null }): JSX.Element {
   return (
@@ -52,6 +54,8 @@ function DetailsBody({ contact }: { readonly contact: Contact }): JSX.Element {
         </Button>
       </section>
       <Facts contact={contact} />
+      <DirectSwitch contact={contact} />
+      <SharedFiles contact={contact} />
       <div class="details-acts">
         <Button kind="quiet" icon={Ban} onClick={() => { app.dialog.value = { kind: "block", contact: contact.id } }}>
           {text.details.block}

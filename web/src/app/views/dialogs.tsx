@@ -3,11 +3,13 @@
 import type { JSX } from "preact"
 import { useEffect } from "preact/hooks"
 import { AddContact } from "./add_contact"
-import { ConfirmBlock, ConfirmRemove } from "./confirm"
+import { ConfirmBlock, ConfirmEnd, ConfirmRemove } from "./confirm"
 import { useApp } from "./context"
 import { DetailsDialog } from "./details"
 import { Palette } from "./palette"
 import { SafetyDialog } from "./safety_number"
+import { SaveFiles } from "./save_files"
+import { SendFiles } from "./send_files"
 import { SettingsDialog } from "./settings"
 import { ShareCard } from "./share_card"
 
@@ -38,6 +40,13 @@ export function Dialogs(): JSX.Element | null {
       return <ConfirmBlock contact={dialog.contact} />
     case "remove":
       return <ConfirmRemove contact={dialog.contact} />
+    case "send-files":
+      return <SendFiles contact={dialog.contact} parcels={dialog.parcels} />
+    case "save-files":
+      return <SaveFiles transfer={dialog.transfer} />
+    case "cancel-file":
+    case "forget-file":
+      return <ConfirmEnd transfer={dialog.transfer} kind={dialog.kind} />
     case "settings":
       return <SettingsDialog />
     case "palette":

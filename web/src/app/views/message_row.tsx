@@ -4,6 +4,7 @@ import { Component, type JSX } from "preact"
 import type { Line } from "../models/lines"
 import { clockTime, messageTime } from "../text/dates"
 import { text } from "../text/text"
+import { FileCard } from "./file_card"
 import { MessageStateIcon } from "./message_state"
 
 const FRESH_MS = 1500 // a message this new moves in
@@ -34,12 +35,16 @@ export class MessageRow extends Component<Props> {
     ]
     return (
       <li class={classes.filter(Boolean).join(" ")} tabIndex={-1}>
-        <div class="bubble">
+        <div class={entry.file === null ? "bubble" : "bubble of-file"}>
           <span class="visually-hidden">{entry.outgoing ? text.list.you : name}: </span>
-          <p dir="auto">
-            <span class="words">{entry.text}</span>
-            <MessageStateIcon state={entry.state} />
-          </p>
+          {entry.file === null ? (
+            <p dir="auto">
+              <span class="words">{entry.text}</span>
+              <MessageStateIcon state={entry.state} />
+            </p>
+          ) : (
+            <FileCard file={entry.file} name={name} messageState={entry.state} />
+          )}
         </div>
         <time
           class="when"

@@ -2,7 +2,7 @@
 
 import { Info, Monitor, Moon, Sun, type LucideIcon } from "lucide-preact"
 import type { ComponentChildren, JSX } from "preact"
-import { useEffect, useId, useState } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { askForNotifications, notificationPermission } from "../effects/notifications"
 import { askSite } from "../effects/site"
 import { hostOf } from "../models/card_link"
@@ -14,6 +14,8 @@ import { useApp } from "./context"
 import { Dialog } from "./dialog"
 import { Erase } from "./erase"
 import { Button } from "./parts"
+import { StorageUse } from "./storage_use"
+import { Switch } from "./switch"
 
 export function SettingsDialog(): JSX.Element {
   const app = useApp()
@@ -25,6 +27,9 @@ export function SettingsDialog(): JSX.Element {
         <Alerts />
         <RelayPart />
         <BlockedPart />
+        <Part title={text.files.storage}>
+          <StorageUse />
+        </Part>
         <About />
         <Part title={text.settings.erase}>
           <p class="small soft">{text.settings.eraseText}</p>
@@ -86,35 +91,6 @@ function ThemeChoice(): JSX.Element {
         ))}
       </div>
     </fieldset>
-  )
-}
-
-interface SwitchProps {
-  readonly label: string
-  readonly hint: string
-  readonly isOn: boolean
-  readonly disabled?: boolean
-  readonly onChange: (isOn: boolean) => void
-}
-
-function Switch({ label, hint, isOn, disabled = false, onChange }: SwitchProps): JSX.Element {
-  const id = useId()
-  return (
-    <div class="setting switch">
-      <div>
-        <label for={id}>{label}</label>
-        <p id={`${id}-hint`} class="small soft">{hint}</p>
-      </div>
-      <input
-        id={id}
-        type="checkbox"
-        role="switch"
-        checked={isOn}
-        disabled={disabled}
-        aria-describedby={`${id}-hint`}
-        onChange={(event) => { onChange(event.currentTarget.checked) }}
-      />
-    </div>
   )
 }
 

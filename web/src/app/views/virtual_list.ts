@@ -93,21 +93,22 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     loadNear(view)
   }
   useLayoutEffect(settle)
-  useResize(scroller, settle)
+  useResize([scroller, list], settle)
   return { scroller, list, range: drawn, isAtEnd, onScroll }
 }
 
-/** Settle again when the view changes its size, as when a keyboard opens or the composer grows. */
-function useResize(scroller: MutableRef<HTMLDivElement | null>, settle: () => void): void {
+/**
+ * Settle again when the view changes its size, as when a keyboard opens or the composer grows, and when a line does, as
+ * a file when its picture comes.
+ */
+function useResize(refs: readonly MutableRef<HTMLElement | null>[], settle: () => void): void {
   const latest = useRef(settle)
   latest.current = settle
   useLayoutEffect(() => {
-    const view = scroller.current
-    if (view === null) return
     const observer = new ResizeObserver(() => { latest.current() })
-    observer.observe(view)
+    for (const { current } of refs) if (current !== null) observer.observe(current)
     return () => { observer.disconnect() }
-  }, [scroller])
+  }, [])
 }
 
 function measure(rows: HTMLOListElement, position: Position, drawn: Range): void {
