@@ -25,11 +25,13 @@ from halonyx.core.primitives import (
     PublicKey,
     SigningKey,
     VerifyKey,
+    aead_key,
     aead_open,
     aead_seal,
     argon2id,
     equal,
     hkdf,
+    hkdf_expand,
     hmac_sha256,
     hmac_sha256_pair,
     sha256,
@@ -95,6 +97,18 @@ def test_hkdf_of_an_impossible_size_is_misuse(size_bytes: int) -> None:
         hkdf(KEY, b"", size_bytes)
 
 
+@given(st.binary(max_size=64), st.binary(max_size=40), st.integers(1, 200))
+def test_hkdf_expand_is_the_second_half_of_hkdf(ikm: bytes, info: bytes, size_bytes: int) -> None:
+    assert hkdf_expand(hmac_sha256(bytes(32), ikm), info, size_bytes) == hkdf(ikm, info, size_bytes)
+
+
+@pytest.mark.parametrize(("key_bytes", "size_bytes"), [(0, 32), (31, 32), (32, 0), (32, -1), (32, 8161)])
+def test_hkdf_expand_of_impossible_sizes_is_misuse(key_bytes: int, size_bytes: int) -> None:
+    assert len(hkdf_expand(bytes(32), b"", 8160)) == 8160
+    with pytest.raises(Misuse):
+        hkdf_expand(bytes(key_bytes), b"", size_bytes)
+
+
 def test_argon2id_gives_what_the_reference_implementation_gives() -> None:
     # From argon2-cffi 25.1, the reference C code, with t=3, m=65536, p=4: no published vector has these parameters.
     expected = "853b272a44db1421c02962669a55eb0994f3cab385ed1c4c79253eee19bab49e"
@@ -112,6 +126,19 @@ def test_aead_round_trips_and_adds_a_tag(plaintext: bytes, associated_data: byte
     sealed = aead_seal(KEY, NONCE, plaintext, associated_data)
     assert len(sealed) == len(plaintext) + 16
     assert aead_open(KEY, NONCE, sealed, associated_data) == plaintext
+
+
+def test_a_prepared_key_is_the_same_key() -> None:
+    sealed = aead_seal(aead_key(KEY), NONCE, b"plaintext", b"data")
+    assert sealed == aead_seal(KEY, NONCE, b"plaintext", b"data")
+    assert aead_open(aead_key(KEY), NONCE, sealed, b"data") == b"plaintext"
+    for size_bytes in (0, 16, 31, 33):
+        with pytest.raises(Misuse):
+            aead_key(bytes(size_bytes))
+    with pytest.raises(Misuse):
+        aead_seal(aead_key(KEY), NONCE[1:], b"", b"")
+    with pytest.raises(Misuse):
+        aead_open(aead_key(KEY), NONCE[1:], bytes(16), b"")
 
 
 def test_aead_refuses_every_flipped_bit_of_every_input() -> None:

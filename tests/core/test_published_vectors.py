@@ -1,12 +1,17 @@
-"""RFC, FIPS and NIST vectors through our wrappers, from the package `cryptography_vectors`."""
+"""RFC, FIPS, NIST and C2SP vectors through our wrappers, from the package `cryptography_vectors`."""
 
+import base64
+import json
+import zlib
 from collections.abc import Iterator
 
 import cryptography_vectors
 import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from halonyx.core.errors import AuthenticationFailed, BadKey
+from halonyx.core.chunked import HEADER_SIZE, SALT_SIZE, Decryptor, Encryptor
+from halonyx.core.errors import AuthenticationFailed, BadKey, Malformed, Misuse
+from halonyx.core.kdf import kdf_chunked
 from halonyx.core.primitives import (
     KemKeyPair,
     KeyPair,
@@ -17,6 +22,7 @@ from halonyx.core.primitives import (
     aead_seal,
     hkdf,
     hmac_sha256,
+    sha256,
 )
 
 Fields = dict[str, str]
@@ -152,3 +158,31 @@ def test_argon2id_rfc_9106() -> None:
     secret, password, salt, data, expected = unhex(fields, "secret", "pass", "salt", "ad", "output")
     kdf = Argon2id(salt=salt, length=32, iterations=3, lanes=4, memory_cost=32, ad=data, secret=secret)
     assert kdf.derive(password) == expected
+
+
+def test_chunked_encryption_c2sp() -> None:
+    with cryptography_vectors.open_vector_file("chunked-encryption/vectors.json", "r") as file:
+        vectors = [vector for vector in json.load(file)["vectors"] if vector["aead"] == "AEAD_AES_256_GCM"]
+    opened = refused = 0
+    for vector in vectors:
+        key, context = bytes.fromhex(vector["key"]), vector["context"].encode()
+        data = base64.b64decode(vector["ciphertext"] or "")
+        data = zlib.decompress(data) if vector.get("compressed") else data
+        if vector["expect"] == "failure":
+            with pytest.raises((AuthenticationFailed, Malformed, Misuse)):
+                decrypt_chunks(key, data, context)
+            refused += 1
+            continue
+        plaintext = decrypt_chunks(key, data, context)
+        values = kdf_chunked(key, data[:SALT_SIZE], context)
+        assert (sha256(plaintext).hex(), len(plaintext)) == (vector["payload_sha256"], vector["payload_length"])
+        assert (values[0].hex(), values[1].hex()) == (vector["aead_key"], vector["base_nonce"])
+        encryptor = Encryptor(key, data[:SALT_SIZE], context)
+        assert encryptor.header + encryptor.update(plaintext) + encryptor.finish() == data
+        opened += 1
+    assert (opened, refused) == (9, 25)
+
+
+def decrypt_chunks(key: bytes, data: bytes, context: bytes) -> bytes:
+    decryptor = Decryptor(key, data[:HEADER_SIZE], context)
+    return decryptor.update(data[HEADER_SIZE:]) + decryptor.finish()

@@ -15,13 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import halonyx.core
-from core.people import NOW, ORIGIN, Person, key_pair, make_content, make_pair, make_person, seed
-from halonyx.core import directory, kdf, primitives, recovery
+from core.people import NOW, ORIGIN, Person, key_pair, make_content, make_pair, make_person, message_id, seed
+from halonyx.core import directory, kdf, labels, primitives, recovery
 from halonyx.core import ratchet as ratchets
 from halonyx.core.card import Card
+from halonyx.core.chunked import Decryptor, Encryptor, ciphertext_size
+from halonyx.core.container import FileEntry, Manifest
 from halonyx.core.content import Content, Kind, Resend, encode_ids
 from halonyx.core.envelope import Envelope, Payload, open_envelope, seal_envelope
 from halonyx.core.errors import HalonyxError
+from halonyx.core.file_offer import FileOffer, FileState, State
 from halonyx.core.identity import AccountRecord, check_record
 from halonyx.core.prekeys import Prekey, PrekeyUse
 from halonyx.core.primitives import KeyPair, PublicKey, SigningKey
@@ -36,7 +39,7 @@ from halonyx.core.session import (
     encode_sessions,
     parse_sessions,
 )
-from halonyx.core.types import SessionId
+from halonyx.core.types import FileKey, SessionId
 
 SHOWN: Final = 6  # bytes of a secret that may not stand anywhere in a row
 LITERAL: Final = re.compile(r"""b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*\"""")
@@ -80,6 +83,7 @@ def make_scene(name: str) -> Scene:
         *(handshake, ours, theirs, theirs.sending, theirs.skipped, *theirs.skipped.values(), message),
         *(session, initiated, Archived(session, NOW), SessionMessage(handshake, message), handshake_secrets),
         *(Sessions(initiated, (Archived(session, NOW),)), payload, Envelope.parse(envelope), content),
+        *(*files_of(name), *files_of(name)[0].entries, Encryptor(seed(f"{name} file"), bytes(24))),
         *(Resend(SessionId(bytes(8)), (1,)), Card(ORIGIN, alice.usid, 1), directory.record_slot(alice.address)),
     ]
     secrets = [
@@ -87,6 +91,7 @@ def make_scene(name: str) -> Scene:
         *secrets_of_device(bob),
         *secrets_of_ratchet(ours),
         *secrets_of_ratchet(theirs),
+        *secrets_of_files(name),
         *(
             handshake_secrets.root_key,
             content.body,
@@ -96,6 +101,33 @@ def make_scene(name: str) -> Scene:
         *(kdf.directory_key(alice.usid), kdf.request_key(alice.usid), kdf.access_key(seed(f"profile {name} alice"))),
     ]
     return Scene((alice, bob), objects, secrets, sealed_message, envelope)
+
+
+def files_of(name: str) -> tuple[Manifest, FileOffer, FileState]:
+    manifest = Manifest((FileEntry(f"herrings of {name}.jpg", 5),))
+    offer = FileOffer(
+        is_folder=False,
+        in_drop=True,
+        key=FileKey(seed(f"{name} file")),
+        size=5,
+        count=1,
+        ciphertext_size=ciphertext_size(manifest.padded_size),
+        ciphertext_hash=seed(f"{name} hash"),
+        info_hash=seed(f"{name} info", 20),
+        origin=ORIGIN,
+        name=f"herrings of {name}.jpg",
+        media_type="image/jpeg",
+        thumbnail=b"\xff\xd8\xff" + seed(f"{name} thumbnail"),
+    )
+    return manifest, offer, FileState(message_id(name), State.DONE)
+
+
+def secrets_of_files(name: str) -> Iterator[bytes]:
+    key = FileKey(seed(f"{name} file"))
+    yield from (key, seed(f"{name} hash"), seed(f"{name} info", 20), seed(f"{name} thumbnail"))
+    yield from (kdf.tracker_token(key), kdf.drop_id(key), kdf.drop_deletion_key(key))
+    yield from kdf.kdf_chunked(key, bytes(24), labels.FILE_CONTENT)
+    yield f"herrings of {name}.jpg".encode()
 
 
 def secrets_of_account(person: Person) -> Iterator[bytes]:
@@ -240,8 +272,23 @@ def failing_calls(scene: Scene) -> Iterator[Callable[[], object]]:
     yield lambda: SigningKey.from_seed(secret[1:])
     yield lambda: alice.device.identity.exchange(PublicKey(bytes(32)))
     yield lambda: alice.prekeys.last_resort.decapsulate(secret)
+    yield from failing_files()
     yield lambda: primitives.aead_open(secret, bytes(12), scene.sealed_message, b"")
     yield lambda: primitives.aead_seal(secret + secret, bytes(12), content.body, b"")
+
+
+def failing_files() -> Iterator[Callable[[], object]]:
+    manifest, offer, _ = files_of("zebra")
+    yield lambda: Manifest.parse(manifest.encode()[:-1])
+    yield lambda: Manifest((*manifest.entries, *manifest.entries))
+    yield lambda: FileOffer.parse(offer.encode() + b"\x00")
+    yield lambda: replace(offer, name=f"{offer.name}/x")
+    yield lambda: replace(offer, media_type=offer.name)
+    yield lambda: replace(offer, ciphertext_size=1)
+    yield lambda: offer.check_manifest(Manifest((FileEntry("another", 5),)))
+    yield lambda: FileState.parse(offer.key)
+    yield lambda: Decryptor(offer.key, offer.encode()[:56])
+    yield lambda: Encryptor(offer.key, offer.key)
 
 
 def test_no_error_text_shows_a_secret_or_what_it_was_about() -> None:

@@ -22,8 +22,8 @@ const SURROGATE = /\p{Cs}/u
 // Indic scripts and emoji are written with them. Listed and not named: browsers differ in their version of Unicode.
 const UNSEEN = new RegExp(
   String.raw`[\0-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e` +
-    String.raw`\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\u{e0000}-\u{e00ff}` +
-    String.raw`\u{e01f0}-\u{e0fff}]`,
+    String.raw`\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\u{1bca0}-\u{1bca3}` +
+    String.raw`\u{1d173}-\u{1d17a}\u{e0000}-\u{e00ff}\u{e01f0}-\u{e0fff}]`,
   "gu",
 )
 // White_Space: fifty spaces push the true extension out of sight, and a line break ends the name in a list.
