@@ -28,7 +28,7 @@ def test_help_lists_exactly_the_commands_that_exist(capsys: Captured) -> None:
     assert "..." not in listed
 
 
-@pytest.mark.parametrize("group", ["account", "contact"])
+@pytest.mark.parametrize("group", ["account", "contact", "files"])
 def test_a_group_alone_shows_its_commands_and_is_wrong_use(group: str, capsys: Captured) -> None:
     assert run([group]) == 2
     page = capsys.readouterr().err

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from halonyx.cli import text
+from halonyx.cli import text, text_files
 from halonyx.cli.command import Run, command
 from halonyx.cli.escape import escape_name
 from halonyx.cli.output import JsonValue, Plain, fill
@@ -169,6 +169,20 @@ async def trust(run: Run, name: Name) -> None:
     run.output.answer(_whole(contact), text.CONTACT_TRUSTED, **_named(contact))
 
 
+@command(group, "contact direct")
+async def direct(
+    run: Run, name: Name, *, off: Annotated[bool, typer.Option("--off", help=text.DIRECT_OFF)] = False
+) -> None:
+    """Agree that files with a contact go directly, or forbid it."""
+    async with run.client() as me:
+        contact = me.contacts.allow_direct(name, allowed=not off)
+    words = text_files.CONTACT_DIRECT
+    if off:
+        is_still = contact.direct_allowed
+        words = text_files.CONTACT_DIRECT_VERIFIED if is_still else text_files.CONTACT_NOT_DIRECT
+    run.output.answer(_whole(contact), words, name=contact.name)
+
+
 def _short(contact: "Contact") -> dict[str, JsonValue]:
     return {"name": contact.name, "usid": contact.usid.hex(), "verified": contact.verified}
 
@@ -180,6 +194,7 @@ def _whole(contact: "Contact") -> dict[str, JsonValue]:
         "state": contact.state,
         "frozen": contact.frozen,
         "devices": contact.devices,
+        "direct_allowed": contact.direct_allowed,
     }
 
 

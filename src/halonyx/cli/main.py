@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from halonyx.cli import account, contacts, keeping, messages, relay, text, verification, web
+from halonyx.cli import account, contacts, files, keeping, messages, relay, text, verification, web
 from halonyx.cli.command import HomeOption, JsonOption, examples
 from halonyx.cli.output import Output, fill
 from halonyx.core.errors import HalonyxError, RemoteError, TransportError
@@ -27,6 +27,8 @@ ORDER: Final = (
     "verify",
     "send",
     "receive",
+    "send-file",
+    "files",
     "history",
     "search",
     "backup",
@@ -80,6 +82,7 @@ account.register(app)
 contacts.register(app)
 verification.register(app)
 messages.register(app)
+files.register(app)
 keeping.register(app)
 web.register(app)
 

@@ -4,14 +4,16 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Final, assert_never
 
 import typer
 
-from halonyx.cli import text
+from halonyx.cli import text, text_files
 from halonyx.cli.command import Run, command
 from halonyx.cli.contacts import Name
 from halonyx.cli.escape import escape_name
+from halonyx.cli.file_words import show_change, show_offer
 from halonyx.cli.output import JsonValue, Lines, Output, fill, local, utc
 from halonyx.core.errors import Misuse
 from halonyx.core.types import MessageId
@@ -66,7 +68,7 @@ async def receive(
     if follow and quiet_seconds is not None:
         raise typer.BadParameter(text.FOLLOW_OR_TIMEOUT, param_hint="'--follow' and '--timeout'")
     is_quiet = True
-    async with run.client() as me:
+    async with run.client() as me, me.files.run() if follow else nullcontext():
         async for event in me.events(follow=follow, timeout=quiet_seconds):
             is_quiet = False
             show_event(run.output, event)
@@ -108,13 +110,17 @@ async def search(
 
 def show_event(output: Output, event: "Event") -> None:
     """Print one event, as a line of JSON or in words."""
-    from halonyx.client import Message, Notice  # noqa: PLC0415 (slow import; not for --help)
+    from halonyx.client import FileOffered, Message, Notice, TransferChanged  # noqa: PLC0415 (slow import; not for --help)
 
     match event:
         case Message():
             _show_message(output, event)
         case Notice():
             _show_notice(output, event)
+        case FileOffered():
+            show_offer(output, event)
+        case TransferChanged():
+            show_change(output, event)
         case _:
             assert_never(event)
 
@@ -191,6 +197,7 @@ def _show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:
             "contact": entry.contact,
             "direction": "out" if entry.outgoing else "in",
             "text": entry.text,
+            "is_file": entry.transfer is not None,
             "time": utc(entry.time),
             "state": entry.state,
         }
@@ -200,5 +207,5 @@ def _show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:
             time=local(entry.time),
             name=escape_name(entry.contact),
             state=text.MESSAGE_STATE[entry.state],
-            text=Lines(entry.text),
+            text=Lines(entry.text if entry.transfer is None else fill(text_files.HISTORY_FILE, file=entry.text)),
         )

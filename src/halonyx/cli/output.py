@@ -14,7 +14,7 @@ from typing import Final, TextIO
 from halonyx.cli.escape import escape, escape_json, escape_lines
 
 LAST_MOMENT: Final = 253_402_214_400_000  # 9999-12-31 in ms; a sender's clock can name later ones, a calendar can't
-JsonValue = str | int | bool | None | Mapping[str, "JsonValue"]
+JsonValue = str | int | float | bool | None | Mapping[str, "JsonValue"]
 
 
 class Plain(str):

@@ -5,6 +5,8 @@ Plain and short, to "you"; what happened first, then what to do next. `{parts}` 
 
 from typing import Final
 
+from halonyx.cli import text_files
+
 # ruff: noqa: S105 (words about passphrases; none is one)
 
 # The program and what every command takes.
@@ -30,6 +32,7 @@ EXAMPLES: Final = "Examples:"
 GROUP: Final = {
     "account": "Make, recover or show your account.",
     "contact": "The people you know, and those who ask to be known.",
+    **text_files.GROUP,
 }
 COMMAND: Final = {
     "relay": "Run a relay: it carries encrypted messages and can't read them.",
@@ -48,9 +51,11 @@ COMMAND: Final = {
     "contact accept": "Accept a request; 'halonyx receive' then shows its messages.",
     "contact refuse": "Refuse a request and drop its messages; the sender isn't told.",
     "contact trust": "Go on writing to a contact after a warning about their keys.",
+    "contact direct": "Let a contact see your IP address, so that files go directly; or no longer.",
     "verify": "Show or compare the safety number you share with a contact.",
     "send": "Send a message, or keep it until the relay can be reached.",
     "receive": "Fetch messages, show each once, and end when there are no more.",
+    **text_files.COMMAND,
     "history": "Show the conversation with a contact, oldest message first.",
     "search": "Find messages that contain a text, anywhere in a word.",
     "backup": "Write your contacts and history to an encrypted file.",
@@ -85,6 +90,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "contact accept": ("halonyx contact accept 1f3a90c2 --name carol",),
     "contact refuse": ("halonyx contact refuse 1f3a90c2",),
     "contact trust": ("halonyx contact trust bob",),
+    "contact direct": ("halonyx contact direct bob", "halonyx contact direct bob --off"),
     "verify": (
         "halonyx verify bob",
         'halonyx verify bob --number "01234 56789 …"',
@@ -92,6 +98,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "send": ('halonyx send bob "see you at eight"', "date | halonyx send bob -"),
     "receive": ("halonyx receive", "halonyx receive --follow", "halonyx receive --json --timeout 5"),
+    **text_files.EXAMPLE,
     "history": ("halonyx history bob --limit 20", "halonyx history bob --before ID"),
     "search": ("halonyx search invoice",),
     "backup": ("halonyx backup halonyx.backup",),
@@ -116,6 +123,7 @@ RELAY_URL: Final = "Relay to use, for example https://relay.example."
 CARD_QR: Final = "Draw the card as a QR code."
 CARD_ARGUMENT: Final = "Their contact card: halonyx:… or a link."
 NAME_ARGUMENT: Final = "Your name for the contact."
+DIRECT_OFF: Final = "Forbid it again."
 NEW_NAME_ARGUMENT: Final = "The new name, at most 64 characters."
 NAME_OPTION: Final = "Your name for them, at most 64 characters."
 REQUEST_ARGUMENT: Final = "The request's id, as 'halonyx contact requests' shows it."

@@ -159,6 +159,7 @@ class Transfer:
         path: How it goes now, or went last.
         in_drop: The sender's relay holds the ciphertext.
         direct_allowed: Our IP address may be visible to the contact.
+        folder: Where it will be saved, once it is accepted.
         saved: Where the file or folder lies, once it is done.
     """
 
@@ -183,6 +184,7 @@ class Transfer:
     path: TransferPath | None
     in_drop: bool
     direct_allowed: bool
+    folder: Path | None
     saved: Path | None
 
 

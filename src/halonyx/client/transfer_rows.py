@@ -109,6 +109,7 @@ class TransferRow:
             path=self.path,
             in_drop=self.in_drop,
             direct_allowed=self.direct_allowed,
+            folder=self.folder,
             saved=self.saved if self.state == "done" else None,
         )
 
