@@ -246,6 +246,7 @@ async def test_fields_nobody_knows_are_passed_over(relay: Served) -> None:
         pytest.param([frame(2, b"{}")], 1003, id="binary"),
         pytest.param([frame(1, b" " * 65_537)], 1009, id="a large message"),
         pytest.param([frame(1, b" " * 40_000, fin=False), frame(0, b" " * 40_000)], 1009, id="large in fragments"),
+        pytest.param([frame(1, b" " * 40_000, fin=False), frame(0, b" " * 40_000, fin=False)], 1009, id="without end"),
         pytest.param([frame(0, b"{}")], 1002, id="continuation without start"),
         pytest.param([frame(1, b"{", fin=False), frame(1, b"}")], 1002, id="a message inside another"),
         pytest.param([frame(1, b"{", fin=False), frame(1, b"}", fin=False)], 1002, id="a fragment inside another"),

@@ -179,18 +179,18 @@ class Tracking(Connection):
     def _other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         """Join fragments: libtorrent sends long messages in several frames."""
         is_plain = not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-        begins = kind == WSMsgType.TEXT and self._part is None and not frame.fin
-        goes_on = kind == WSMsgType.CONTINUATION and self._part is not None
-        if self.closed_at is not None or not is_plain or not (begins or goes_on):
-            is_binary = kind == WSMsgType.BINARY and is_plain
-            if is_binary and self.closed_at is None:
-                self.close(CloseCode.UNSUPPORTED_DATA)
-            elif kind == WSMsgType.TEXT:
-                self.close(CloseCode.PROTOCOL_ERROR)
-            else:
-                super()._other_frame(kind, frame)
+        if is_plain and kind == WSMsgType.BINARY:
+            self.close(CloseCode.UNSUPPORTED_DATA)
+        elif is_plain and kind in {WSMsgType.TEXT, WSMsgType.CONTINUATION} and self.closed_at is None:
+            self._fragment(kind, frame)
+        else:
+            super()._other_frame(kind, frame)
+
+    def _fragment(self, kind: WSMsgType, frame: WSFrame) -> None:
+        part = bytearray() if kind == WSMsgType.TEXT else self._part
+        if part is None or (kind == WSMsgType.TEXT and self._part is not None):
+            self.close(CloseCode.PROTOCOL_ERROR)
             return
-        part = self._part or bytearray()
         part += frame.get_payload_as_bytes()
         self._part = part
         if len(part) > self._tracker.settings.tracker_message_bytes:
