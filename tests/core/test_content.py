@@ -22,10 +22,12 @@ from halonyx.core.content import (
     RecordName,
     Resend,
     encode_ids,
+    is_counted,
     parse_ids,
     parse_text,
 )
 from halonyx.core.errors import Malformed, Misuse, UnsupportedVersion
+from halonyx.core.file_offer import FileState, State
 from halonyx.core.types import ConversationId, MessageId, Millis, SessionId
 
 ALICE, BOB = make_person("alice"), make_person("bob")
@@ -168,6 +170,7 @@ def test_a_field_out_of_its_range_is_misuse(content: Content) -> None:
         (Kind.RECEIPT, encode_ids((message_id("a"),))),
         (Kind.CONTROL, b""),
         (Kind.RESEND, Resend(SESSION, (1, 2)).encode()),
+        (Kind.FILE_STATE, FileState(message_id("offer"), State.DONE).encode()),
     ],
 )
 def test_each_kind_takes_its_body(kind: Kind, body: bytes) -> None:
@@ -189,11 +192,17 @@ def test_each_kind_takes_its_body(kind: Kind, body: bytes) -> None:
         (Kind.RECEIPT, bytes(16 * (MAX_IDS + 1))),
         (Kind.CONTROL, b"x"),
         (Kind.RESEND, b""),
+        (Kind.FILE, b"\x01x"),
+        (Kind.FILE_STATE, bytes(18)),
     ],
 )
 def test_a_body_that_its_kind_forbids_is_malformed(kind: Kind, body: bytes) -> None:
     with pytest.raises(Malformed):
         Content.parse(of_kind(kind, body))
+
+
+def test_texts_and_files_have_a_counter_and_nothing_else_has() -> None:
+    assert [kind for kind in Kind if is_counted(kind)] == [Kind.TEXT, Kind.FILE]
 
 
 def test_receipts_name_1_to_64_messages() -> None:

@@ -15,15 +15,19 @@ from halonyx.core.kdf import (
     RootKey,
     access_key,
     directory_key,
+    drop_deletion_key,
+    drop_id,
     expand,
     kdf_chain,
+    kdf_chunked,
     kdf_envelope,
     kdf_message,
     kdf_pqxdh,
     kdf_root,
     request_key,
+    tracker_token,
 )
-from halonyx.core.types import Usid
+from halonyx.core.types import FileKey, Usid
 
 SECRET = seed("secret")
 keys = st.binary(min_size=32, max_size=32)
@@ -100,3 +104,25 @@ def test_expand_joins_label_and_context_by_a_zero_byte_and_takes_a_salt() -> Non
     assert expand(SECRET, b"label", 40) == rfc_5869(SECRET, b"label\x00", 40)
     assert expand(SECRET, b"label", 40, b"x") != expand(SECRET, b"labelx", 40)
     assert bytes(32) == kdf.ZERO_SALT
+
+
+@pytest.mark.parametrize(
+    ("derive", "label"),
+    [
+        (tracker_token, b"halonyx/1 tracker token\x00"),
+        (drop_id, b"halonyx/1 drop id\x00"),
+        (drop_deletion_key, b"halonyx/1 drop deletion key\x00"),
+    ],
+)
+def test_what_a_file_key_gives(derive: Callable[[FileKey], bytes], label: bytes) -> None:
+    assert derive(FileKey(SECRET)) == rfc_5869(SECRET, label, 16)
+
+
+@given(keys, st.binary(min_size=24, max_size=24), st.binary(max_size=30))
+def test_a_file_key_is_expanded_without_an_extraction(key: bytes, salt: bytes, context: bytes) -> None:
+    info = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\x00" + salt + context
+    block = okm = b""
+    for number in (1, 2, 3):
+        block = hmac.digest(key, block + info + bytes([number]), "sha256")
+        okm += block
+    assert kdf_chunked(key, salt, context) == (okm[:32], okm[32:44], okm[44:76])

@@ -3,9 +3,10 @@ import { describe, expect, test } from "vitest"
 
 import { CRITICAL, MAX_BODY_SIZE, MAX_COUNTERS, MAX_EXTENSIONS, MAX_EXTENSION_SIZE } from "../../src/core/content"
 import { Content, Extension, Kind, MAX_IDS, MAX_TEXT_SIZE, Resend } from "../../src/core/content"
-import { counterOf, encodeIds, parseIds, parseText } from "../../src/core/content"
+import { counterOf, encodeIds, isCounted, parseIds, parseText } from "../../src/core/content"
 import { Writer, concat, fromHex, sameBytes, utf8 } from "../../src/core/encoding"
 import { Malformed, Misuse, UnsupportedVersion } from "../../src/core/errors"
+import { Reason, State } from "../../src/core/file_offer"
 import type { Bytes, ConversationId, MessageId, SessionId } from "../../src/core/types"
 import { NOW, seed } from "./accounts"
 import { bitFlips, raisesOnlyOurErrors, refusal, refusesTruncationsAndTrailingBytes } from "./strict"
@@ -114,7 +115,7 @@ describe("content", () => {
     await refusal(() => counterOf(data), UnsupportedVersion)
   })
 
-  test.each([0, 5, 6, 7, 8, 9, 10, 11, 255])("of the kind %d is unsupported, and still counts", async (kind) => {
+  test.each([0, 6, 7, 8, 9, 10, 12, 255])("of the kind %d is unsupported, and still counts", async (kind) => {
     const data = ofKind(kind, utf8("hello"))
     await refusal(() => Content.parse(data), UnsupportedVersion)
     expect(counterOf(data)).toBe(1n)
@@ -158,6 +159,10 @@ describe("content", () => {
   })
 })
 
+test("texts and files have a counter, and nothing else has", () => {
+  expect(Object.values(Kind).filter(isCounted)).toEqual([Kind.TEXT, Kind.FILE])
+})
+
 describe("bodies", () => {
   test.each([
     [Kind.TEXT, utf8("x")],
@@ -166,6 +171,7 @@ describe("bodies", () => {
     [Kind.RECEIPT, encodeIds([messageId("a")])],
     [Kind.CONTROL, zeros(0)],
     [Kind.RESEND, Resend.encode({ resets: SESSION, counters: [1n, 2n] })],
+    [Kind.FILE_STATE, concat(zeros(16), Uint8Array.of(State.DONE, Reason.NONE))],
   ])("the kind %d takes its body", (kind, body) => {
     expect(Content.parse(ofKind(kind, body))).toMatchObject({ kind, body })
   })
@@ -182,6 +188,8 @@ describe("bodies", () => {
     [Kind.RECEIPT, zeros(16 * (MAX_IDS + 1))],
     [Kind.CONTROL, utf8("x")],
     [Kind.RESEND, zeros(0)],
+    [Kind.FILE, Uint8Array.of(1)],
+    [Kind.FILE_STATE, zeros(18)],
   ])("the kind %d refuses another", async (kind, body) => {
     await refusal(() => Content.parse(ofKind(kind, body)), Malformed)
   })

@@ -22,6 +22,7 @@ import {
   aeadSeal,
   equal,
   hkdf,
+  hkdfExpand,
   hmacSha256,
   randomBytes,
   sha256,
@@ -82,6 +83,13 @@ describe("hashes and key derivation", () => {
   test.each([-1, 0, 8161])("HKDF of %i bytes is misuse", (size) => {
     expect(hkdf(KEY, NONE, 8160, NONE).length).toBe(8160)
     expect(() => hkdf(KEY, NONE, size, NONE)).toThrow(Misuse)
+  })
+
+  test("HKDF-Expand is the second half of HKDF", () => {
+    const prk = hmacSha256(new Uint8Array(32), KEY)
+    for (const size of [1, 32, 76, 8160]) expect(hkdfExpand(prk, NONE, size)).toEqual(hkdf(KEY, NONE, size, NONE))
+    for (const size of [-1, 0, 8161]) expect(() => hkdfExpand(prk, NONE, size)).toThrow(Misuse)
+    expect(() => hkdfExpand(prk.slice(1), NONE, 32)).toThrow(Misuse)
   })
 
   test("equal compares all", () => {
