@@ -71,7 +71,7 @@ bench: setup web tools ## Every published number, as ratios in one run
 	@PYTHONPATH=tests $(BIN)/python bench/web.py
 
 screenshots: setup web tools ## Every screen of the browser client, to build/screenshots
-	@PYTHONPATH=tests $(BIN)/python tests/browser/screens.py build/screenshots
+	@PYTHONPATH=tests $(BIN)/python tests/browser/tours.py build/screenshots
 
 soak: setup ## The long runs: 3,000 kills
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py

@@ -1,4 +1,4 @@
-"""The way to every screen of the client, for tests that look at all of them; run by itself it takes their pictures.
+"""The way to the screens of the client, for tests that look at all of them.
 
 Each function brings real people at a real relay from screen to screen and yields the name of the one that is shown.
 """
@@ -7,22 +7,18 @@ Each function brings real people at a real relay from screen to screen and yield
 
 import os
 import re
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect
 
 from browser import filling
-from browser.browsers import launch
 from browser.people import HANGING_MS, NARROW, WIDE, Person, introduce, person
 from halonyx.core.card import Card
 from halonyx.core.types import Usid
-from relay_process import RelayProcess, running_relay
+from relay_process import RelayProcess
 
 HOUR: Final = 3_600_000
 MINUTE: Final = 60_000
@@ -342,7 +338,6 @@ NEWER_STORE: Final = """() => new Promise((resolve, reject) => {
   request.onsuccess = () => { request.result.close(); resolve() }
   request.onerror = () => reject(request.error)
 })"""
-TOURS: Final = (first_run, conversation, people, everything_else)
 
 
 def _acquainted(alice: Person, bob: Person, relay: RelayProcess) -> str:
@@ -387,21 +382,3 @@ def _given_past(alice: Person) -> None:
     filling.change(page, "Bob", unread=2)
     page.reload()
     page.get_by_role("navigation", name="Conversations").get_by_text("Clara Winter").wait_for()
-
-
-def main(folder: Path) -> None:
-    """Take a picture of every screen in every look."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, running_relay(Path(scratch)) as relay, sync_playwright() as started:
-        browser = launch(started)
-        for tour in TOURS:
-            for name, page in tour(browser, relay):
-                for look in LOOKS:
-                    look.apply(page)
-                    page.screenshot(path=folder / f"{name}-{look}.png")
-                LOOKS[0].apply(page)
-        browser.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

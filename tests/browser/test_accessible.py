@@ -8,7 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from browser.people import HANGING_MS, Person
-from browser.screens import LOOKS, TOURS
+from browser.screens import LOOKS
+from browser.tours import TOURS
 from relay_process import RelayProcess
 
 AXE: Final = (Path(__file__).parents[2] / "web/node_modules/axe-core/axe.min.js").read_text()

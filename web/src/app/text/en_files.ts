@@ -35,12 +35,13 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   direct: (name: string) => `Directly from your browser to ${name}’s. Each of you sees the other’s IP address.`,
   relayed: (name: string) => `By way of a relay, encrypted. ${name} doesn’t see your IP address.`,
   noWay: (name: string) =>
-    `Your relay has no way round: allow a direct connection, or it can’t start unless ${name} has one.`,
+    `Your relay has no detour that hides your address: it starts once you allow a direct connection to ${name}.`,
   allow: "Connect directly",
-  allowHint: (name: string) => `Your IP address will be visible to ${name}. Asked once; change it under Details.`,
+  allowHint: (name: string) => `Your IP address will be visible to ${name}.`,
+  allowOnce: "It holds for all files, and can be changed under Details.",
   allowWithout: {
-    turn: "Without it files take the way over a relay, which is slower.",
-    none: "Without it files wait: your relay has no way round.",
+    turn: "Without it files go over a relay, which is slower.",
+    none: "Without it files wait.",
   },
   verifiedDirect: (name: string) => `Allowed, because you verified ${name}.`,
   allowed: (name: string) => `Files to and from ${name} may now go directly.`,
@@ -81,7 +82,8 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
       ours: (name: string) => `Waits for ${name} to accept`,
       theirs: (name: string) => `${name} wants to send you this`,
     },
-    waiting: both(() => "Connecting"),
+    waiting: both(() => "Waiting"),
+    connecting: both(() => "Connecting"),
     transferring: { ours: () => "Sending", theirs: () => "Receiving" },
     paused: both(() => "Paused"),
     verifying: both(() => "Checking that all of it is right"),
@@ -103,18 +105,18 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
     "peer-offline": both((name: string) => `${name} is offline: it will start when both of you are online.`),
     "relay-unreachable": both(() => "The relay that brings you together can’t be reached. It is tried again."),
     "relay-not-allowed": both(
-      () => "This page may not reach the sender’s relay. Run “halonyx web” on your own machine, then open it there.",
+      () => "This page may not reach the relay it was offered at. Run “halonyx web” on your own machine for that.",
     ),
     "needs-direct": {
       ours: (name: string) =>
-        `Your relay has no way round. Allow a direct connection: your IP address will be visible to ${name}. ` +
+        `Your relay has no detour. Allow a direct connection: your IP address will be visible to ${name}. ` +
         "Otherwise it waits.",
       theirs: (name: string) =>
-        `Your relay has no way round. Allow a direct connection: your IP address will be visible to ${name}. ` +
-        "Otherwise it waits, or ask for it by the relay’s drop.",
+        `Your relay has no detour. Allow a direct connection: your IP address will be visible to ${name}. ` +
+        `Otherwise it waits, or ${name} can leave it in a relay’s drop.`,
     },
     "no-turn": both(
-      (name: string) => `${name}’s relay has no way round: ${name} has to allow a direct connection to you first.`,
+      (name: string) => `${name}’s relay has no detour: ${name} has to allow a direct connection to you first.`,
     ),
     "drop-full": both(() => "The relay’s drop is full. It still goes from browser to browser."),
     "no-drop": both(() => "The relay has no drop any more. It still goes from browser to browser."),

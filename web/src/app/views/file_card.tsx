@@ -28,7 +28,7 @@ export function FileCard({ file: told, name, messageState }: Props): JSX.Element
     <div class="file" role="group" aria-label={text.files.offer(shown, size)}>
       <FilePicture file={file} />
       <div class="file-head">
-        <KindIcon of={file} />
+        {file.thumbnail === null && <KindIcon of={file} />}
         <div class="file-what">
           <p>
             <FileName name={file.name} />
@@ -56,7 +56,8 @@ function Progress({ file, shown }: { readonly file: Transfer; readonly shown: st
 
 /** Where it stands, in words and numbers; nothing here is spoken by itself. */
 function Status({ file, name }: { readonly file: Transfer; readonly name: string }): JSX.Element {
-  const words = text.files.states[file.state][file.outgoing ? "ours" : "theirs"](name)
+  const state = file.state === "waiting" && file.reason === null ? "connecting" : file.state
+  const words = text.files.states[state][file.outgoing ? "ours" : "theirs"](name)
   const share = shareOf(file)
   const isCounted = share !== null && (isMoving(file.state) || share > 0)
   return (
@@ -140,7 +141,7 @@ function Actions({ file }: { readonly file: Transfer }): JSX.Element | null {
   return (
     <div class="actions file-actions">
       {actions.map((action, at) => (
-        <Button key={action} kind={at === 0 && isWanted(action) ? "primary" : "quiet"} onClick={work[action]}>
+        <Button key={action} kind={at === 0 && isWanted(action) ? "primary" : "plain"} onClick={work[action]}>
           {text.files.actions[action]}
         </Button>
       ))}

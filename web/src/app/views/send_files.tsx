@@ -201,13 +201,19 @@ function Way({ contact }: { readonly contact: Contact }): JSX.Element {
     <section class="way">
       <h3>{text.files.way}</h3>
       <p class="small soft">{way(contact.name)}</p>
-      <DirectSwitch contact={contact} />
+      <DirectSwitch contact={contact} isFirst />
     </section>
   )
 }
 
+interface DirectProps {
+  readonly contact: Contact
+  /** Asked before the first file, where nobody knows yet where to change it. */
+  readonly isFirst?: boolean
+}
+
 /** Whether a contact may see the address of this machine. */
-export function DirectSwitch({ contact }: { readonly contact: Contact }): JSX.Element {
+export function DirectSwitch({ contact, isFirst = false }: DirectProps): JSX.Element {
   const app = useApp()
   const { id, name } = contact
   if (contact.verified) return <p class="small soft">{text.files.verifiedDirect(name)}</p>
@@ -219,7 +225,11 @@ export function DirectSwitch({ contact }: { readonly contact: Contact }): JSX.El
   return (
     <Switch
       label={text.files.allow}
-      hint={contact.directAllowed ? text.files.allowHint(name) : `${text.files.allowHint(name)} ${otherwise}`}
+      hint={[
+        text.files.allowHint(name),
+        contact.directAllowed ? "" : otherwise,
+        isFirst ? text.files.allowOnce : "",
+      ].join(" ")}
       isOn={contact.directAllowed}
       onChange={allow}
     />

@@ -40,6 +40,8 @@ interface Position {
   reached: Target | null
   width: number
   height: number
+  /** Where we scrolled to; NaN once the person has scrolled. */
+  placed: number
 }
 
 export function useVirtualList(wishes: Wishes): VirtualList {
@@ -55,6 +57,7 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     reached: null,
     width: 0,
     height: 0,
+    placed: NaN,
   })
   const drawn = clamp(range, wishes.lines.length)
 
@@ -70,7 +73,10 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     const offsets = position.heights.offsets(wishes.lines)
     makeRoom(rows, offsets, drawn)
     const top = place(view, position, offsets, wishes.target)
-    if (Math.abs(view.scrollTop - top) >= 1) view.scrollTop = top
+    if (Math.abs(view.scrollTop - top) >= 1) {
+      view.scrollTop = top
+      position.placed = view.scrollTop
+    }
     follow(view, offsets)
     loadNear(view)
   }
@@ -88,7 +94,11 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     // A view that just changed its size is not where a person scrolled to; it settles again first.
     if (view === null || view.clientHeight !== position.height || view.clientWidth !== position.width) return
     const offsets = position.heights.offsets(position.lines)
-    remember(view, position, offsets)
+    // Word of our own scrolling comes late: a picture that arrived meanwhile must not look like a way from the end.
+    if (view.scrollTop !== position.placed) {
+      position.placed = NaN
+      remember(view, position, offsets)
+    }
     follow(view, offsets)
     loadNear(view)
   }
