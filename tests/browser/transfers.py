@@ -43,6 +43,17 @@ LISTENING: Final = """() => {
       })
     }
   }
+  globalThis.received = 0
+  const { set } = Object.getOwnPropertyDescriptor(RTCDataChannel.prototype, "onmessage")
+  Object.defineProperty(RTCDataChannel.prototype, "onmessage", {
+    configurable: true,
+    set(listener) {
+      set.call(this, (event) => {
+        globalThis.received += event.data.byteLength ?? 0
+        listener?.call(this, event)
+      })
+    },
+  })
   globalThis.descriptions = []
   for (const name of ["createOffer", "createAnswer"]) {
     const original = RTCPeerConnection.prototype[name]
@@ -70,15 +81,20 @@ LISTENING: Final = """() => {
   }
 }"""
 
-FILES: Final = """async (files) => files.map(({ path, size, seed, type }) => {
-  const content = new Uint8Array(size)
+CONTENT: Final = """(size, seed) => {
+  const [block, content] = [new Uint8Array(65536), new Uint8Array(size)]
   let state = seed
-  for (let at = 0; at < size; at++) {
+  for (let at = 0; at < block.length; at++) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
-    content[at] = state >>> 24
+    block[at] = state >>> 24
   }
-  return { path, file: new File([content], path.split("/").at(-1), { type }) }
-})"""
+  for (let at = 0; at < size; at += block.length) {
+    new DataView(block.buffer).setUint32(0, at)
+    content.set(block.subarray(0, Math.min(block.length, size - at)), at)
+  }
+  return content
+}"""
+BLOCK: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -92,12 +108,13 @@ class Sent:
 
     @property
     def content(self) -> bytes:
-        """The same bytes."""
-        state, content = self.seed, bytearray(self.size)
-        for at in range(self.size):
-            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
-            content[at] = state >> 24
-        return bytes(content)
+        """The same bytes as CONTENT makes."""
+        state, block = self.seed, bytearray(BLOCK)
+        for at in range(BLOCK):
+            state = (state * 1_664_525 + 1_013_904_223) & 0xFFFFFFFF
+            block[at] = state >> 24
+        blocks = (at.to_bytes(4, "big") + block[4:] for at in range(0, self.size, BLOCK))
+        return b"".join(blocks)[: self.size]
 
     @property
     def digest(self) -> str:
@@ -126,7 +143,10 @@ class Sharer:
     def offer(self, name: str, *files: Sent, folder: str | None = None, drop: bool = False) -> str:
         """Offer files; return the id of the offer."""
         script = f"""async ([contact, wanted, folder, drop]) => {{
-          const files = await ({FILES})(wanted)
+          const content = {CONTENT}
+          const files = wanted.map(({{ path, size, seed, type }}) => (
+            {{ path, file: new File([content(size, seed)], path.split("/").at(-1), {{ type }}) }}
+          ))
           return (await globalThis.call("offerFiles", contact, files, folder, null, {{ drop }})).id
         }}"""
         wanted = [{"path": file.path, "size": file.size, "seed": file.seed, "type": file.type} for file in files]
@@ -148,6 +168,12 @@ class Sharer:
             assert time.monotonic() < deadline, f"it hangs at {shortened(found)}"
             self.page.wait_for_timeout(POLL_MS)
 
+    def until_begun(self, name: str, offer: str, share: float = 0.05) -> dict[str, Any]:
+        """Wait until a part of it is there, and not all."""
+        found = self.until(name, offer, lambda now: now["done"] >= share * now["total"] or now["state"] == "done")
+        assert found["state"] != "done", "the file is too small to stop it in the middle"
+        return found
+
     def until_state(self, name: str, offer: str, state: str) -> dict[str, Any]:
         return self.until(name, offer, lambda found: found["state"] == state)
 
@@ -166,6 +192,28 @@ class Sharer:
           return found
         }"""
         return dict(self.page.evaluate(script, offer))
+
+    def stored(self) -> dict[str, int]:
+        """Return every file in the browser's private file system: its size by its path."""
+        script = """async () => {
+          const found = {}
+          const list = async (folder, above) => {
+            for await (const [name, entry] of folder.entries()) {
+              if (entry.kind === "file") found[above + name] = (await entry.getFile()).size
+              else await list(entry, `${above}${name}/`)
+            }
+          }
+          await list(await navigator.storage.getDirectory(), "")
+          return found
+        }"""
+        return dict(self.page.evaluate(script))
+
+    def until_stored(self, is_there: Callable[[dict[str, int]], bool]) -> None:
+        """Wait until the private files are as wanted."""
+        deadline = time.monotonic() + HANGING_MS / 1000
+        while not is_there(found := self.stored()):
+            assert time.monotonic() < deadline, found
+            self.page.wait_for_timeout(POLL_MS)
 
     def allow_direct(self, name: str, *, allowed: bool = True) -> None:
         self.call("allowDirect", self.contact(name), allowed)

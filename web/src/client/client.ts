@@ -110,7 +110,7 @@ export class Client implements Omit<Api, keyof FileApi> {
   async close(): Promise<void> {
     this.#isClosed = true
     clearTimeout(this.#again)
-    this.files.stop()
+    await this.files.stop()
     await this.#running?.stop()
     this.#tabs.close()
     this.store.close()

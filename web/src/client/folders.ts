@@ -134,10 +134,20 @@ export class Folders {
     await removed(await this.#root(), name)
   }
 
-  /** Delete everything; this device is erased. */
-  async erase(): Promise<void> {
+  /** Let other tabs, or whoever erases this device, have every file. */
+  async closeAll(): Promise<void> {
     await Promise.all([...this.#open.keys()].map((id) => this.close(id)))
-    for (const name of this.#names) await removed(await this.#root(), name)
+  }
+
+  /** Delete everything, as soon as every tab has let go of it; this device is erased. */
+  async erase(): Promise<void> {
+    await this.closeAll()
+    const root = await this.#root()
+    for (const name of this.#names) {
+      for (let tries = 1; !(await removed(root, name)) && tries < OPEN_TRIES; tries++) {
+        await new Promise((resolve) => setTimeout(resolve, OPEN_PAUSE_MS))
+      }
+    }
   }
 
   async #transfers(): Promise<Directory> {
@@ -205,12 +215,15 @@ function isNamed(error: unknown, name: string): boolean {
   return error instanceof Error && error.name === name
 }
 
-async function removed(folder: Directory, name: string): Promise<void> {
+/** Delete an entry; false if another tab holds it open, which deletes it itself when it lets go. */
+async function removed(folder: Directory, name: string): Promise<boolean> {
   try {
     await folder.removeEntry(name, { recursive: true })
+    return true
   } catch (error) {
-    // Held open by another tab, which deletes it itself when it lets go; or not there.
-    if (!isNamed(error, "NotFoundError") && !isNamed(error, "NoModificationAllowedError")) throw error
+    if (isNamed(error, "NoModificationAllowedError")) return false
+    if (!isNamed(error, "NotFoundError")) throw error
+    return true
   }
 }
 

@@ -75,12 +75,13 @@ export class Transfers implements FileApi, Engine {
     }
   }
 
-  /** Stop what this tab is doing. */
-  stop(): void {
+  /** Stop what this tab is doing, and let go of every file. */
+  async stop(): Promise<void> {
     clearTimeout(this.#savedUntil)
     this.#offering.stop()
     this.#fetching.stop()
     for (const working of this.#working.values()) working.abort()
+    await this.#folders.closeAll()
   }
 
   /** Add what is known of a transfer only while it runs. */

@@ -7,10 +7,11 @@
 import { HalonyxError } from "../core/errors"
 import type { Api, ApiError } from "./api"
 import { Client } from "./client"
+import { Folders } from "./folders"
 import { configureReach } from "./reach"
 import { isFileMethod, isMethod, type Call, type Calls, type FromWorker } from "./rpc"
 import { fetchSite } from "./site"
-import { Store } from "./store"
+import { DATABASE, Store } from "./store"
 
 /** What a dedicated Worker has that the compiler's library of a page has not. */
 interface WorkerScope {
@@ -70,6 +71,7 @@ async function answer({ id, method, args }: Call): Promise<void> {
 
 const eraser: Pick<Api, "eraseDevice"> = {
   eraseDevice: async () => {
+    await new Folders(DATABASE).erase()
     await Store.erase()
     scope.postMessage({ change: { kind: "erased" } })
   },

@@ -12,6 +12,7 @@ import type { Connected } from "../../client/connect"
 import type { Engine, Progress } from "../../client/engine"
 import { FILES_LOCK } from "../../client/engine"
 import { lockName } from "../../client/locks"
+import { HalonyxError } from "../../core/errors"
 import { RunningTorrent } from "./running_torrent"
 import { loadWebTorrent } from "./web_torrent"
 
@@ -34,11 +35,13 @@ class Torrents {
   readonly #told = new Map<string, string>()
   readonly #states = new Map<string, string>()
   #wake: () => void = () => undefined
+  #isErased = false
 
   constructor(client: Connected) {
     this.#engine = client.engine
     client.onChange((change) => {
-      if (change.kind === "contacts" || (change.kind === "transfer" && this.#isNew(change.transfer))) this.#wake()
+      if (change.kind === "erased") this.#end()
+      else if (change.kind === "contacts" || (change.kind === "transfer" && this.#isNew(change.transfer))) this.#wake()
     })
     addEventListener("online", () => { this.#restart() })
     const { connection } = navigator as { connection?: EventTarget }
@@ -46,12 +49,12 @@ class Torrents {
     setInterval(() => void this.#tell(), TELL_MS)
   }
 
-  /** Run what is wanted, for ever. */
-  async run(): Promise<never> {
-    for (;;) {
+  /** Run what is wanted until this device is erased. */
+  async run(): Promise<void> {
+    while (!this.#isErased) {
       const news = this.#news()
       const isDone = await this.#reconcile().then(() => true, (error: unknown) => {
-        console.error(error)
+        if (!(error instanceof HalonyxError)) console.error(error) // the Worker has said what it was
         return false
       })
       const later = new Promise((resolve) => setTimeout(resolve, isDone ? LOOK_MS : AGAIN_MS))
@@ -62,6 +65,13 @@ class Torrents {
   /** Resolves when something changes from now on. */
   #news(): Promise<void> {
     return new Promise((resolve) => { this.#wake = resolve })
+  }
+
+  #end(): void {
+    this.#isErased = true
+    for (const torrent of this.#running.values()) void torrent.stop().catch(() => undefined)
+    this.#running.clear()
+    this.#wake()
   }
 
   /** Of another network, the old candidates are of no use. */
@@ -104,7 +114,7 @@ class Torrents {
       this.#told.set(id, told)
       changed.push(progress)
     }
-    if (changed.length > 0) await this.#engine.reportFiles(changed)
+    if (changed.length > 0) await this.#engine.reportFiles(changed).catch(() => undefined) // the next ones are told
   }
 }
 

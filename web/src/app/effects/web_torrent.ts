@@ -4,6 +4,7 @@
  * Its file is served as it is published; it makes no code from text, so the page's policy holds for it as for ours.
  */
 
+import { TransportError } from "../../core/errors"
 import address from "webtorrent/dist/webtorrent.min.js?url"
 
 /** One connection to a peer, over which BitTorrent is spoken. */
@@ -93,7 +94,7 @@ let tries = 0
  * A module that could not be fetched stays failed at its address for as long as the page lives, so another try has
  * another address.
  *
- * @throws TypeError: it can't be fetched now.
+ * @throws TransportError: it can't be fetched now.
  */
 export function loadWebTorrent(): Promise<WebTorrent> {
   loading ??= load().catch((error: unknown) => {
@@ -106,6 +107,8 @@ export function loadWebTorrent(): Promise<WebTorrent> {
 async function load(): Promise<WebTorrent> {
   const at = new URL(address, document.baseURI)
   if (tries++ > 0) at.search = String(tries)
-  const loaded = (await import(/* @vite-ignore */ at.href)) as { readonly default: WebTorrent }
+  const loaded = await (import(/* @vite-ignore */ at.href) as Promise<{ readonly default: WebTorrent }>).catch(() => {
+    throw new TransportError("can't fetch a part of this page")
+  })
   return loaded.default
 }
