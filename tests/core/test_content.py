@@ -21,6 +21,7 @@ from halonyx.core.content import (
     Kind,
     RecordName,
     Resend,
+    counter_of,
     encode_ids,
     is_counted,
     parse_ids,
@@ -199,6 +200,15 @@ def test_each_kind_takes_its_body(kind: Kind, body: bytes) -> None:
 def test_a_body_that_its_kind_forbids_is_malformed(kind: Kind, body: bytes) -> None:
     with pytest.raises(Malformed):
         Content.parse(of_kind(kind, body))
+
+
+def test_the_counter_stands_before_all_that_a_kind_changes() -> None:
+    data = of_kind(255, b"hello")
+    assert counter_of(data) == BARE.counter
+    with pytest.raises(Malformed):
+        counter_of(data[: COUNTER_AT + 7])
+    with pytest.raises(UnsupportedVersion):
+        counter_of(b"\x02" + data[1:])
 
 
 def test_texts_and_files_have_a_counter_and_nothing_else_has() -> None:
