@@ -212,6 +212,12 @@ async def test_small_files_count_as_a_quarter_of_a_mebibyte(relay: Relay, alice:
     assert answers[-1].code == "drop-full"
 
 
+async def test_a_small_file_needs_as_much_room_as_it_counts(relay: Relay, alice: Person) -> None:
+    await File().open(relay, alice, QUOTA - 200 * 1024)
+
+    assert (await File().open(relay, alice, 1)).code == "drop-full"
+
+
 async def test_two_calls_at_once_do_not_both_get_the_last_room(relay: Relay, alice: Person) -> None:
     answers = await asyncio.gather(*(File().open(relay, alice, QUOTA // 2 + 1) for _ in range(8)))
 

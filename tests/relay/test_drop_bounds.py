@@ -23,7 +23,9 @@ MOUNT = 'mount -t tmpfs -o size=48m none "$1" && exec "$2" "$3" "$1"'
 
 
 @contextlib.asynccontextmanager
-async def begun(relay: Relay, file: File, token: str, sent: bytes = b"x") -> AsyncIterator[asyncio.StreamReader]:
+async def begun(
+    relay: Relay, file: File, token: str, sent: bytes = b"x"
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Begin to send a part of a mebibyte, and go no further than `sent`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", relay.settings.port)
     head = (
@@ -33,7 +35,7 @@ async def begun(relay: Relay, file: File, token: str, sent: bytes = b"x") -> Asy
     writer.write(head.encode() + sent)
     await writer.drain()
     try:
-        yield reader
+        yield reader, writer
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
@@ -52,7 +54,7 @@ async def opened(relay: Relay, owner: Person) -> tuple[File, str]:
 
 async def test_the_body_of_a_stranger_is_not_read(tmp_path: Path) -> None:
     async with running_relay(tmp_path, **SETTINGS) as relay:
-        async with begun(relay, File(), "0" * 32) as reader:
+        async with begun(relay, File(), "0" * 32) as (reader, _):
             answer = await answer_of(reader)  # it comes although the body never does, and ends the connection
 
         assert answer.startswith(b"HTTP/1.1 404 ")
@@ -65,11 +67,24 @@ async def test_a_part_has_so_long_to_arrive(tmp_path: Path) -> None:
     async with running_relay(tmp_path, **SETTINGS, drop_body_seconds=1) as relay:
         alice = Person()
         await alice.sign_up(relay)
-        async with begun(relay, *await opened(relay, alice)) as reader:
+        async with begun(relay, *await opened(relay, alice)) as (reader, _):
             answer = await answer_of(reader)
 
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"too-slow" in answer
+
+
+async def test_a_part_may_take_longer_than_a_small_call(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS, body_seconds=1) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        file, token = await opened(relay, alice)
+        async with begun(relay, file, token, file.content[:-1]) as (reader, writer):
+            await asyncio.sleep(4)  # a small call would be answered after one second, and cut after two more
+            writer.write(file.content[-1:])
+            assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 200 ")
+
+        assert (await file.get(relay)).body == file.content
 
 
 async def test_so_many_parts_are_taken_at_once(tmp_path: Path) -> None:
