@@ -34,5 +34,10 @@ def change(page: Page, name: str, **fields: object) -> None:
     _call(page, "change", name, fields)
 
 
+def strangers(page: Page, count: int) -> None:
+    """Let so many strangers wait for a decision; seen after a reload."""
+    _call(page, "strangers", count)
+
+
 def _call(page: Page, function: str, *arguments: object) -> None:
     page.evaluate(f"async (given) => {{ {_script()}; await filling.{function}(...given) }}", list(arguments))

@@ -4,14 +4,16 @@ import type { MessageState, NoticeKind } from "../../src/client/api"
 import { addNotice } from "../../src/client/events"
 import { addMessage } from "../../src/client/history"
 import type { ContactRow } from "../../src/client/people"
-import { contactsIn } from "../../src/client/people"
+import { contactsIn, insertContact } from "../../src/client/people"
 import { contacts, type StoredContact, type StoredEvent } from "../../src/client/schema"
 import { Store, type Transaction } from "../../src/client/store"
 import { toHex } from "../../src/core/encoding"
 import { randomBytes } from "../../src/core/primitives"
-import { MESSAGE_ID_SIZE, type Millis } from "../../src/core/types"
+import { MESSAGE_ID_SIZE, type Millis, type Usid } from "../../src/core/types"
 
 const BATCH = 500 // messages in one transaction
+const USID_SIZE = 32
+const ORIGIN = "http://localhost:9" // of strangers, whom nobody asks for anything
 
 /** A message as it will stand in the history; theirs are "received". */
 export interface Written {
@@ -61,14 +63,29 @@ export async function change(name: string, fields: Partial<StoredContact>): Prom
   })
 }
 
+/** Let so many strangers wait for a decision. */
+export async function strangers(count: number): Promise<void> {
+  await withStore(async (tx) => {
+    for (let number = 0; number < count; number++) {
+      const usid = randomBytes(USID_SIZE) as Usid
+      const added = Date.now() as Millis
+      await insertContact(tx, { name: toHex(usid), usid, origin: ORIGIN, state: "request", namedVersion: 1, added })
+    }
+  })
+}
+
 async function withContact(name: string, work: (tx: Transaction, contact: ContactRow) => Promise<void>): Promise<void> {
+  await withStore(async (tx) => {
+    const contact = (await contactsIn(tx, "accepted")).find((one) => one.name === name)
+    if (contact === undefined) throw new Error(`there is no ${name}`)
+    await work(tx, contact)
+  })
+}
+
+async function withStore(work: (tx: Transaction) => Promise<void>): Promise<void> {
   const store = await Store.open()
   try {
-    await store.transaction(async (tx) => {
-      const contact = (await contactsIn(tx, "accepted")).find((one) => one.name === name)
-      if (contact === undefined) throw new Error(`there is no ${name}`)
-      await work(tx, contact)
-    })
+    await store.transaction(work)
   } finally {
     store.close()
   }
