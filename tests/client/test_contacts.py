@@ -67,8 +67,9 @@ async def test_names_are_short_printable_and_unique(pair: Pair, relay: RelayProc
     carol = await sign_up(tmp_path / "carol", relay.origin)
     async with carol.open() as client:
         card = client.card().uri()
-    with pytest.raises(Misuse, match="taken"):
+    with pytest.raises(Misuse, match="taken") as taken:
         await pair.alice.contacts.add(card, "bob")
+    assert taken.value.code == "name-taken"
     for name in ("x" * 65, "new\nline", "\u202eevil", " space", "space ", "\x1b[31m"):
         with pytest.raises(Misuse):
             await pair.alice.contacts.add(card, name)
@@ -76,8 +77,9 @@ async def test_names_are_short_printable_and_unique(pair: Pair, relay: RelayProc
             pair.alice.contacts.rename("bob", name)
 
     assert (await pair.alice.contacts.add(card, "\U0001f9d1" * 64)).name == "\U0001f9d1" * 64
-    with pytest.raises(Misuse, match="taken"):
+    with pytest.raises(Misuse, match="taken") as taken:
         pair.alice.contacts.rename("bob", "\U0001f9d1" * 64)
+    assert taken.value.code == "name-taken"
     assert pair.alice.contacts.rename("bob", "bob").name == "bob"
 
 

@@ -12,7 +12,15 @@ from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_
 from halonyx.client.events import show_request
 from halonyx.client.model import Contact
 from halonyx.client.order import begin_anew
-from halonyx.client.people import REQUEST_ID_LENGTH, ContactRow, check_name, contact_by_id, contact_by_name, contact_row
+from halonyx.client.people import (
+    REQUEST_ID_LENGTH,
+    ContactRow,
+    NameTaken,
+    check_name,
+    contact_by_id,
+    contact_by_name,
+    contact_row,
+)
 from halonyx.client.store import Store
 from halonyx.core.card import Card
 from halonyx.core.content import Kind
@@ -41,7 +49,8 @@ class Contacts:
 
         Raises:
             Malformed, UnsupportedVersion: No contact card.
-            Misuse: Our own card, a name that is taken or does not fit, or someone we have under another name.
+            Misuse: Our own card, a name that does not fit, or someone we have under another name.
+            NameTaken: Somebody else has the name.
         """
         card = Card.parse(card_text)
         if card.usid == load_account(self._store).usid:
@@ -71,7 +80,8 @@ class Contacts:
         """Change our name for a contact.
 
         Raises:
-            Misuse: There is none of this name, or the new one is taken or does not fit.
+            Misuse: There is none of this name, or the new one does not fit.
+            NameTaken: Somebody else has the new one.
         """
         with self._store.transaction():
             contact = contact_by_name(self._store, name)
@@ -151,7 +161,8 @@ class Contacts:
             name: At most 64 code points.
 
         Raises:
-            Misuse: No such request, or a name that is taken or does not fit.
+            Misuse: No such request, or a name that does not fit.
+            NameTaken: Somebody else has the name.
         """
         with self._store.transaction():
             contact = self._request(request_id)
@@ -260,7 +271,7 @@ class Contacts:
 
     def _check_free(self, name: str) -> None:
         if self._store.one("SELECT 1 FROM contacts WHERE name = ?", name) is not None:
-            raise Misuse(f"the name {name!r} is taken: choose another with --name")
+            raise NameTaken(f"the name {name!r} is taken: choose another with --name")
 
 
 def our_card(account: Account) -> Card:

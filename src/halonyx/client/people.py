@@ -116,6 +116,12 @@ class DeviceRow:
     reset_sent: Millis
 
 
+class NameTaken(Misuse):
+    """A contact has this name already."""
+
+    code = "name-taken"
+
+
 def check_name(name: str) -> str:
     """Return a name a person may give: 1 to 64 code points, printable, no white space around it.
 
