@@ -4,6 +4,7 @@ Both directions go on where they stopped. Source: spec/file-relay.md, "Drop".
 """
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -69,7 +70,7 @@ async def upload(account: Account, offer: FileOffer, ciphertext: Path, note: Cal
             note(offset)
             part = await asyncio.to_thread(_read, ciphertext, offset)
             headers = {UPLOAD_HEADER: opened.upload, "Content-Type": "application/octet-stream"}
-            async with session.put(f"{url}?offset={offset}", data=part, headers=headers) as answer:
+            async with session.put(f"{url}?offset={offset}", data=io.BytesIO(part), headers=headers) as answer:
                 offset = await _progress(answer, offset + len(part))
     note(offset)
 

@@ -7,6 +7,7 @@ Source: spec/files.md, "Receiving".
 
 import asyncio
 import errno
+import os
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -43,7 +44,8 @@ T = TypeVar("T")
 def folder_of(home: Path, transfer: int) -> Path:
     """Return a transfer's folder, made if it is not there."""
     folder = home / TRANSFERS / str(transfer)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 
@@ -229,7 +231,7 @@ class Runner:
         folder = folder_of(self._home, row.id)
         self._check_origin(row)
         self._check_room(row)
-        _take_over(folder)
+        await asyncio.to_thread(_begin, folder)
         saved = folder / INFO
         torrent = self._torrent(row, folder)
         try:
@@ -322,7 +324,11 @@ async def _closed(torrent: Torrent) -> None:
     await asyncio.shield(asyncio.to_thread(torrent.close))
 
 
-def _take_over(folder: Path) -> None:
-    """Let a download from the drop go on among peers: its beginning is compared with the hashes and kept."""
+def _begin(folder: Path) -> None:
+    """Make the file to fetch into, which is ours alone.
+
+    A download from the drop goes on among peers: its beginning is compared with the hashes and kept.
+    """
     if (folder / FROM_DROP).exists() and not (folder / NAME).exists():
         (folder / FROM_DROP).replace(folder / NAME)
+    os.close(preparing.open_private(str(folder / NAME), os.O_WRONLY | os.O_CREAT))
