@@ -24,13 +24,13 @@ MOUNT = 'mount -t tmpfs -o size=48m none "$1" && exec "$2" "$3" "$1"'
 
 @contextlib.asynccontextmanager
 async def begun(
-    relay: Relay, file: File, token: str, sent: bytes = b"x"
+    relay: Relay, file: File, token: str, sent: bytes = b"x", length: str = str(MIB)
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Begin to send a part of a mebibyte, and go no further than `sent`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", relay.settings.port)
     head = (
         f"PUT {file.path}?offset=0 HTTP/1.1\r\nHost: {relay.authority}\r\nContent-Type: application/octet-stream\r\n"
-        f"Content-Length: {MIB}\r\n{UPLOAD_HEADER}: {token}\r\n\r\n"
+        f"Content-Length: {length}\r\n{UPLOAD_HEADER}: {token}\r\n\r\n"
     )
     writer.write(head.encode() + sent)
     await writer.drain()
@@ -85,6 +85,29 @@ async def test_a_part_may_take_longer_than_a_small_call(tmp_path: Path) -> None:
             assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 200 ")
 
         assert (await file.get(relay)).body == file.content
+
+
+async def test_a_length_with_zeros_before_it_is_no_way_round_the_bound(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        alice, file = Person(), File(os.urandom(6 * MIB))
+        await alice.sign_up(relay)
+        token = (await file.open(relay, alice)).json["upload"]
+        async with begun(relay, file, token, file.content, f"{'0' * 12}{len(file.content)}") as (reader, _):
+            assert b" 413 " in await asyncio.wait_for(reader.readline(), WAIT_S)
+
+        assert (await file.open(relay, alice)).json["offset"] == 0
+
+
+async def test_a_disk_that_runs_low_takes_no_part_of_a_file_that_was_begun(tmp_path: Path) -> None:
+    alice, file = Person(), File()
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        await alice.sign_up(relay)
+        await file.open(relay, alice)
+    async with running_relay(tmp_path, **SETTINGS | {"min_free_bytes": 2**60}) as relay:
+        token = (await file.open(relay, alice)).json["upload"]
+
+        assert (await file.put(relay, token, 0, file.content)).code == "busy"
+        assert files_of(relay) == []
 
 
 async def test_so_many_parts_are_taken_at_once(tmp_path: Path) -> None:
