@@ -15,6 +15,8 @@ export interface Site {
   readonly build: string
   /** Relays that the page may reach, as `configureReach` takes them. */
   readonly relays: string
+  /** The relay that a new identity is offered; null: the server itself. */
+  readonly relay: string | null
 }
 
 /**
@@ -35,13 +37,17 @@ export async function fetchSite(ownOrigin: string): Promise<Site> {
 }
 
 function parsed(told: unknown): Site {
-  if (typeof told === "object" && told !== null && "build" in told && "reach" in told && "relays" in told) {
-    const { build, reach, relays } = told
-    if (typeof build === "string" && isTexts(relays)) {
-      return { build, relays: reach === "loopback" ? "loopback" : relays.join(" ") }
+  if (isObject(told)) {
+    const { build, reach, relays, relay } = told
+    if (typeof build === "string" && isTexts(relays) && (relay === null || typeof relay === "string")) {
+      return { build, relays: reach === "loopback" ? "loopback" : relays.join(" "), relay }
     }
   }
   throw new TransportError("the server of this page does not answer like one")
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null
 }
 
 function isTexts(value: unknown): value is readonly string[] {
