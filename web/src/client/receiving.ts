@@ -11,11 +11,12 @@ import { RECEIVE_PATH, encode } from "../wire/frames"
 import { loadAccount, nowMs } from "./account"
 import { Alarm } from "./alarm"
 import { takeIn } from "./inbox"
+import type { Left } from "./prekeys"
 import { makeUp } from "./repair"
 import * as table from "./schema"
 import type { Store } from "./store"
 import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply, type Socket } from "./transport"
-import { doubtLogin, noteKnown, type Left } from "./upkeep"
+import { doubtLogin, noteKnown } from "./upkeep"
 
 const FIRST_PAUSE_MS = 500
 const BURST = 32 // of a backlog, receipts go out after so many at the latest

@@ -19,12 +19,12 @@ import { Lines } from "./lines"
 import { OUTBOX_LOCK, tryLock, withLock } from "./locks"
 import * as outbox from "./outbox"
 import { contactById, deviceRow, saveSessions, type ContactRow, type DeviceRow } from "./people"
+import type { Left } from "./prekeys"
 import * as repair from "./repair"
 import { expand, sealAtOnce } from "./sealing"
 import type { Reads, Store } from "./store"
 import { DeviceReplaced, Refused, type Relay } from "./transport"
 import * as upkeep from "./upkeep"
-import type { Left } from "./upkeep"
 
 const BATCH = 32
 const OWN_RELAY = 0 // stands for our own relay where contacts are counted

@@ -20,16 +20,13 @@ export const ASK_EVERY = HOUR // a call beside every message would tell our rela
 const CLOCK_BOUND = MINUTE // further off, the relay refuses every signature
 const LONGEST_MS = 30 * SECOND
 
-/** One-time X25519 and KEM prekeys left at our relay. */
-export type Left = readonly [number, number]
-
 /**
  * Renew prekeys that are due, and tell our relay what it has not heard yet.
  *
  * @param left When it just told.
  * @throws TransportError: it can't be reached. Refused: it no longer knows this device.
  */
-export async function maintain(store: Store, left: Left | null): Promise<void> {
+export async function maintain(store: Store, left: prekeys.Left | null): Promise<void> {
   const account = await loadAccount(store)
   await prekeys.duePrekeys(store, account.own, left, nowMs())
   const waiting = await prekeys.unpublished(store)
