@@ -8,7 +8,8 @@ import { TransportError } from "../core/errors"
 import { reachesThisMachine } from "../core/origin"
 import { SEND_PATH, type Accepted, type Submit } from "../wire/frames"
 import type { ContactRow } from "./people"
-import { Refused, Relay, submit, type Socket } from "./transport"
+import type { Socket } from "./socket"
+import { Refused, Relay, submit } from "./transport"
 
 const IDLE_MS = 45_000 // the relay closes a sending connection after 60 s
 

@@ -14,8 +14,9 @@ import { takeIn } from "./inbox"
 import type { Left } from "./prekeys"
 import { makeUp } from "./repair"
 import * as table from "./schema"
+import type { Socket } from "./socket"
 import type { Store } from "./store"
-import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply, type Socket } from "./transport"
+import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply } from "./transport"
 import { doubtLogin, noteKnown } from "./upkeep"
 
 const FIRST_PAUSE_MS = 500
