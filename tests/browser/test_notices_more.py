@@ -16,6 +16,7 @@ from browser.people import Person, person
 from browser.test_injection import STRINGS, WATCH, Watch
 from client.forging import Forger
 from client.homes import Mailboxes
+from halonyx.client.events import MAX_A_DAY
 from halonyx.client.inbox import MAX_STRANGERS
 from halonyx.client.outbox import MAX_REQUESTS
 from halonyx.core.card import Card
@@ -100,6 +101,16 @@ def test_a_message_of_a_newer_program_is_named(alice: Person, bob: Peer) -> None
     control(bob, is_newer=True)
 
     alice.is_told("A message from Bob needs a newer Halonyx.")
+
+
+def test_what_comes_all_the_time_is_counted_in_one_line(alice: Person, bob: Peer) -> None:
+    line = "A message from Bob needs a newer Halonyx."
+    before = alice.page.get_by_text(line).count()
+    for _ in range(MAX_A_DAY - before + 3):
+        control(bob, is_newer=True)
+
+    alice.is_told("(4 times since the line before)")
+    expect(alice.page.get_by_text(line)).to_have_count(MAX_A_DAY)
 
 
 def test_a_contact_with_other_keys_of_ours_is_named_and_what_to_do(alice: Person, bob: Peer) -> None:

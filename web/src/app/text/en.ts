@@ -223,6 +223,7 @@ export const en = {
     "requests-full": "Someone new wrote to you, and it was dropped: too many requests wait. Decide about those first.",
     restored: "Your relay was put back to an older copy. What it may have lost is asked for and sent again.",
     request: "They wrote to you first, and you accepted.",
+    times: (times: number) => `(${times} times since the line before)`,
     someone: "Someone",
   },
 

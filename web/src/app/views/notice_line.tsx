@@ -23,12 +23,15 @@ const LOUD: ReadonlySet<NoticeKind> = new Set(["device", "stale", "own-record", 
 
 export function NoticeLine({ notice, name }: { readonly notice: Notice; readonly name: string }): JSX.Element {
   const Icon = ICONS[notice.kind]
+  const times = notice.data["times"]
   return (
     <li class={LOUD.has(notice.kind) ? "notice loud" : "notice"}>
       <p>
         <Icon size={16} strokeWidth={1.75} />
         <span>
-          {words(notice, name)} <time class="faint">{clockTime(notice.time)}</time>
+          {words(notice, name)}{" "}
+          {typeof times === "number" && `${text.notice.times(times)} `}
+          <time class="faint">{clockTime(notice.time)}</time>
         </span>
       </p>
     </li>
