@@ -29,6 +29,11 @@ def note(page: Page, name: str, notices: list[dict[str, Any]]) -> None:
     _call(page, "note", name, notices)
 
 
+def offer(page: Page, name: str, offers: list[dict[str, Any]]) -> None:
+    """Add offers of files to a conversation; seen after a reload."""
+    _call(page, "offer", name, offers)
+
+
 def change(page: Page, name: str, **fields: object) -> None:
     """Change what is stored of a contact; seen after a reload."""
     _call(page, "change", name, fields)

@@ -5,11 +5,12 @@ import { addNotice } from "../../src/client/events"
 import { addMessage } from "../../src/client/history"
 import type { ContactRow } from "../../src/client/people"
 import { contactsIn, insertContact } from "../../src/client/people"
-import { contacts, type StoredContact, type StoredEvent } from "../../src/client/schema"
+import { contacts, transfers, type StoredContact, type StoredEvent } from "../../src/client/schema"
 import { Store, type Transaction } from "../../src/client/store"
+import type { StoredTransfer } from "../../src/client/transfer_row"
 import { toHex } from "../../src/core/encoding"
 import { randomBytes } from "../../src/core/primitives"
-import { MESSAGE_ID_SIZE, type Millis, type Usid } from "../../src/core/types"
+import { MESSAGE_ID_SIZE, type FileKey, type Millis, type Usid } from "../../src/core/types"
 
 const BATCH = 500 // messages in one transaction
 const USID_SIZE = 32
@@ -60,6 +61,36 @@ export async function note(name: string, notices: readonly Noted[]): Promise<voi
 export async function change(name: string, fields: Partial<StoredContact>): Promise<void> {
   await withContact(name, async (tx, { id }) => {
     await tx.update(contacts, id, fields)
+  })
+}
+
+/** An offer of files as it will stand in the conversation; bytes as base64. */
+export interface Offered extends Pick<StoredTransfer, "isOutgoing" | "stage" | "name" | "mediaType" | "size"> {
+  readonly time: number
+  readonly thumbnail: string
+  readonly fields: Partial<StoredTransfer>
+}
+
+/** Add offers to the conversation with `name`, oldest first; none of them can be carried out. */
+export async function offer(name: string, offers: readonly Offered[]): Promise<void> {
+  await withContact(name, async (tx, { id }) => {
+    for (const { time, thumbnail, fields, ...offered } of offers) {
+      const messageId = fields.id ?? toHex(randomBytes(MESSAGE_ID_SIZE))
+      const made = time as Millis
+      const nothing = new Uint8Array(32)
+      tx.put(transfers, {
+        ...offered,
+        ...{ id: messageId, contact: id, reason: null, isFolder: false, count: 1, key: nothing as FileKey },
+        thumbnail: thumbnail === "" ? null : Uint8Array.from(atob(thumbnail), (sign) => sign.charCodeAt(0)),
+        ...{ ciphertextSize: offered.size, hash: nothing, infoHash: nothing.slice(12), info: null, origin: ORIGIN },
+        ...{ done: 0, uploaded: 0, wantsDrop: false, inDrop: false, isDirectAsked: false, made, told: made },
+        ...fields,
+      })
+      await addMessage(tx, {
+        ...{ contact: id, isOutgoing: offered.isOutgoing, messageId, device: 1, counter: 0, text: "" },
+        ...{ state: offered.isOutgoing === 1 ? "delivered" : "received", sent: made, received: made, isOffer: true },
+      })
+    }
   })
 }
 
