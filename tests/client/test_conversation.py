@@ -64,7 +64,7 @@ async def test_an_event_that_was_not_asked_past_is_shown_again(pair: Pair) -> No
     await pair.alice.send("bob", "second")
     events = pair.bob.events()
     shown = await anext(events)
-    await events.aclose()  # type: ignore[attr-defined]
+    await events.aclose()
 
     assert texts([shown]) == ["first"]
     assert texts(await drain(pair.bob)) == ["first", "second"]

@@ -18,7 +18,7 @@ from client.files_kit import (
     until,
 )
 from client.front import running_front
-from client.homes import Pair, drain, two_people
+from client.homes import Pair, drain, settle, two_people
 from halonyx.client import drop
 from halonyx.client.account import load_account
 from halonyx.client.running import FROM_DROP, folder_of
@@ -69,7 +69,7 @@ async def test_two_who_are_never_online_together(keeper: RelayProcess, tmp_path:
             await until(lambda: not pair.bob.files.get(offer.id).in_drop)
         assert (done.path, done.direct_allowed) == ("drop", False)
         assert (target / "report.pdf").read_bytes() == source.read_bytes()
-        await drain(pair.alice)
+        await settle(pair.bob, pair.alice)
         assert pair.alice.files.get(offer.id).state == "done"
         async with running_files(pair.alice):
             await until(lambda: not folders(pair.alice) and not pair.alice.files.get(offer.id).in_drop)

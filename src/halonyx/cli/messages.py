@@ -4,7 +4,7 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Final, assert_never
 
 import typer
@@ -68,8 +68,13 @@ async def receive(
     if follow and quiet_seconds is not None:
         raise typer.BadParameter(text.FOLLOW_OR_TIMEOUT, param_hint="'--follow' and '--timeout'")
     is_quiet = True
-    async with run.client() as me, me.files.run() if follow else nullcontext():
-        async for event in me.events(follow=follow, timeout=quiet_seconds):
+    async with (
+        run.client() as me,
+        me.files.run() if follow else nullcontext(),
+        # Closed at once when nobody reads any more: what comes later is for the next reader.
+        aclosing(me.events(follow=follow, timeout=quiet_seconds)) as events,
+    ):
+        async for event in events:
             is_quiet = False
             show_event(run.output, event)
     if is_quiet:

@@ -5,7 +5,7 @@ Source: spec/delivery.md, "Client".
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -128,7 +128,7 @@ class Client:
         if problems and isinstance(problems[0], TransportError | DeviceReplaced):
             raise problems[0]
 
-    async def events(self, *, follow: bool = False, timeout: float | None = None) -> AsyncIterator[Event]:  # noqa: ASYNC109 (ends the iteration, raises nothing)
+    async def events(self, *, follow: bool = False, timeout: float | None = None) -> AsyncGenerator[Event, None]:  # noqa: ASYNC109 (ends the iteration, raises nothing)
         """Receive, and yield what is to be shown: once each, also across restarts.
 
         An event counts as shown when the next one is asked for. Receipts go out, gaps are asked for and sessions

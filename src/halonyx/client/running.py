@@ -66,7 +66,8 @@ async def prepare(store: Store, home: Path, row: TransferRow) -> None:
 
     Raises:
         Misuse: A file is gone or changed: the transfer has failed.
-        OSError: The disk is full.
+        DiskFull: No room for the encrypted copy: it is paused.
+        OSError: The disk fails otherwise.
     """
     folder, origin = folder_of(home, row.id), load_account(store).origin
     with try_lock(folder / LOCK) as held:
@@ -80,9 +81,11 @@ async def prepare(store: Store, home: Path, row: TransferRow) -> None:
                 lambda done: transfer_states.note_done(store, row.id, done),
                 lambda: transfer_by_id(store, row.id).state == "preparing",
             )
-        except saving.DiskFull:
+        except (saving.DiskFull, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _FULL:
+                raise
             transfer_states.halt(store, row.id, "disk-full")
-            raise
+            raise saving.DiskFull(f"no room for the encrypted copy in {folder}") from None
         except Misuse as error:
             transfer_states.fail(store, row.id, error.code)
             raise
