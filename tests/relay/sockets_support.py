@@ -241,6 +241,15 @@ def envelope(size: int = 1024, mark: bytes = b"") -> bytes:
     return (b"\x01" + mark + os.urandom(size))[:size]
 
 
+def marked(number: int) -> bytes:
+    """Make an envelope that `number_of` knows again."""
+    return envelope(mark=number.to_bytes(4, "big"))
+
+
+def number_of(deliver: Deliver) -> int:
+    return int.from_bytes(deliver.envelope[1:5], "big")
+
+
 @contextlib.asynccontextmanager
 async def served(folder: Path, limits: Limits = FAST, **settings: object) -> AsyncIterator[Served]:
     """Run a relay in this event loop."""

@@ -10,22 +10,14 @@ from pathlib import Path
 import pytest
 
 from halonyx.relay.store.intake import Submission
-from halonyx.wire.frames import Accepted, Deliver, Status
-from relay.sockets_support import FAST, Served, envelope, served, until
+from halonyx.wire.frames import Accepted, Status
+from relay.sockets_support import FAST, Served, envelope, marked, number_of, served, until
 
 
 @pytest.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Served]:
     async with served(tmp_path) as made:
         yield made
-
-
-def marked(number: int) -> bytes:
-    return envelope(mark=number.to_bytes(4, "big"))
-
-
-def number_of(deliver: Deliver) -> int:
-    return int.from_bytes(deliver.envelope[1:5], "big")
 
 
 async def test_a_row_just_committed_does_not_overtake_rows_that_wait(tmp_path: Path) -> None:

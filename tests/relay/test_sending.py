@@ -14,34 +14,18 @@ from halonyx.relay.decide import Pressure
 from halonyx.wire.frames import (
     Accepted,
     Ack,
-    Deliver,
     Error,
     ErrorCode,
     Status,
     Submit,
 )
-from relay.sockets_support import (
-    FAST,
-    Device,
-    Served,
-    envelope,
-    served,
-    until,
-)
+from relay.sockets_support import FAST, Device, Served, envelope, served, until
 
 
 @pytest.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Served]:
     async with served(tmp_path) as made:
         yield made
-
-
-def marked(number: int) -> bytes:
-    return envelope(mark=number.to_bytes(4, "big"))
-
-
-def number_of(deliver: Deliver) -> int:
-    return int.from_bytes(deliver.envelope[1:5], "big")
 
 
 async def test_a_sending_connection_serves_one_recipient(relay: Served) -> None:

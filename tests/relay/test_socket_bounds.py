@@ -16,7 +16,6 @@ from halonyx.wire.frames import (
     SEND_PATH,
     SUBPROTOCOL,
     Accepted,
-    Deliver,
     Hello,
     Status,
 )
@@ -27,6 +26,8 @@ from relay.sockets_support import (
     Served,
     envelope,
     folder_bytes,
+    marked,
+    number_of,
     served,
     until,
 )
@@ -36,14 +37,6 @@ from relay.sockets_support import (
 async def relay(tmp_path: Path) -> AsyncIterator[Served]:
     async with served(tmp_path) as made:
         yield made
-
-
-def marked(number: int) -> bytes:
-    return envelope(mark=number.to_bytes(4, "big"))
-
-
-def number_of(deliver: Deliver) -> int:
-    return int.from_bytes(deliver.envelope[1:5], "big")
 
 
 # Slow and silent peers

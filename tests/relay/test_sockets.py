@@ -26,30 +26,13 @@ from halonyx.wire.frames import (
     Welcome,
 )
 from halonyx.wire.login import login_body
-from relay.sockets_support import (
-    FAST,
-    Device,
-    Receiver,
-    Served,
-    envelope,
-    next_bytes,
-    served,
-    until,
-)
+from relay.sockets_support import FAST, Device, Receiver, Served, envelope, marked, next_bytes, number_of, served, until
 
 
 @pytest.fixture
 async def relay(tmp_path: Path) -> AsyncIterator[Served]:
     async with served(tmp_path) as made:
         yield made
-
-
-def marked(number: int) -> bytes:
-    return envelope(mark=number.to_bytes(4, "big"))
-
-
-def number_of(deliver: Deliver) -> int:
-    return int.from_bytes(deliver.envelope[1:5], "big")
 
 
 # Submit, deliver, acknowledge

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 
-from halonyx.core.errors import BadSignature, Malformed, Misuse, StoreError, UnsupportedVersion
+from halonyx.core.errors import BadSignature, Misuse, StoreError
 from halonyx.core.labels import DEVICE_LOGIN, RELAY_CHALLENGE
 from halonyx.core.primitives import SigningKey, VerifyKey
 from halonyx.core.types import Address, DeviceId, Millis
@@ -118,13 +118,8 @@ class Receiving(Connection):
 
     def on_frame(self, data: bytes) -> None:
         """Take one AUTH, then one HELLO, then ACKs."""
-        try:
-            frame = parse_receive_request(data)
-        except Malformed:
-            self.fail(ErrorCode.MALFORMED)
-            return
-        except UnsupportedVersion:
-            self.fail(ErrorCode.UNSUPPORTED_VERSION)
+        frame = self.parsed(parse_receive_request, data)
+        if frame is None:
             return
         if isinstance(frame, Ack) and self._state is State.OPEN:
             self._acknowledge(frame)

@@ -5,7 +5,6 @@ Source: spec/delivery.md, "Submitting".
 
 from typing import Protocol
 
-from halonyx.core.errors import Malformed, UnsupportedVersion
 from halonyx.core.types import Address, DeviceId
 from halonyx.relay.decide import Action, Pressure, Quiet, due
 from halonyx.relay.sockets import Connection, Gate
@@ -58,13 +57,8 @@ class Sending(Connection):
 
     def on_frame(self, data: bytes) -> None:
         """Take one SUBMIT."""
-        try:
-            submit = parse_send_request(data)
-        except Malformed:
-            self.fail(ErrorCode.MALFORMED)
-            return
-        except UnsupportedVersion:
-            self.fail(ErrorCode.UNSUPPORTED_VERSION)
+        submit = self.parsed(parse_send_request, data)
+        if submit is None:
             return
         self._busy_at = self._hub.now
         if submit.address != self._address:

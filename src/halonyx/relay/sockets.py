@@ -8,19 +8,22 @@ Source: spec/delivery.md, "Opening a connection" and "Frames".
 
 import asyncio
 import sys
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, WSUpgradeResponse
 from picows import WSUpgradeResponseWithListener as Answer
 from picows.picows import WSAutoPingStrategy, WSProtocol  # type: ignore[attr-defined]  # missing in its stubs
 
+from halonyx.core.errors import Malformed, UnsupportedVersion
 from halonyx.relay.clients import network_of
 from halonyx.relay.decide import Action, Close, Limits, Nothing
 from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import Refusal, Upgrade, judge
 from halonyx.wire.frames import MAX_FRAME, CloseCode, Error, ErrorCode
 
+Frame = TypeVar("Frame")
 READ_BUFFER: Final = 4096  # grows by itself for larger frames, and shrinks again
 SHORT: Final = 126
 MEDIUM: Final = 65_536
@@ -140,6 +143,16 @@ class Connection(WSListener):
         """Tell the peer what was wrong with its frame, then close."""
         self.send(Error(error).encode())
         self.close(CloseCode.PROTOCOL_ERROR)
+
+    def parsed(self, parse: Callable[[bytes], Frame], data: bytes) -> Frame | None:
+        """Read a frame; None if it is none, and the peer was told."""
+        try:
+            return parse(data)
+        except Malformed:
+            self.fail(ErrorCode.MALFORMED)
+        except UnsupportedVersion:
+            self.fail(ErrorCode.UNSUPPORTED_VERSION)
+        return None
 
     def abort(self) -> None:
         """End the connection without a word."""
