@@ -7,7 +7,7 @@
 import { Misuse } from "../core/errors"
 import type { Key } from "./database"
 import type { Shape } from "./schema"
-import type { Range } from "./store"
+import type { Options, Range } from "./store"
 
 export type Fields = Readonly<Record<string, unknown>>
 
@@ -23,12 +23,6 @@ export function indexKey(table: Shape, index: string, row: Fields): Key | null {
   return keyFrom(table.indexes[index] ?? [], row)
 }
 
-/** Return by what rows are sorted: the index, then the key. */
-export function orderOf(table: Shape, index: string | null, row: Fields): Key {
-  const key = keyOf(table, row)
-  return index === null ? key : [indexKey(table, index, row) ?? [], key]
-}
-
 /** Return the rows that an index, or null for the key, finds in a range; in no order. */
 export function within<Row extends object>(
   table: Shape,
@@ -41,6 +35,18 @@ export function within<Row extends object>(
     const key = index === null ? keyOf(table, row as Fields) : indexKey(table, index, row as Fields)
     return key !== null && isFound(key)
   })
+}
+
+/** Return found rows in the order of an index, or null for the key, as many as wanted. */
+export function ordered<Row extends object>(
+  table: Shape,
+  index: string | null,
+  rows: readonly Row[],
+  { limit = Infinity, reverse = false }: Options,
+): readonly Row[] {
+  const order = new Map(rows.map((row) => [row, orderOf(table, index, row as Fields)]))
+  const direction = reverse ? -1 : 1
+  return rows.toSorted((first, second) => indexedDB.cmp(order.get(first), order.get(second)) * direction).slice(0, limit)
 }
 
 /** Return each of some keys once, in order. */
@@ -61,4 +67,10 @@ function keyFrom(fields: readonly string[], row: Fields): Key | null {
   const values = fields.map((field) => row[field])
   if (!values.every((value) => typeof value === "number" || typeof value === "string")) return null
   return values.length === 1 ? (values[0] ?? null) : values
+}
+
+/** Return by what rows are sorted: the index, then the key. */
+function orderOf(table: Shape, index: string | null, row: Fields): Key {
+  const key = keyOf(table, row)
+  return index === null ? key : [indexKey(table, index, row) ?? [], key]
 }

@@ -10,7 +10,7 @@ import { toHex } from "../core/encoding"
 import { NONCE_SIZE } from "../core/primitives"
 import type { Bytes } from "../core/types"
 import type { Database, Key, Revision, Selection, StoredRow, Writes } from "./database"
-import { indexKey, keyOf, orderOf, sortedKeys, within } from "./rows"
+import { indexKey, keyOf, ordered, sortedKeys, within } from "./rows"
 import type { Fields } from "./rows"
 import type { Shape, Table } from "./schema"
 import type { Options, Range, Reads, Store } from "./store"
@@ -106,11 +106,7 @@ export class Snapshot implements Reads {
       const rows = await this.#database.rows(selection(table, index, range, options))
       return Promise.all(rows.map((row) => this.#store.opened(table, row)))
     }
-    const { limit = Infinity, reverse = false } = options
-    const found = this.#found(table, index, range, kept)
-    const order = new Map(found.map((row) => [row, orderOf(table, index, row as Fields)]))
-    found.sort((first, second) => indexedDB.cmp(order.get(first), order.get(second)) * (reverse ? -1 : 1))
-    return found.slice(0, limit) as readonly object[] as readonly Row[]
+    return ordered(table, index, this.#found(table, index, range, kept), options) as readonly Row[]
   }
 
   async count<Row, Index extends string, Id extends keyof Row>(

@@ -10,7 +10,7 @@ import type { Change } from "./api"
 import type { Key } from "./database"
 import { mergedChanges } from "./model"
 import type { Shape, Table } from "./schema"
-import { indexKey, keyOf, orderOf, sortedKeys, within } from "./rows"
+import { indexKey, keyOf, ordered, sortedKeys, within } from "./rows"
 import type { Fields } from "./rows"
 import type { Snapshot } from "./snapshot"
 import type { Options, Range, Reads, Store, Write } from "./store"
@@ -47,14 +47,11 @@ export class Transaction implements Reads {
   ): Promise<readonly Row[]> {
     const buffer = this.#buffers.get(table.name)
     if (buffer === undefined) return this.#before.all(table, index, range, options)
-    const { limit = Infinity, reverse = false } = options
     // Each buffered row hides one at most.
-    const enough = limit === Infinity ? {} : { limit: limit + buffer.size }
-    const stored = await this.#before.all(table, index, range, { ...enough, reverse })
+    const enough = options.limit === undefined ? options : { ...options, limit: options.limit + buffer.size }
+    const stored = await this.#before.all(table, index, range, enough)
     const found = [...this.#untouched(table, stored as readonly object[]), ...this.#buffered(table, index, range)]
-    const order = new Map(found.map((row) => [row, orderOf(table, index, row as Fields)]))
-    found.sort((first, second) => indexedDB.cmp(order.get(first), order.get(second)) * (reverse ? -1 : 1))
-    return found.slice(0, limit) as readonly object[] as readonly Row[]
+    return ordered(table, index, found, options) as readonly Row[]
   }
 
   async count<Row, Index extends string, Id extends keyof Row>(

@@ -284,7 +284,7 @@ describe("at rest", () => {
       await filled(store)
       const fields = new Map([...(await storedRows(name))].map(([table, [row]]) => [table, Object.keys(row ?? {})]))
 
-      expect(fields.get("contacts")).toEqual(["addressHash", "state", "id", "sealed", "keys"])
+      expect(fields.get("contacts")).toEqual(["state", "addressHash", "id", "sealed", "keys"])
       expect(fields.get("messages")).toEqual([
         "contact",
         "isOutgoing",

@@ -6,6 +6,7 @@ import "./locks"
 import { deleteDB, openDB } from "idb"
 
 import type { StoredRow } from "../../src/client/database"
+import { insertContact } from "../../src/client/people"
 import { contacts } from "../../src/client/schema"
 import type { StoredContact, StoredMessage } from "../../src/client/schema"
 import { Store } from "../../src/client/store"
@@ -14,7 +15,6 @@ import { utf8 } from "../../src/core/encoding"
 import type { Millis, Usid } from "../../src/core/types"
 
 export const START = 10 ** 12 as Millis
-const NEVER = 0 as Millis
 
 let made = 0
 
@@ -58,34 +58,19 @@ export async function addContact(
   name: string,
   change: Partial<StoredContact> = {},
 ): Promise<StoredContact> {
-  const address = utf8(name.padEnd(32, "."))
-  const row = {
-    addressHash: await tx.blind(address),
-    state: "accepted" as const,
+  const usid = utf8(name.padEnd(32, ".")) as Usid
+  const { id } = await insertContact(tx, {
     name,
-    usid: address as Usid,
-    address,
+    usid,
     origin: "http://localhost",
-    isVerified: false,
-    record: null,
-    recordVersion: 0,
-    recordChecked: NEVER,
+    state: "accepted",
     namedVersion: 0,
-    namedTries: 0,
-    namedSince: NEVER,
-    frozen: null,
-    evidence: null,
-    profileKey: null,
-    hasOurProfileKey: false,
-    waitsFor: null,
-    unsupportedNoted: NEVER,
-    ownVersionNamed: 0,
     added: START,
-    unread: 0,
-    lastPosition: 0,
-    ...change,
-  }
-  return { ...row, id: tx.insert(contacts, row) }
+  })
+  const row = await tx.get(contacts, id)
+  if (row === undefined) throw new Error("it was just inserted")
+  tx.put(contacts, { ...row, ...change })
+  return { ...row, ...change }
 }
 
 /** Return a message of theirs. */
