@@ -36,12 +36,8 @@ KEYS = [
     "up",
     "peers",
     "ratio",
-    "seconds_left",
-    "path",
-    "in_drop",
-    "direct_allowed",
-    "saved",
 ]
+KEYS += ["seconds_left", "path", "in_drop", "direct_allowed", "saved"]
 
 
 @pytest.fixture
