@@ -135,6 +135,28 @@ def test_every_file_has_the_headers_of_the_policy(browser: Browser, served: Serv
     context.close()
 
 
+@pytest.mark.parametrize(
+    "path", ["nothing", "assets/nothing.js", "relay/nothing", "relay/nothing/v1/relay", "v1/nothing"]
+)
+def test_what_is_no_file_is_no_page_either(browser: Browser, served: Served, path: str) -> None:
+    """Nobody can make a page or a script of this origin out of a refusal."""
+    context = browser.new_context()
+    answer = context.request.get(f"{served.address}/{path}")
+    assert not answer.ok
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert (
+        answer.headers.items()
+        >= {
+            "x-content-type-options": "nosniff",
+            "cross-origin-resource-policy": "same-origin",
+            "referrer-policy": "no-referrer",
+            "cache-control": "no-store",
+        }.items()
+    )
+    assert answer.headers["content-type"].startswith("application/json")
+    context.close()
+
+
 def test_the_page_keeps_to_its_policy_from_the_first_run_to_the_last_dialog(
     playwright_camera: Browser, served: Served
 ) -> None:
