@@ -48,7 +48,7 @@ export interface Progress {
 }
 
 /** Why a torrent ended by itself. */
-export type Failure = "wrong-metadata" | "disk-full" | "internal"
+export type Failure = "wrong-metadata" | "wrong-hash" | "disk-full" | "internal"
 
 /** The calls of the tab that runs the torrents. */
 export interface Engine {

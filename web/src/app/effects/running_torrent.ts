@@ -15,6 +15,7 @@ const MAX_PEERS = 8 // a contact has few devices
 const OFFERS = 2 // in an announce: two people, so rarely more than one takes any
 const RECONNECT_MS = 5000
 const ANNOUNCE_MS = 20_000 // without a peer
+const MAX_BAD_PIECES = 8 // only our contact is in this swarm: what does not fit its own hashes is no accident of a stranger
 
 export class RunningTorrent {
   /** The network changed. */
@@ -25,6 +26,8 @@ export class RunningTorrent {
   readonly #ice: RTCIceServer[]
   #job: Job
   #hasEnded = false
+  #stopping: Promise<void> | null = null
+  #bad = 0
   #done = 0
   #reconnected = performance.now()
   #announced = performance.now()
@@ -56,6 +59,9 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
+    this.#torrent.on("warning", ({ message }) => {
+      if (message.endsWith("failed verification") && ++this.#bad >= MAX_BAD_PIECES) this.#end("wrong-hash")
+    })
     this.#torrent.on("done", () => {
       if (job.torrent === null && !this.#hasEnded) void this.#engine.fileArrived(job.id)
     })
@@ -72,10 +78,10 @@ export class RunningTorrent {
   }
 
   /** End it, and return when the tracker knows and the pieces are on the disk. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     this.#hasEnded = true
-    await new Promise<void>((resolve) => { this.#client.destroy(resolve) })
-    await this.#engine.closePieces(this.#job.id)
+    this.#stopping ??= this.#stop()
+    return this.#stopping
   }
 
   /** Bring back a tracker that went away, sooner than WebTorrent would; ask again for a peer that did. */
@@ -113,6 +119,11 @@ export class RunningTorrent {
     }
   }
 
+  async #stop(): Promise<void> {
+    await new Promise<void>((resolve) => { this.#client.destroy(resolve) })
+    await this.#engine.closePieces(this.#job.id)
+  }
+
   /** Return how much the peer that has most has. */
   #withThem(): number {
     const count = Math.ceil(this.#job.size / PIECE_SIZE)
@@ -135,10 +146,10 @@ export class RunningTorrent {
 
   /** Take nothing but what the offer says, before anything of it is fetched. */
   #check(): void {
-    const { name, length, pieceLength, pieces, files } = this.#torrent
+    const { name, length, pieceLength, pieces, files, private: isPrivate } = this.#torrent
     const { size } = this.#job
     const isOurs = name === NAME && pieceLength === PIECE_SIZE && length === size && files.length === 1
-    if (!isOurs || pieces.length !== Math.ceil(size / PIECE_SIZE)) this.#end("wrong-metadata")
+    if (!isOurs || isPrivate === true || pieces.length !== Math.ceil(size / PIECE_SIZE)) this.#end("wrong-metadata")
   }
 
   #fail(error: Error): void {

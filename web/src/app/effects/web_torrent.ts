@@ -42,7 +42,7 @@ export interface Torrent {
   readonly _peers: ReadonlyMap<string, Peer>
   readonly discovery?: { readonly tracker: { readonly _trackers: readonly TrackerSocket[]; update(): void } | null }
   on(event: "metadata" | "done" | "ready" | "wire", listener: () => void): void
-  on(event: "error", listener: (error: Error) => void): void
+  on(event: "error" | "warning", listener: (error: Error) => void): void
 }
 
 export type PieceRead = (error: Error | null, piece?: Uint8Array) => void
