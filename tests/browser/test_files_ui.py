@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, expect
+from playwright.sync_api import Browser, Locator, Page, Playwright, ViewportSize, expect
 
 from browser.browsers import launch
 from browser.people import HANGING_MS, Person, introduce, person, typeset
@@ -17,6 +17,7 @@ from relay_process import RelayProcess
 WEBRTC: Final[dict[str, Any]] = {
     "permissions": ["camera", "microphone"]
 }  # else addresses are hidden, and loopback has no mDNS
+LOW: Final[ViewportSize] = {"width": 1440, "height": 400}
 TURNED: Final = "holiday\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe"
 TAKE: Final = """([element, kind, files]) => {
   const data = new DataTransfer()
@@ -189,14 +190,29 @@ def test_a_pasted_picture_is_shown_small_then_whole(pair: tuple[Person, Person])
     small = offered.get_by_role("img", name=re.compile("^Small picture"))
     expect(small).to_be_visible()
     assert small.evaluate("image => image.decode().then(() => image.naturalWidth)") <= 480
+    bob.page.set_viewport_size(LOW)
     bob.press("Accept", offered)
     bob.press("Connect directly", offered)
     whole = offered.get_by_role("img", name=re.compile("^Picture"))
     expect(whole).to_be_visible(timeout=2 * HANGING_MS)
     expect(small).to_have_count(0)
     assert whole.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])") == [900, 600]
+    expect(offered.get_by_role("button", name="Save")).to_be_in_viewport()  # the end stayed the end
+    expect(bob.page.get_by_role("button", name="Jump to newest")).to_have_count(0)
     name, content = save(bob.page, offered.get_by_role("button", name="Save"))
     assert (name.endswith(".png"), content) == (True, base64.b64decode(picture))
+
+
+def test_a_file_that_is_dropped_beside_the_conversation_is_not_opened(pair: tuple[Person, Person]) -> None:
+    alice, _ = pair
+    assert alice.page.evaluate("""() => ["dragover", "drop"].map((kind) => {
+      const dataTransfer = new DataTransfer()
+      dataTransfer.items.add(new File(["x"], "x.html", { type: "text/html" }))
+      const event = new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer })
+      document.querySelector("nav").dispatchEvent(event)
+      return event.defaultPrevented
+    })""") == [True, True]
+    expect(alice.page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_text_that_is_pasted_stays_text(pair: tuple[Person, Person]) -> None:

@@ -17,6 +17,7 @@ import "./styles/print.css"
 import { effect } from "@preact/signals"
 import { render } from "preact"
 import { connect } from "../client/connect"
+import { ignoreStrayFiles } from "./effects/chosen_files"
 import { notify, tellOnce, watchVisibility } from "./effects/notifications"
 import { ownBuild } from "./effects/own_build"
 import { followHistory, placeOf, went } from "./effects/places"
@@ -53,6 +54,7 @@ function start(): void {
   startTorrents(client)
   effect(() => { document.title = text.app.title(app.people.unread.value) })
   watchVisibility()
+  ignoreStrayFiles()
   document.addEventListener("visibilitychange", () => {
     void app.read()
     if (document.visibilityState === "visible") void app.reconnect()

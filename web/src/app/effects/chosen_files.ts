@@ -28,6 +28,17 @@ export function holdsFiles(transfer: DataTransfer | null): boolean {
   return transfer?.types.includes("Files") ?? false
 }
 
+/** Keep the browser from leaving the page for a file that was dropped beside the conversation. */
+export function ignoreStrayFiles(): void {
+  const ignore = (event: DragEvent): void => {
+    if (event.defaultPrevented || event.dataTransfer === null || !holdsFiles(event.dataTransfer)) return
+    event.preventDefault()
+    event.dataTransfer.dropEffect = "none"
+  }
+  addEventListener("dragover", ignore)
+  addEventListener("drop", ignore)
+}
+
 /** Return the pictures of a paste; a browser calls each of them image.png. */
 export function pasted(transfer: DataTransfer | null, now: number): readonly Parcel[] {
   const pictures = [...(transfer?.files ?? [])]

@@ -21,10 +21,12 @@ export function SaveFiles({ transfer }: { readonly transfer: Transfer }): JSX.El
   const [files, setFiles] = useState<readonly OfferedFile[] | null>(null)
   const [problem, setProblem] = useState<string | null>(null)
   const close = (): void => { app.dialog.value = null }
-  const open = (): void => {
+  const open = (): (() => void) => {
+    let isOpen = true
     setProblem(null)
     app.api.saveFile(transfer.id).then(
       (opened) => {
+        if (!isOpen) return // the person closed the dialog meanwhile
         setFiles(opened)
         const [only] = opened
         if (opened.length !== 1 || only === undefined || transfer.isFolder) return
@@ -33,6 +35,7 @@ export function SaveFiles({ transfer }: { readonly transfer: Transfer }): JSX.El
       },
       (error: unknown) => { setProblem(codeOf(error)) },
     )
+    return () => { isOpen = false }
   }
   useEffect(open, [app, transfer.id])
   return (

@@ -114,11 +114,18 @@ export function useVirtualList(wishes: Wishes): VirtualList {
 function useResize(refs: readonly MutableRef<HTMLElement | null>[], settle: () => void): void {
   const latest = useRef(settle)
   latest.current = settle
+  const observer = useRef<ResizeObserver | null>(null)
+  const watched = useRef<readonly (HTMLElement | null)[]>([])
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(() => { latest.current() })
-    for (const { current } of refs) if (current !== null) observer.observe(current)
-    return () => { observer.disconnect() }
-  }, [])
+    // An empty conversation has no list yet: it comes with the first message.
+    const elements = refs.map(({ current }) => current)
+    if (elements.every((element, at) => element === watched.current[at])) return
+    watched.current = elements
+    observer.current?.disconnect()
+    observer.current = new ResizeObserver(() => { latest.current() })
+    for (const element of elements) if (element !== null) observer.current.observe(element)
+  })
+  useLayoutEffect(() => () => observer.current?.disconnect(), [])
 }
 
 function measure(rows: HTMLOListElement, position: Position, drawn: Range): void {
