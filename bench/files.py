@@ -38,7 +38,7 @@ MB: Final = 1_000_000
 ROUNDS: Final = 5
 GOAL: Final = 0.8
 MEMORY_GOAL_MB: Final = 300
-PASSPHRASE: Final = "bench"
+PASSPHRASE: Final = "bench"  # noqa: S105 (of accounts that last a minute)
 LOOK_SECONDS: Final = 0.02
 QUIET: Final = Watch(lambda: False, lambda _: None)
 
@@ -171,6 +171,7 @@ class Peak:
     most: int = 0
 
     def look(self) -> None:
+        """Look once."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         found = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0 kB")
         self.most = max(self.most, int(found.split()[1]) * 1024)
@@ -272,8 +273,8 @@ def play(words: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--size", type=int, default=100, metavar="MB", help="of the file that both carry (100)")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each contestant ({ROUNDS})")
+    parser.add_argument("--size", type=int, default=300, metavar="MB", help="of the file that both carry (300)")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each ({ROUNDS}); below two: none")
     parser.add_argument("--memory", type=int, default=500, metavar="MB", help="of the file for memory (500); 0: none")
     parser.add_argument("--role", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -281,13 +282,12 @@ def main() -> None:
         play(arguments.role)
         return
     names = ("libtorrent", "cryptography")
-    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ": unknown")
-    print(
-        f"{model.partition(': ')[2]}, {os.cpu_count()} cores, {platform.platform()}, load {psutil.getloadavg()[0]:.1f}"
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
+    print(f"{model}, {os.cpu_count()} cores, {platform.platform()}, load {psutil.getloadavg()[0]:.1f}")
     print(f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}")
     with tempfile.TemporaryDirectory() as folder, running_relay(Path(folder)) as relay:
-        if arguments.rounds:
+        if arguments.rounds > 1:
             compare(relay.origin, arguments.size, arguments.rounds)
         if arguments.memory:
             memory(relay.origin, arguments.memory)

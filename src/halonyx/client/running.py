@@ -30,7 +30,8 @@ from halonyx.core.origin import reaches_this_machine
 
 TRANSFERS: Final = "transfers"  # folder in the home
 TRANSFERS_LOCK: Final = "transfers.lock"
-TICK_SECONDS: Final = 0.25
+TICK_SECONDS: Final = 0.1  # while anything moves
+IDLE_SECONDS: Final = 0.5  # between two looks at what other processes changed
 WRITE_SECONDS: Final = 1.0  # between two notes of progress
 RETRY_SECONDS: Final = 5.0
 FROM_DROP: Final = "drop"  # the ciphertext as it comes from there, until it is complete
@@ -125,18 +126,20 @@ class Runner:
         self._store, self._home = store, home
         self._jobs: dict[tuple[int, Work], asyncio.Task[None]] = {}
         self._pauses: dict[tuple[int, Work], float] = {}
+        self._kept: set[int] | None = None
 
     async def run(self) -> None:
         """Do what the rows call for, until cancelled (raises StoreError)."""
         try:
             while True:
-                await self._step()
-                await asyncio.sleep(TICK_SECONDS)
+                is_moving = await self._step()
+                await asyncio.sleep(TICK_SECONDS if is_moving else IDLE_SECONDS)
         finally:
             await self._end(list(self._jobs))
             await asyncio.to_thread(sweep, self._home, active(self._store))
 
-    async def _step(self) -> None:
+    async def _step(self) -> bool:
+        """Begin and end jobs as the rows say; tell whether anything can still move."""
         rows = all_transfers(self._store)
         wanted = {(row.id, work) for row in rows for work in self._wanted(row)}
         for job in [job for job, task in self._jobs.items() if task.done()]:
@@ -147,8 +150,11 @@ class Runner:
         for job in wanted - self._jobs.keys():
             if self._pauses.get(job, 0) <= time.monotonic():
                 self._jobs[job] = asyncio.create_task(self._carry_out(*job))
-        busy = {transfer for transfer, _ in self._jobs}
-        await asyncio.to_thread(sweep, self._home, active(self._store) | busy)
+        kept = {row.id for row in rows if row.is_active} | {transfer for transfer, _ in self._jobs}
+        if kept != self._kept:
+            await asyncio.to_thread(sweep, self._home, kept)
+            self._kept = kept
+        return any(row.is_active and not row.is_paused for row in rows)
 
     async def _end(self, jobs: list[tuple[int, Work]]) -> None:
         tasks = [self._jobs.pop(job) for job in jobs]
