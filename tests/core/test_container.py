@@ -113,6 +113,11 @@ def test_two_files_need_two_places(second: str) -> None:
         Manifest((FileEntry("a/b", 1), FileEntry("a/c", 1), FileEntry(second, 1)))
 
 
+def test_folders_are_counted() -> None:
+    with pytest.raises(Malformed):
+        Manifest(tuple(FileEntry(f"{at:02}/{'a/' * 509}b", 0) for at in range(20)))
+
+
 @pytest.mark.parametrize("size", [-1, MAX_PLAINTEXT_SIZE + 1, 2**64 - 1])
 def test_a_file_that_can_not_be_encrypted_is_refused(size: int) -> None:
     with pytest.raises(Malformed, match="size"):

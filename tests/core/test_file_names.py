@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from halonyx.core.errors import Malformed
 from halonyx.core.file_names import (
     MAX_COMPONENT_SIZE,
+    MAX_FOLDERS,
     MAX_PATH_SIZE,
     check_component,
     check_distinct,
+    check_folders,
     check_path,
     folded,
     safe_name,
@@ -184,3 +186,14 @@ def test_two_thousand_names_that_become_one_are_no_long_search() -> None:
     saved = safe_paths("x" + "\u200b" * number for number in range(2_000))
     assert saved[:3] == ["x", "x (2)", "x (3)"]
     assert saved[-1] == "x (2000)"
+
+
+def test_paths_need_so_many_folders_together() -> None:
+    shared = "s/" * 500
+    most = [f"{at}/{shared}f" for at in range(MAX_FOLDERS // 501)]
+    most += [f"t{at}/f" for at in range(MAX_FOLDERS % 501)]
+    check_folders([*most, *(f"{path} of the same folder" for path in most), "f"])
+    with pytest.raises(Malformed):
+        check_folders([*most, "one/more"])
+    with pytest.raises(Malformed):
+        check_folders(f"{at}/{shared}f" for at in range(10_000))

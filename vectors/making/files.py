@@ -244,5 +244,18 @@ def _containers(book: Book) -> None:
         ("padding a byte short", [*runs, *blank(bytes(zeros - 1))], "malformed"),
         ("padding a byte long", [*whole, *blank(b"\x00")], "malformed"),
         ("padded to the next size", [*whole, *blank(bytes(8192))], "malformed"),
+        ("10,001 folders", _chains(512 * 19 + 293), "malformed"),
     ):
         book.refuse(place, operation, name, {"container": changed}, code)
+
+
+def _chains(components: int) -> list[Run]:
+    """Return a container of empty files, each below as many folders as a path has room for."""
+    runs: list[Run] = [{"bytes": b"\x01" + be(-(-components // 512), 4), "times": 1}]
+    for at in range(0, components, 512):
+        deep = min(512, components - at) - 2
+        first = b"%c/" % (ord("b") + at // 512)
+        path = {"bytes": b"a/", "times": deep}
+        runs += [*blank(be(2 * deep + 3, 2) + first), path, *blank(b"a" + be(0, 8))]
+    used = sum(len(run["bytes"]) * run["times"] for run in runs)
+    return [*runs, {"bytes": b"\x00", "times": 256 * 1024 - used}]

@@ -10,7 +10,7 @@ from typing import Final
 from halonyx.core.chunked import MAX_PLAINTEXT_SIZE
 from halonyx.core.encoding import Reader, Writer
 from halonyx.core.errors import Malformed, Misuse, UnsupportedVersion
-from halonyx.core.file_names import MAX_PATH_SIZE, check_distinct, check_path
+from halonyx.core.file_names import MAX_PATH_SIZE, check_distinct, check_folders, check_path
 from halonyx.core.padding import check_padding
 
 VERSION: Final = 1
@@ -62,7 +62,7 @@ class Manifest:
 
     Raises:
         Malformed: No entry or too many, a path that `check_path` refuses, two paths that a file system could take for
-            one, a file where another path needs a folder, or more bytes than can be encrypted.
+            one, a file where another path needs a folder, over 10,000 folders, or more bytes than can be encrypted.
     """
 
     entries: tuple[FileEntry, ...]
@@ -70,7 +70,9 @@ class Manifest:
     def __post_init__(self) -> None:
         if not 1 <= len(self.entries) <= MAX_FILES:
             raise Malformed(f"a manifest lists 1 to {MAX_FILES} files")
-        check_distinct(check_path(entry.path) for entry in self.entries)
+        paths = [check_path(entry.path) for entry in self.entries]
+        check_folders(paths)
+        check_distinct(paths)
         if not all(0 <= entry.size <= MAX_PLAINTEXT_SIZE for entry in self.entries):
             raise Malformed("a file of a size that can't be encrypted")
         _check_padded(self.unpadded_size)

@@ -16,6 +16,7 @@ from halonyx.core.errors import Malformed
 
 MAX_PATH_SIZE: Final = 1024  # bytes of UTF-8
 MAX_COMPONENT_SIZE: Final = 255  # bytes of UTF-8; what file systems take
+MAX_FOLDERS: Final = 10_000  # of all paths together
 MAX_EXTENSION_SIZE: Final = 16  # bytes kept when a name is cut, the dot included
 NAMELESS: Final = "file"
 
@@ -77,6 +78,24 @@ def check_distinct(paths: Iterable[str]) -> None:
             raise Malformed("two files that need one place")
 
 
+def check_folders(paths: Iterable[str]) -> None:
+    """Refuse paths that need more folders than an offer has files.
+
+    Ten thousand paths of five hundred components would be five million folders, and gigabytes of memory to place them.
+
+    Raises:
+        Malformed: More than 10,000 folders.
+    """
+    folders: set[str] = set()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        while folder and folder not in folders:
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+        if len(folders) > MAX_FOLDERS:
+            raise Malformed(f"more than {MAX_FOLDERS} folders")
+
+
 def folded(path: str) -> str:
     """Return what a file system that ignores case and composition may make of a path.
 
@@ -126,16 +145,14 @@ def safe_paths(paths: Iterable[str]) -> list[str]:
     """
     taken: dict[str, int] = {}
     chosen: dict[str, str] = {}  # what a sent folder or file is called here
-    result = []
-    for path in paths:
-        sent = here = ""
-        for component in path.split("/"):
-            sent = f"{sent}/{component}" if sent else component
-            if sent not in chosen:
-                chosen[sent] = _free(here, safe_name(component), taken)
-            here = chosen[sent]
-        result.append(here)
-    return result
+
+    def place(sent: str) -> str:
+        if sent not in chosen:
+            folder, _, name = sent.rpartition("/")
+            chosen[sent] = _free(place(folder) if folder else "", safe_name(name), taken)
+        return chosen[sent]
+
+    return [place(path) for path in paths]
 
 
 def _free(folder: str, name: str, taken: dict[str, int]) -> str:

@@ -7,7 +7,7 @@
 import { MAX_PLAINTEXT_SIZE } from "./chunked"
 import { Reader, Writer, concat, utf8 } from "./encoding"
 import { Malformed, Misuse, UnsupportedVersion } from "./errors"
-import { MAX_PATH_SIZE, checkDistinct, checkPath, sizeOf } from "./file_names"
+import { MAX_PATH_SIZE, checkDistinct, checkFolders, checkPath, sizeOf } from "./file_names"
 import { checkPadding } from "./padding"
 import type { Bytes } from "./types"
 
@@ -61,11 +61,13 @@ export class Manifest {
 
   /**
    * @throws Malformed: no entry or too many, a path that `checkPath` refuses, two paths that a file system could take
-   * for one, a file where another path needs a folder, or more bytes than can be encrypted.
+   * for one, a file where another path needs a folder, over 10,000 folders, or more bytes than can be encrypted.
    */
   constructor(entries: readonly FileEntry[]) {
     if (entries.length < 1 || entries.length > MAX_FILES) throw new Malformed(`a manifest lists 1 to ${MAX_FILES} files`)
-    checkDistinct(entries.map(({ path }) => checkPath(path)))
+    const paths = entries.map(({ path }) => checkPath(path))
+    checkFolders(paths)
+    checkDistinct(paths)
     if (!entries.every(({ size }) => Number.isSafeInteger(size) && size >= 0 && size <= MAX_PLAINTEXT_SIZE)) {
       throw new Malformed("a file of a size that can't be encrypted")
     }

@@ -12,6 +12,7 @@ import { Malformed } from "./errors"
 
 export const MAX_PATH_SIZE = 1024 // bytes of UTF-8
 export const MAX_COMPONENT_SIZE = 255 // bytes of UTF-8; what file systems take
+export const MAX_FOLDERS = 10_000 // of all paths together
 export const MAX_EXTENSION_SIZE = 16 // bytes kept when a name is cut, the dot included
 export const NAMELESS = "file"
 
@@ -73,6 +74,23 @@ export function checkDistinct(paths: readonly string[]): void {
 }
 
 /**
+ * Refuse paths that need more folders than an offer has files.
+ *
+ * Ten thousand paths of five hundred components would be five million folders, and gigabytes of memory to place them.
+ *
+ * @throws Malformed: more than 10,000 folders.
+ */
+export function checkFolders(paths: readonly string[]): void {
+  const folders = new Set<string>()
+  for (const path of paths) {
+    for (let folder = folderOf(path); folder !== "" && !folders.has(folder); folder = folderOf(folder)) {
+      folders.add(folder)
+    }
+    if (folders.size > MAX_FOLDERS) throw new Malformed(`more than ${MAX_FOLDERS} folders`)
+  }
+}
+
+/**
  * Return what a file system that ignores case and composition may make of a path.
  *
  * At least as coarse as Unicode's case folding, and within the reach of every language's standard library.
@@ -115,15 +133,14 @@ export function safeName(component: string): string {
 export function safePaths(paths: readonly string[]): readonly string[] {
   const taken = new Map<string, number>()
   const chosen = new Map<string, string>() // what a sent folder or file is called here
-  return paths.map((path) => {
-    let [sent, here] = ["", ""]
-    for (const component of path.split("/")) {
-      sent = joined(sent, component)
-      here = chosen.get(sent) ?? free(here, safeName(component), taken)
-      chosen.set(sent, here)
-    }
+  const place = (sent: string): string => {
+    const folder = folderOf(sent)
+    const name = sent.slice(folder === "" ? 0 : folder.length + 1)
+    const here = chosen.get(sent) ?? free(folder === "" ? "" : place(folder), safeName(name), taken)
+    chosen.set(sent, here)
     return here
-  })
+  }
+  return paths.map(place)
 }
 
 /**
@@ -153,6 +170,11 @@ function shorten(name: string, mark: string): string {
   // As many whole characters as fit: `read` counts code units of the text.
   const { read } = new TextEncoder().encodeInto(stem, new Uint8Array(room))
   return (read === stem.length ? stem : stem.slice(0, read).replace(TAIL, "")) + end
+}
+
+/** Return the folder a path lies in; empty at the top. */
+function folderOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")))
 }
 
 function joined(folder: string, name: string): string {

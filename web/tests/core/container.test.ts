@@ -68,6 +68,7 @@ test("what no manifest may say is refused", async () => {
     of(["a", 0.5]),
     of(["a", MAX_PLAINTEXT_SIZE + 1]),
     of(["a", MAX_PLAINTEXT_SIZE], ["b", MAX_PLAINTEXT_SIZE]),
+    of(...Array.from({ length: 20 }, (_, at) => [`${at + 10}/${"a/".repeat(509)}b`, 0] as const)),
     of(...Array.from({ length: MAX_FILES + 1 }, (_, at) => [String(at), 0] as const)),
   ]) {
     await refusal(wrong, Malformed)

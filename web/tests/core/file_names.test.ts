@@ -5,7 +5,16 @@ import { expect, test } from "vitest"
 
 import { utf8 } from "../../src/core/encoding"
 import { Malformed } from "../../src/core/errors"
-import { checkComponent, checkDistinct, checkPath, folded, safeName, safePaths } from "../../src/core/file_names"
+import {
+  MAX_FOLDERS,
+  checkComponent,
+  checkDistinct,
+  checkFolders,
+  checkPath,
+  folded,
+  safeName,
+  safePaths,
+} from "../../src/core/file_names"
 import { refusal } from "./strict"
 
 // Texts made of what names go wrong with.
@@ -57,6 +66,15 @@ test.each([
 
 test("files apart pass", () => {
   for (const paths of [[], ["a"], ["a", "ab", "a b/c"], ["a/b", "a/bc", "a!", "b/a"]]) checkDistinct(paths)
+})
+
+test("paths need so many folders together", async () => {
+  const most = Array.from({ length: Math.floor(MAX_FOLDERS / 501) }, (_, at) => `${at}/${"s/".repeat(500)}f`)
+  most.push(...Array.from({ length: MAX_FOLDERS % 501 }, (_, at) => `t${at}/f`))
+  checkFolders([...most, ...most.map((path) => `${path} of the same folder`), "f"])
+  await refusal(() => {
+    checkFolders([...most, "one/more"])
+  }, Malformed)
 })
 
 test("a safe name is safe and stays as it is", () => {
