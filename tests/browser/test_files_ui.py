@@ -184,20 +184,24 @@ def test_a_pasted_picture_is_shown_small_then_whole(pair: tuple[Person, Person])
     alice.page.evaluate(TAKE, [composer, "paste", [["image.png", "image/png", picture]]])
     expect(sheet(alice, "Bob").locator("img.file-icon")).to_have_count(1)
     agree(sheet(alice, "Bob"))
+    bob.page.set_viewport_size(LOW)
     alice.press("Send", sheet(alice, "Bob"))
 
     offered = bob.page.get_by_role("group", name=re.compile(r"^File image-\d{8}-\d{6}\.png, "))
     small = offered.get_by_role("img", name=re.compile("^Small picture"))
     expect(small).to_be_visible()
     assert small.evaluate("image => image.decode().then(() => image.naturalWidth)") <= 480
-    bob.page.set_viewport_size(LOW)
+    expect(offered.get_by_role("button", name="Accept")).to_be_in_viewport()  # the end stayed the end
     bob.press("Accept", offered)
     bob.press("Connect directly", offered)
     whole = offered.get_by_role("img", name=re.compile("^Picture"))
     expect(whole).to_be_visible(timeout=2 * HANGING_MS)
     expect(small).to_have_count(0)
     assert whole.evaluate("image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])") == [900, 600]
-    expect(offered.get_by_role("button", name="Save")).to_be_in_viewport()  # the end stayed the end
+    expect(offered.get_by_role("button", name="Save")).to_be_in_viewport()
+    bob.page.reload()
+    expect(whole).to_be_visible()
+    expect(offered.get_by_role("button", name="Save")).to_be_in_viewport()
     expect(bob.page.get_by_role("button", name="Jump to newest")).to_have_count(0)
     name, content = save(bob.page, offered.get_by_role("button", name="Save"))
     assert (name.endswith(".png"), content) == (True, base64.b64decode(picture))
