@@ -145,7 +145,6 @@ class History:
         return was_alive
 
     def _copy(self) -> bool:
-        self._note("kill relay", happened=self._kill_relay())
         self._world.copy_relay()
         self._has_copy = True
         return True

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 import apsw
 
+from command_line import HALONYX
 from halonyx.client import Client, create_account
 from halonyx.client.store import STORE_FILE, Store
 from halonyx.client.unlock import load_key
@@ -178,19 +180,22 @@ class World:
                 await asyncio.sleep(POLL_SECONDS)
 
     def copy_relay(self) -> None:
-        """Kill the relay and copy its folder: a backup."""
-        self.kill_relay()
-        shutil.rmtree(self.folder / "copy", ignore_errors=True)
-        shutil.copytree(self.data, self.folder / "copy")
+        """Copy the relay as its operator does, while it runs or not."""
+        copy = self.folder / "copy"
+        for file in (copy, copy.with_name("copy.secrets")):
+            file.unlink(missing_ok=True)
+        self._operate("backup", str(copy))
 
     def restore_relay(self) -> None:
-        """Kill the relay and put the copy back, with new epochs as restoring a relay gives its mailboxes."""
+        """Kill the relay and put the copy back as its operator does."""
         self.kill_relay()
-        shutil.rmtree(self.data)
-        shutil.copytree(self.folder / "copy", self.data)
-        connection = apsw.Connection(str(self.data / "app.db"))
-        connection.execute("update mailbox set epoch = randomblob(8)")
-        connection.close()
+        self._operate("restore", str(self.folder / "copy"), "--replace")
+
+    def _operate(self, *command: str) -> None:
+        done = subprocess.run(
+            [*HALONYX, "relay", *command, "--data", str(self.data)], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
 
     def failures(self) -> list[str]:
         """Return what the relay logged as failures of its own."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, Final, ParamSpec, cast
 
 import typer
+from typer.core import TyperGroup
 
 from halonyx.cli import text
 from halonyx.cli.output import Output
@@ -61,50 +62,86 @@ class Run:
 Body = Callable[Concatenate[Run, P], Coroutine[Any, Any, None] | None]
 
 
-def command(
-    app: typer.Typer, path: str, *, has_home: bool = True, takes_rest: bool = False
-) -> Callable[[Body[P]], Body[P]]:
+def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[Body[P]], Body[P]]:
     """Register a function as the command `path`, with its wording from the catalogue.
 
     Args:
         app: The group it belongs to.
         path: As typed after `halonyx`, for example `contact add`.
         has_home: False for a command that uses no account.
-        takes_rest: Whether it reads options that are not declared.
     """
 
     def register(body: Body[P]) -> Body[P]:
-        # The parser checked the arguments against the signature set below, which the type checker can't follow.
-        carry_out = cast("Callable[..., Coroutine[Any, Any, None] | None]", body)
-
-        def entry(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 (each command has its own)
-            start = context.find_root().params
-            run = Run(
-                home=values.pop("home", None) or start["home"] or default_home(),
-                output=Output(as_json=values.pop("as_json") or start["as_json"]),
-                rest=tuple(context.args),
-            )
-            try:
-                _carry_out(lambda: carry_out(run, **values))
-            except typer.BadParameter as wrong:
-                wrong.ctx = wrong.ctx or context  # for the name of the command whose help is worth reading
-                raise
-
-        own = list(inspect.signature(body).parameters.values())[1:]
-        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-        shared = [_option("home", HomeOption, None)] if has_home else []
-        parameters = [context, *own, _option("as_json", JsonOption, default=False), *shared]
-        entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        entry.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        app.command(
-            path.rpartition(" ")[2],
-            help=text.COMMAND[path],
-            epilog=examples(text.EXAMPLE[path]),
-            context_settings={"allow_extra_args": takes_rest, "ignore_unknown_options": takes_rest},
-        )(entry)
+        name, epilog = path.rpartition(" ")[2], examples(text.EXAMPLE[path])
+        app.command(name, help=text.COMMAND[path], epilog=epilog)(_entry(body, has_home=has_home))
         return body
 
     return register
+
+
+class OpenGroup(TyperGroup):
+    """A group that is a command itself, with options of any name, unless the first word names a command of its own."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Leave everything to the group's own function, or everything to the command that is named."""
+        if args and args[0] in self.commands:
+            return super().parse_args(ctx, args)
+        ctx.allow_interspersed_args = ctx.ignore_unknown_options = True
+        super().parse_args(ctx, args)
+        ctx.args, ctx._protected_args = [*ctx._protected_args, *ctx.args], []  # noqa: SLF001 (the library has no other)
+        return ctx.args
+
+
+def open_group(app: typer.Typer, path: str) -> Callable[[Body[P]], typer.Typer]:
+    """Register a function as the command `path` that has commands of its own; without an account.
+
+    Returns:
+        A decorator that gives the group.
+    """
+
+    def register(body: Body[P]) -> typer.Typer:
+        group = typer.Typer(
+            cls=OpenGroup,
+            name=path,
+            invoke_without_command=True,
+            subcommand_metavar="[COMMAND [ARGS]...]",
+            rich_markup_mode=None,
+            help=text.COMMAND[path],
+            epilog=examples(text.EXAMPLE[path]),
+        )
+        group.callback()(_entry(body, has_home=False))
+        app.add_typer(group)
+        return group
+
+    return register
+
+
+def _entry(body: Body[P], *, has_home: bool) -> Callable[..., None]:
+    # The parser checked the arguments against the signature set below, which the type checker can't follow.
+    carry_out = cast("Callable[..., Coroutine[Any, Any, None] | None]", body)
+
+    def entry(context: typer.Context, **values: Any) -> None:  # noqa: ANN401 (each command has its own)
+        if context.invoked_subcommand is not None:
+            return
+        start = context.find_root().params
+        run = Run(
+            home=values.pop("home", None) or start["home"] or default_home(),
+            output=Output(as_json=values.pop("as_json") or start["as_json"]),
+            rest=tuple(context.args),
+        )
+        try:
+            _carry_out(lambda: carry_out(run, **values))
+        except typer.BadParameter as wrong:
+            wrong.ctx = wrong.ctx or context  # for the name of the command whose help is worth reading
+            raise
+
+    own = list(inspect.signature(body).parameters.values())[1:]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+    shared = [_option("home", HomeOption, None)] if has_home else []
+    parameters = [context, *own, _option("as_json", JsonOption, default=False), *shared]
+    entry.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    entry.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return entry
 
 
 def default_home() -> Path:

@@ -1,4 +1,4 @@
-"""`halonyx relay`: run a relay in this process."""
+"""`halonyx relay`: run a relay in this process, and what its operator does besides."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -6,29 +6,36 @@ from typing import Annotated
 
 import typer
 
-from halonyx.cli import text
-from halonyx.cli.command import Run, command
-from halonyx.cli.output import fill
+from halonyx.cli import text_relay as text
+from halonyx.cli.command import Run, command, open_group
+from halonyx.cli.output import JsonValue, fill, local
 from halonyx.core.errors import Misuse
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    command(app, "relay", has_home=False, takes_rest=True)(relay)
+    """Add the group to the program."""
+    group = open_group(app, "relay")(relay)
+    command(group, "relay backup", has_home=False)(backup)
+    command(group, "relay restore", has_home=False)(restore)
+
+
+DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help=text.FOLDER)]
+SecretsOption = Annotated[Path | None, typer.Option("--secrets", metavar="FILE", help=text.SECRETS)]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=text.CONFIG)]
 
 
 # None leaves a setting to its HALONYX_ variable, the settings file or the relay's own default.
 def relay(  # noqa: PLR0913 (one argument an option)
     run: Run,
     *,
-    host: Annotated[str | None, typer.Option(metavar="HOST", help=text.RELAY_HOST)] = None,
-    port: Annotated[int | None, typer.Option(metavar="PORT", help=text.RELAY_PORT)] = None,
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help=text.RELAY_DATA)] = None,
-    origin: Annotated[list[str] | None, typer.Option(metavar="URL", help=text.RELAY_ORIGIN)] = None,
-    behind_proxy: Annotated[bool | None, typer.Option("--behind-proxy", help=text.RELAY_PROXY)] = None,
-    signup: Annotated[str | None, typer.Option(metavar="MODE", help=text.RELAY_SIGNUP)] = None,
-    log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help=text.RELAY_LOG)] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help=text.RELAY_CONFIG)] = None,
+    host: Annotated[str | None, typer.Option(metavar="HOST", help=text.HOST)] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help=text.PORT)] = None,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help=text.DATA)] = None,
+    origin: Annotated[list[str] | None, typer.Option(metavar="URL", help=text.ORIGIN)] = None,
+    behind_proxy: Annotated[bool | None, typer.Option("--behind-proxy", help=text.PROXY)] = None,
+    signup: Annotated[str | None, typer.Option(metavar="MODE", help=text.SIGNUP)] = None,
+    log_level: Annotated[str | None, typer.Option(metavar="LEVEL", help=text.LOG)] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=text.CONFIG)] = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     # Imported here: a client needs none of it.
@@ -51,7 +58,48 @@ def relay(  # noqa: PLR0913 (one argument an option)
         "data": str(settings.data),
         "secrets": str(settings.secrets_path),
     }
-    serve(settings, lambda: run.output.answer(values, text.RELAY_STARTS, **values))
+    serve(settings, lambda: run.output.answer(values, text.STARTS, **values))
+
+
+def backup(
+    run: Run,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=text.BACKUP_FILE, show_default=False)],
+    *,
+    data: DataOption = None,
+    secrets: SecretsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Copy the databases of one moment, and the secrets to a second file."""
+    from halonyx.relay.backup import back_up, secrets_of  # noqa: PLC0415
+    from halonyx.relay.settings import load_settings  # noqa: PLC0415
+
+    back_up(load_settings(data=data, secrets=secrets, config=config), file)
+    values = {"file": str(file), "secrets": str(secrets_of(file))}
+    run.output.answer(values, text.BACKED_UP, **values)
+
+
+def restore(  # noqa: PLR0913 (one argument an option)
+    run: Run,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=text.RESTORE_FILE, exists=True, dir_okay=False, show_default=False)
+    ],
+    *,
+    replace: Annotated[bool, typer.Option("--replace", help=text.REPLACE)] = False,
+    data: DataOption = None,
+    secrets: SecretsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Put the databases back, with new epochs."""
+    from halonyx.relay import backup as copies  # noqa: PLC0415
+    from halonyx.relay.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(data=data, secrets=secrets, config=config)
+    done = copies.restore(settings, file, replace=replace)
+    aside = None if done.replaced is None else str(done.replaced)
+    values: dict[str, JsonValue] = {"data": str(settings.data), "taken": done.taken, "replaced": aside}
+    run.output.answer(values, text.RESTORED, data=settings.data, taken=local(done.taken))
+    if aside is not None:
+        run.output.say(text.MOVED_ASIDE, replaced=aside)
 
 
 def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[str, str]:
@@ -62,8 +110,8 @@ def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[s
         option, has_value, value = left.pop(0).partition("=")
         name = option.removeprefix("--").replace("-", "_")
         if not option.startswith("--") or name not in known:
-            raise Misuse(fill(text.RELAY_NO_SETTING, option=option))
+            raise Misuse(fill(text.NO_SETTING, option=option))
         if not has_value and not left:
-            raise Misuse(fill(text.RELAY_NO_VALUE, option=option))
+            raise Misuse(fill(text.NO_VALUE, option=option))
         found[name] = value if has_value else left.pop(0)
     return found

@@ -5,7 +5,7 @@ Plain and short, to "you"; what happened first, then what to do next. `{parts}` 
 
 from typing import Final
 
-from halonyx.cli import text_files
+from halonyx.cli import text_files, text_relay
 
 # ruff: noqa: S105 (words about passphrases; none is one)
 
@@ -35,7 +35,7 @@ GROUP: Final = {
     **text_files.GROUP,
 }
 COMMAND: Final = {
-    "relay": "Run a relay: it carries encrypted messages and can't read them.",
+    **text_relay.COMMAND,
     "account create": "Make an account on a relay and show its recovery code once.",
     "account recover": "Get your account back on a new machine with its recovery code.",
     "account show": "Show your account: your USID, your address and your relay.",
@@ -63,11 +63,7 @@ COMMAND: Final = {
     "web": "Serve the browser client from this machine, not from a relay.",
 }
 EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
-    "relay": (
-        "halonyx relay",
-        "halonyx relay --port 3001 --data ~/relay",
-        "halonyx relay --host 0.0.0.0 --behind-proxy --origin https://relay.example",
-    ),
+    **text_relay.EXAMPLE,
     "account create": (
         "halonyx account create",
         "halonyx account create --relay https://relay.example",
@@ -108,17 +104,6 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
 
 # Arguments and options.
 
-RELAY_HOST: Final = "Address to listen on. Default: 127.0.0.1."
-RELAY_PORT: Final = "Port to listen on. Default: 3000."
-RELAY_DATA: Final = "Folder for the databases. Default: halonyx-data. The relay's keys go to a file beside it."
-RELAY_CONFIG: Final = (
-    "TOML file with any setting of the relay. Each is an option and a HALONYX_ variable, too: --pow-bits 22, or "
-    "HALONYX_POW_BITS=22."
-)
-RELAY_ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
-RELAY_PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
-RELAY_SIGNUP: Final = "Who may sign up: open, or pow (a few seconds of work first). Default: open on loopback only."
-RELAY_LOG: Final = "Least level that is logged: debug, info, warning or error. Default: info."
 RELAY_URL: Final = "Relay to use, for example https://relay.example."
 CARD_QR: Final = "Draw the card as a QR code."
 CARD_ARGUMENT: Final = "Their contact card: halonyx:… or a link."
@@ -159,24 +144,6 @@ ASK_GROUP: Final = "To be sure you have it, type group {number} of the code: "
 ASK_MESSAGE: Final = "Write your message; end it with Ctrl-D on a line of its own."
 EMPTY_PASSPHRASE: Final = "A passphrase can't be empty."
 PASSPHRASES_DIFFER: Final = "The two differ. Try again."
-
-# Relay.
-
-RELAY_NO_SETTING: Final = "The relay has no setting {option}. See: halonyx relay --help"
-RELAY_NO_VALUE: Final = "{option} needs a value."
-RELAY_STARTS: Final = """\
-Halonyx relay on {origin}
-  data   {data}
-  keys   {secrets}  (keep a copy; without it the data is of no use)
-
-Next, in another terminal:
-  halonyx account create --relay {origin}
-  halonyx card                                 give this to someone
-  halonyx contact add THEIR-CARD --name bob
-  halonyx send bob "hello"
-
-Ctrl-C stops the relay. Nothing is lost by that.
-"""
 
 # The browser client.
 

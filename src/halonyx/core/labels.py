@@ -58,10 +58,11 @@ RELAY_CHALLENGE: Final = _label("relay challenge")
 DEVICE_LOGIN: Final = _label("login")
 REST_REQUEST: Final = _label("rest request")
 
-# Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds
+# Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds, its backups
 RELAY_PSEUDONYM: Final = _label("relay pseudonym")
 SIGNUP_WORK: Final = _label("sign-up work")
 RELAY_SEAL: Final = _label("sealed column")
+RELAY_BACKUP: Final = _label("relay backup")
 
 
 def hash_of(label: bytes, *parts: bytes) -> bytes:

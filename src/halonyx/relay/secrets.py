@@ -105,6 +105,21 @@ def pseudonym(pepper: bytes, address: Address) -> bytes:
     return hmac_sha256(pepper, RELAY_PSEUDONYM + b"\x00" + address)
 
 
+def read(path: Path) -> Secrets:
+    """Return the secrets in `path`.
+
+    Raises:
+        StoreError: The file is missing, damaged, or readable by others.
+    """
+    try:
+        with path.open("rb") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise StoreError(f"secrets file {path} may be read by others: chmod 600 it")
+            return Secrets.from_json(file.read())
+    except OSError as error:
+        raise StoreError(f"secrets file {path} can't be read: {error.strerror}") from None
+
+
 def load_or_create(path: Path, data: Path) -> Secrets:
     """Return the secrets in `path`; on the first start make them.
 
@@ -116,15 +131,8 @@ def load_or_create(path: Path, data: Path) -> Secrets:
         StoreError: The file is damaged or readable by others, or is missing while databases exist: with new
             peppers every account in them would be lost without a word.
     """
-    try:
-        with path.open("rb") as file:
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise StoreError(f"secrets file {path} may be read by others: chmod 600 it")
-            return Secrets.from_json(file.read())
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise StoreError(f"secrets file {path} can't be read: {error.strerror}") from None
+    if path.exists():
+        return read(path)
     if any((data / name).exists() for name in DATABASES):
         raise StoreError(f"{data} holds databases but their secrets file {path} is missing: restore it first")
     made = Secrets.generate()

@@ -6,26 +6,24 @@ Source: spec/delivery.md, "Connections"; docs/reference/relay.md.
 import asyncio
 import contextlib
 import errno
-import fcntl
 import functools
-import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Final
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from halonyx.core.errors import Misuse, StoreError
+from halonyx.core.errors import Misuse
 from halonyx.core.types import SECOND, Millis
 from halonyx.relay.app import create_app
 from halonyx.relay.context import RelayContext
 from halonyx.relay.decide import Limits
 from halonyx.relay.delivery import Hub
 from halonyx.relay.events import Event, configure, log
+from halonyx.relay.folder import check_whole, hold
 from halonyx.relay.http_guard import Crowd, GuardedHttp
 from halonyx.relay.limits import Limiter
 from halonyx.relay.metrics import Metrics
@@ -46,7 +44,6 @@ from halonyx.web.build import load as load_build
 
 BACKLOG: Final = 1024
 DRAIN_S: Final = 30
-FOLDER_MODE: Final = 0o700
 
 
 class Relay:
@@ -77,7 +74,8 @@ class Relay:
             Misuse: The port is taken or may not be used, or another relay has the data folder.
             StoreError: A database or the secrets file can't be used.
         """
-        with _lock(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
+        with hold(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
+            check_whole(self.settings.data)
             async with self._stores():
                 build = load_build()
                 page = {"build": build.hash} if build else {}
@@ -207,24 +205,6 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _lock(data: Path) -> Iterator[None]:
-    """Make the data folder if needed and hold it: two writers would each believe their own memory."""
-    try:
-        data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"data folder {data} can't be used: {error.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Misuse(f"another relay is using the data folder {data}") from None
-    else:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _drop_bounds(settings: RelaySettings) -> Bounds:

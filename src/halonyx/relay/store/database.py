@@ -30,6 +30,7 @@ from halonyx.relay.store.file import (
     is_lack_of_room,
     migrate,
     open_file,
+    refusal,
     truncate_log,
 )
 from halonyx.relay.store.reserve import Reserve
@@ -137,7 +138,7 @@ class Database:
             self._reader = open_file(path)
             self._reader.execute("pragma query_only=on")
         except (OSError, apsw.Error) as error:
-            raise StoreError(f"{path} can't be opened: {type(error).__name__}") from None
+            raise refusal(path, error) from None
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._lane: Lane | None = None
         self._loop: asyncio.AbstractEventLoop | None = None

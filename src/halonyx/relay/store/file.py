@@ -14,6 +14,8 @@ from halonyx.core.errors import StoreError
 AUTOCHECKPOINT_PAGES: Final = 4000
 PAGE_BYTES: Final = 4096
 BUSY_TIMEOUT_MS: Final = 5000
+FOLDING_MS: Final = 100
+DAMAGED: Final = "is damaged: put a backup back with 'halonyx relay restore FILE --replace'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,7 @@ def migrate(connection: apsw.Connection, schema: Schema) -> None:
         StoreError: The file is damaged, foreign or newer than this program.
         apsw.Error: The disk fails.
     """
-    if connection.execute("pragma quick_check(1)").get != "ok":
-        raise StoreError("the file is damaged: restore a backup")
+    _check(connection)
     version = connection.pragma("user_version")
     if version == 0 and connection.execute("select count(*) from sqlite_schema").get == 0:
         connection.pragma("application_id", schema.application_id)
@@ -79,12 +80,42 @@ def migrate(connection: apsw.Connection, schema: Schema) -> None:
             connection.pragma("user_version", number + 1)
 
 
+def check(path: Path) -> None:
+    """Read through a file that nobody writes.
+
+    Raises:
+        StoreError: It is damaged.
+    """
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            _check(connection)
+        finally:
+            connection.close()
+    except apsw.Error:
+        raise StoreError(f"{path.name} {DAMAGED}") from None
+
+
+def refusal(path: Path, error: Exception) -> StoreError:
+    """Return what to raise for a file that can't be opened."""
+    is_damaged = isinstance(error, (apsw.NotADBError, apsw.CorruptError))
+    return StoreError(f"{path.name} {DAMAGED}" if is_damaged else f"{path} can't be opened: {type(error).__name__}")
+
+
+def _check(connection: apsw.Connection) -> None:
+    if connection.execute("pragma quick_check(1)").get != "ok":
+        raise StoreError(f"{Path(connection.filename).name} {DAMAGED}")
+
+
 def truncate_log(connection: apsw.Connection) -> bool:
     """Fold the log into the file and cut it to nothing; False if a reader or the disk was in the way."""
+    connection.set_busy_timeout(FOLDING_MS)  # a backup reads for long, and everybody would wait with the writer
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except (apsw.BusyError, apsw.LockedError, apsw.FullError, apsw.IOError):
         return False
+    finally:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     return True
 
 

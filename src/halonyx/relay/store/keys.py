@@ -214,6 +214,18 @@ class KeyStore:
 
         await self.database.write(job, may_grow=False)
 
+    async def forget_one_time(self) -> None:
+        """Drop all one-time prekeys and cached bundles: in a restored file some were handed out before.
+
+        Their owners bring new ones when they log in next.
+        """
+
+        def job(connection: apsw.Connection) -> None:
+            connection.executemany("delete from prekey where use = ?", [(use,) for use in ONE_TIME_USES])
+            connection.execute("delete from fetch")
+
+        await self.database.write(job, may_grow=False)
+
     async def forget_fetches(self, now: Millis) -> None:
         """Drop cached bundles whose time is over."""
         await self.database.write(

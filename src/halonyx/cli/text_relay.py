@@ -1,0 +1,75 @@
+"""What the command line says to whoever runs a relay: a part of the catalogue in `text`."""
+
+from typing import Final
+
+COMMAND: Final = {
+    "relay": "Run a relay: it carries encrypted messages and can't read them.",
+    "relay backup": "Copy a relay's databases to a file, also while it runs.",
+    "relay restore": "Put a relay's backup back into its data folder.",
+}
+EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
+    "relay": (
+        "halonyx relay",
+        "halonyx relay --port 3001 --data ~/relay",
+        "halonyx relay --host 0.0.0.0 --behind-proxy --origin https://relay.example",
+    ),
+    "relay backup": ("halonyx relay backup /mnt/copies/relay-monday --data /var/lib/halonyx/relay",),
+    "relay restore": (
+        "halonyx relay restore /mnt/copies/relay-monday --data /var/lib/halonyx/relay",
+        "halonyx relay restore relay-monday --replace",
+    ),
+}
+
+# Arguments and options.
+
+HOST: Final = "Address to listen on. Default: 127.0.0.1."
+PORT: Final = "Port to listen on. Default: 3000."
+DATA: Final = "Folder for the databases. Default: halonyx-data. The relay's keys go to a file beside it."
+CONFIG: Final = (
+    "TOML file with any setting of the relay. Each is an option and a HALONYX_ variable, too: --pow-bits 22, or "
+    "HALONYX_POW_BITS=22."
+)
+ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
+PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
+SIGNUP: Final = "Who may sign up: open, or pow (a few seconds of work first). Default: open on loopback only."
+LOG: Final = "Least level that is logged: debug, info, warning or error. Default: info."
+SECRETS: Final = "The relay's secrets file. Default: DIR.secrets beside the data folder."
+FOLDER: Final = "The relay's data folder. Default: halonyx-data."
+BACKUP_FILE: Final = "The file to write; it must not exist yet. The secrets go to FILE.secrets."
+RESTORE_FILE: Final = "A file written by 'halonyx relay backup', with its secrets in FILE.secrets beside it."
+REPLACE: Final = "Move what is in the data folder aside, into a folder in it."
+
+# Running.
+
+NO_SETTING: Final = "The relay has no setting {option}. See: halonyx relay --help"
+NO_VALUE: Final = "{option} needs a value."
+STARTS: Final = """\
+Halonyx relay on {origin}
+  data   {data}
+  keys   {secrets}  (keep a copy; without it the data is of no use)
+
+Next, in another terminal:
+  halonyx account create --relay {origin}
+  halonyx card                                 give this to someone
+  halonyx contact add THEIR-CARD --name bob
+  halonyx send bob "hello"
+
+Ctrl-C stops the relay. Nothing is lost by that.
+"""
+
+# Backup.
+
+BACKED_UP: Final = """\
+The databases are in {file}
+The secrets are in   {secrets}
+
+Keep them in two places. A backup without its secrets is of no use; whoever has both can test whether an address he
+knows has an account. What people wrote is as encrypted in it as on the relay.
+Files in the drop are not in it: those who sent them still have them.
+"""
+RESTORED: Final = """\
+The relay of {taken} is back in {data}.
+Every mailbox begins a new count, and one-time prekeys are gone: people's devices notice, ask each other for what is
+missing, and bring new prekeys. Accounts made since have to be made again.
+"""
+MOVED_ASIDE: Final = "What was there before is in {replaced}; delete it once all is well."

@@ -1,0 +1,51 @@
+"""The data folder, held by one process at a time.
+
+Source: docs/reference/relay.md, "Backup and restore".
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from halonyx.core.errors import Misuse, StoreError
+
+FOLDER_MODE: Final = 0o700
+LOCK: Final = "lock"
+RESTORING: Final = "restoring"
+"""Folder in which a restore prepares its files; while it is there, the databases beside it are of no moment."""
+
+
+@contextlib.contextmanager
+def hold(data: Path) -> Iterator[None]:
+    """Make the data folder if needed and hold it: two writers would each believe their own memory.
+
+    Raises:
+        Misuse: Another process holds it.
+        StoreError: It can't be made or used.
+    """
+    try:
+        data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"data folder {data} can't be used: {error.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Misuse(f"another relay is using the data folder {data}") from None
+    else:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_whole(data: Path) -> None:
+    """Refuse a folder in which a restore was interrupted: half of it may be from another time than the rest.
+
+    Raises:
+        StoreError: It was.
+    """
+    if (data / RESTORING).exists():
+        raise StoreError(f"a restore into {data} was interrupted: run it again with --replace")
