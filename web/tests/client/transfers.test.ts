@@ -1,0 +1,284 @@
+/** Files at the client: everything real but the browser's disk and the torrents, whose pieces the test carries itself. */
+
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+
+import type { OfferedFile, Transfer } from "../../src/client/api"
+import * as table from "../../src/client/schema"
+import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
+import { takeOffer, takeState } from "../../src/client/transfer_states"
+import { Kind } from "../../src/core/content"
+import { fromHex } from "../../src/core/encoding"
+import { FileOffer, FileState, Reason, State } from "../../src/core/file_offer"
+import type { MessageId } from "../../src/core/types"
+import { RelayProcess } from "../relay_process"
+import { Disk } from "./disk"
+import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
+
+const PATIENT = 120_000
+const QUIET = { down: 0, up: 0, uploaded: 0, path: null, isTrackerReached: true } as const
+
+let relay: RelayProcess
+
+beforeAll(async () => {
+  relay = await RelayProcess.start({ HALONYX_DROP_QUOTA: "50000000" })
+  mayReach(relay.origin)
+})
+
+afterEach(async () => {
+  Disk.room = Infinity
+  await closeAll()
+})
+
+afterAll(() => relay.remove())
+
+function file(path: string, size: number, type = ""): OfferedFile {
+  const content = Uint8Array.from({ length: size }, (_, at) => (at * 31) % 251)
+  return { path, file: new File([content], path, { type }) }
+}
+
+async function offer(from: Tab, to: string, files: readonly OfferedFile[], options = { drop: false }): Promise<string> {
+  const folder = files.length > 1 ? "folder" : null
+  const { id } = await from.client.files.offerFiles((await from.contact(to)).id, files, folder, null, options)
+  return id
+}
+
+async function shown(tab: Tab, name: string, id: string): Promise<Transfer | undefined> {
+  return (await tab.talk(name)).find((entry) => entry.id === id)?.file ?? undefined
+}
+
+async function untilState(tab: Tab, name: string, id: string, state: string): Promise<Transfer> {
+  await until(async () => (await shown(tab, name, id))?.state === state)
+  const found = await shown(tab, name, id)
+  if (found === undefined) throw new Error("it vanished")
+  return found
+}
+
+/** Do what torrents do. */
+async function carry(from: Tab, to: Tab, id: string, altered = false): Promise<void> {
+  const row = await to.client.store.get(table.transfers, id)
+  for (let index = 0; index < pieceCount(row?.ciphertextSize ?? 0); index++) {
+    const piece = await from.client.files.readPiece(id, index)
+    if (altered) piece[0] = (piece[0] ?? 0) ^ 1
+    await to.client.files.writePiece(id, index, piece)
+  }
+  await to.client.files.fileArrived(id)
+}
+
+async function acquainted(): Promise<readonly [Tab, Tab]> {
+  const [alice, bob] = await talking(relay.origin)
+  for (const [tab, name] of [[alice, "bob"], [bob, "alice"]] as const) {
+    await tab.client.files.allowDirect((await tab.contact(name)).id, true)
+  }
+  return [alice, bob]
+}
+
+/** Offer a file and let it be accepted. */
+async function running(alice: Tab, bob: Tab, files = [file("note", 2 * PIECE_SIZE)]): Promise<string> {
+  const id = await offer(alice, "bob", files)
+  await untilState(bob, "alice", id, "offered")
+  await bob.client.files.acceptFile(id)
+  await untilState(alice, "bob", id, "waiting")
+  return id
+}
+
+async function saved(tab: Tab, id: string): Promise<Map<string, Uint8Array>> {
+  const files = await tab.client.files.saveFile(id)
+  return new Map(await Promise.all(files.map(async ({ path, file: content }) => [path, new Uint8Array(await content.arrayBuffer())] as const)))
+}
+
+test("an offer is a line of the conversation, comes in its order and is confirmed", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await offer(alice, "bob", [file("note.txt", 5, "text/plain; charset=utf-8")])
+  await untilState(alice, "bob", id, "offered")
+  await alice.write("bob", "after it")
+  await until(async () => (await bob.heard("alice")).at(-1) === "after it")
+  const lines = (await bob.talk("alice")).filter((entry) => !entry.outgoing)
+  expect(lines.map((entry) => entry.file?.name ?? entry.text)).toEqual(["hello", "note.txt", "after it"])
+  const offered = lines[1]?.file
+  expect(offered).toMatchObject({ id, mediaType: "text/plain", size: 5, count: 1, isFolder: false, outgoing: false })
+  await until(async () => (await alice.states("bob")).every((state) => state === "delivered"))
+  expect(await bob.notices("alice")).toEqual([])
+  expect(bob.changes.some((change) => change.kind === "messages" && change.entries.some((entry) => entry.id === id))).toBe(true)
+})
+
+test("what was fetched is verified, saved and told, and the sender keeps nothing", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const files = [file("one", 100), file("deep/two", 70_000), file("empty", 0)]
+  const id = await running(alice, bob, files)
+  await expect(bob.client.files.saveFile(id)).rejects.toMatchObject({ code: "misuse" })
+  await carry(alice, bob, id)
+  await untilState(bob, "alice", id, "done")
+  await untilState(alice, "bob", id, "done")
+  const found = await saved(bob, id)
+  expect([...found.keys()]).toEqual(files.map(({ path }) => path))
+  for (const { path, file: content } of files) {
+    expect(found.get(path)).toEqual(new Uint8Array(await content.arrayBuffer()))
+  }
+  await until(() => Promise.resolve(alice.disk.files().size === 0))
+  expect((await alice.client.files.fileJobs()).length).toBe(0)
+})
+
+test("a wrong ciphertext is thrown away and can be fetched again", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  await carry(alice, bob, id, true)
+  expect((await untilState(bob, "alice", id, "failed")).reason).toBe("wrong-hash")
+  expect((await untilState(alice, "bob", id, "failed")).reason).toBe("wrong-hash")
+  expect(bob.disk.files().size).toBe(0)
+  await bob.client.files.retryFile(id)
+  await untilState(alice, "bob", id, "waiting")
+  await carry(alice, bob, id)
+  await untilState(bob, "alice", id, "done")
+})
+
+test("a full disk has its name, keeps what came, and goes on when there is room", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  Disk.room = PIECE_SIZE
+  const piece = await alice.client.files.readPiece(id, 0)
+  await expect(bob.client.files.writePiece(id, 0, piece)).rejects.toMatchObject({ code: "disk-full" })
+  await bob.client.files.fileFailed(id, "disk-full")
+  expect((await untilState(bob, "alice", id, "failed")).reason).toBe("disk-full")
+  expect((await untilState(alice, "bob", id, "failed")).reason).toBe("disk-full")
+  Disk.room = Infinity
+  await bob.client.files.retryFile(id)
+  await untilState(alice, "bob", id, "waiting")
+  await carry(alice, bob, id)
+  await untilState(alice, "bob", id, "done")
+
+  Disk.room = PIECE_SIZE
+  const another = await offer(alice, "bob", [file("large", 2 * PIECE_SIZE)])
+  expect((await untilState(alice, "bob", another, "failed")).reason).toBe("disk-full")
+  expect((await alice.states("bob")).at(-1)).toBe("failed")
+  await until(() => Promise.resolve(alice.disk.files().size === 0))
+})
+
+test("refused, taken back, given up: both know, and nothing is left", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const refused = await offer(alice, "bob", [file("refused", 10)])
+  await untilState(bob, "alice", refused, "offered")
+  await bob.client.files.refuseFile(refused)
+  await untilState(alice, "bob", refused, "refused")
+  await expect(bob.client.files.acceptFile(refused)).rejects.toMatchObject({ code: "misuse" })
+
+  const takenBack = await running(alice, bob)
+  await bob.client.files.writePiece(takenBack, 0, await alice.client.files.readPiece(takenBack, 0))
+  await alice.client.files.cancelFile(takenBack)
+  await untilState(bob, "alice", takenBack, "cancelled")
+  await expect(bob.client.files.writePiece(takenBack, 1, new Uint8Array(1))).rejects.toMatchObject({ code: "gone" })
+
+  const givenUp = await running(alice, bob)
+  await bob.client.files.cancelFile(givenUp)
+  await untilState(alice, "bob", givenUp, "refused")
+  for (const { disk } of [alice, bob]) await until(() => Promise.resolve(disk.files().size === 0))
+})
+
+test("a pause stops the torrent here and only here", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  expect((await bob.client.files.fileJobs()).map((job) => job.id)).toEqual([id])
+  await bob.client.files.reportFiles([{ ...QUIET, id, done: 1000, down: 500, peers: 1, path: "direct" }])
+  expect(await untilState(bob, "alice", id, "transferring")).toMatchObject({ done: 1000, down: 500, path: "direct" })
+  await bob.client.files.pauseFile(id)
+  expect(await untilState(bob, "alice", id, "paused")).toMatchObject({ done: 1000, down: 0, peers: 0 })
+  expect(await bob.client.files.fileJobs()).toEqual([])
+  expect((await alice.client.files.fileJobs()).length).toBe(1)
+  await bob.client.files.resumeFile(id)
+  expect((await bob.client.files.fileJobs()).length).toBe(1)
+  expect((await untilState(bob, "alice", id, "transferring")).done).toBe(1000) // until the torrent tells anew
+})
+
+test("nobody's address is shown before the person agreed or compared numbers", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  const id = await running(alice, bob)
+  expect(await bob.client.files.fileJobs()).toEqual([])
+  expect((await shown(bob, "alice", id))?.reason).toBe("needs-direct")
+  await until(async () => (await shown(alice, "bob", id))?.reason === "no-turn")
+  expect(await bob.client.files.fileJobs()).toEqual([])
+  const asked = (await bob.client.store.all(table.outbox, null, null)).filter((row) => row.kind === Kind.FILE_STATE)
+  expect(asked.length).toBeLessThanOrEqual(1) // they are told once
+  const contact = await bob.contact("alice")
+  await bob.client.verify(contact.id, { number: (await bob.client.safetyNumber(contact.id)).groups.join("") })
+  expect((await bob.client.files.fileJobs())[0]).toMatchObject({ id, policy: "all", iceServers: [] })
+  expect((await shown(bob, "alice", id))?.directAllowed).toBe(true)
+})
+
+test("what says something of no transfer, or of another's, changes nothing", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  const contact = (await alice.contact("bob")).id
+  const offerId = fromHex(id) as MessageId
+  const said = (state: State): FileState => ({ offer: offerId, state, reason: Reason.NONE })
+  const before = await alice.client.store.get(table.transfers, id)
+  await alice.client.store.transaction(async (tx) => {
+    await takeState(tx, contact + 1, said(State.DONE)) // somebody else
+    await takeState(tx, contact, { ...said(State.DONE), offer: new Uint8Array(16) as MessageId })
+    await takeState(tx, contact, said(State.CANCELLED)) // it is ours to cancel
+    await takeState(tx, contact, said(State.IN_DROP)) // and ours to put there
+  })
+  expect(await alice.client.store.get(table.transfers, id)).toEqual(before)
+  await bob.client.store.transaction((tx) => takeState(tx, contact, said(State.DONE)))
+  expect((await shown(bob, "alice", id))?.state).toBe("waiting")
+  const row = await bob.client.store.get(table.transfers, id)
+  if (row === undefined) throw new Error("no transfer")
+  const body = FileOffer.encode({ ...row, ciphertextHash: row.hash, thumbnail: new Uint8Array() })
+  const again = { contact, messageId: offerId, body, received: row.made }
+  await expect(bob.client.store.transaction((tx) => takeOffer(tx, again))).rejects.toMatchObject({ code: "malformed" })
+})
+
+test("a stranger's offer is a request, shown when it is accepted", { timeout: PATIENT }, async () => {
+  const [alice, bob] = [await signUp(relay.origin), await signUp(relay.origin)]
+  await alice.client.addContact(await bob.client.card(), "bob")
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await until(async () => (await bob.client.requests()).length === 1)
+  expect(bob.changes.some((change) => change.kind === "transfer" || change.kind === "messages")).toBe(false)
+  const [stranger] = await bob.client.requests()
+  await bob.client.acceptRequest(stranger?.id ?? 0, "alice")
+  expect((await shown(bob, "alice", id))?.state).toBe("offered")
+})
+
+test("a tab that ended while it encrypted leaves a failed offer and no folder", { timeout: PATIENT }, async () => {
+  const [alice] = await acquainted()
+  const id = await offer(alice, "bob", [file("large", 8 * PIECE_SIZE)])
+  const { disk } = alice
+  await alice.close()
+  const again = await Tab.open(alice.client.store.name)
+  expect((await untilState(again, "bob", id, "failed")).reason).toBe("interrupted")
+  await until(() => Promise.resolve(disk.files().size === 0))
+  await expect(again.client.files.retryFile(id)).rejects.toMatchObject({ code: "misuse" })
+})
+
+test("blocking and removing someone ends and forgets what was under way", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  const { id: contact } = await bob.contact("alice")
+  await bob.client.files.writePiece(id, 0, await alice.client.files.readPiece(id, 0))
+  await bob.client.blockContact(contact)
+  expect((await bob.client.store.get(table.transfers, id))?.stage).toBe("cancelled")
+  expect(bob.disk.files().size).toBe(0)
+  await bob.client.removeContact(contact)
+  expect(await bob.client.store.get(table.transfers, id)).toBeUndefined()
+})
+
+test("the drop holds a ciphertext until it was fetched", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin) // nobody agreed to anything: the drop needs it not
+  const id = await offer(alice, "bob", [file("note", 2 * PIECE_SIZE + 5)], { drop: true })
+  await untilState(alice, "bob", id, "offered")
+  await alice.client.files.fileJobs() // which the tab that runs torrents asks for
+  await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+  await alice.close()
+  await bob.client.files.acceptFile(id)
+  expect(await bob.client.files.fileJobs()).toEqual([])
+  await untilState(bob, "alice", id, "done")
+  expect((await saved(bob, id)).get("note")?.length).toBe(2 * PIECE_SIZE + 5)
+})
+
+test("two tabs show the same, whichever runs the torrents", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  const other = await bob.another()
+  await bob.client.files.reportFiles([{ ...QUIET, id, done: 4321, down: 7, peers: 1, path: "relayed" }])
+  await until(async () => (await shown(other, "alice", id))?.done === 4321)
+  expect(await shown(other, "alice", id)).toEqual(await shown(bob, "alice", id))
+})
+
