@@ -92,6 +92,7 @@ def test_a_file_goes_from_terminal_to_terminal(people: Pair, source: Path, tmp_p
         assert states[-1] == "done"
         assert sending.wait(ENDING_SECONDS) == 0
     assert (target / "report.pdf").read_bytes() == source.read_bytes()
+    assert people.bob.many("receive") == []  # what the command said is not said again
     listed = people.bob.one("files", "list")
     assert (listed["state"], listed["saved"]) == ("done", str(target / "report.pdf"))
     assert re.search(r"from +alice +report\.pdf +2\.0 MB +done", people.bob.run("files", "list").out)

@@ -1,7 +1,9 @@
 """Files between two people: offered, accepted, fetched over WebRTC, verified, saved; or not."""
 
 import os
+import re
 import stat
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,12 +20,13 @@ from client.files_kit import (
     some_file,
     until,
 )
-from client.homes import Mailboxes, Pair, drain, end_hold, kinds, settle
-from halonyx.client import FileOffered, TransferChanged
+from client.homes import Mailboxes, Pair, change, drain, end_hold, kinds, settle, two_people
+from halonyx.client import FileOffered, TransferChanged, outbox
 from halonyx.client.running import folder_of
 from halonyx.client.saving import temporary_for
 from halonyx.client.torrent import NAME
 from halonyx.core.errors import Misuse
+from relay_process import RelayProcess, running_relay
 
 SIZE = 3_000_000
 
@@ -263,6 +266,48 @@ async def test_without_agreement_each_side_says_who_has_to_do_what(pair: Pair, t
         pair.bob.contacts.allow_direct("alice")
         await reached(pair.bob, offer.id, "done")
     assert (target / "report.pdf").read_bytes() == source.read_bytes()
+
+
+async def test_nobody_is_met_before_it_was_agreed_to(tmp_path: Path) -> None:
+    target = new_folder(tmp_path / "saved")
+    with running_relay(tmp_path / "relay") as relay:
+        async with two_people(tmp_path, (relay.origin, relay.origin)) as pair:
+            offer = await offered(pair, some_file(tmp_path, 1000))
+            async with running_files(pair.alice, pair.bob):
+                await pair.bob.files.accept(offer.id, target)
+                await until(lambda: pair.alice.files.get(offer.id).reason is not None)
+                await until(lambda: pair.bob.files.get(offer.id).reason is not None)
+                assert announces(relay) == 0  # nobody came to the tracker, by which alone peers are found
+                agree(pair)
+                await reached(pair.bob, offer.id, "done")
+                assert announces(relay) > 0
+
+
+def announces(relay: RelayProcess) -> int:
+    """Return how many announces the relay's tracker has taken."""
+    with urllib.request.urlopen(f"{relay.origin}/metrics") as answer:  # noqa: S310 (our own relay)
+        found = re.search(r"^halonyx_tracker_announces_total (\d+)", answer.read().decode(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+async def test_a_contact_that_is_removed_takes_its_transfers_along(pair: Pair, tmp_path: Path) -> None:
+    agree(pair)
+    offer = await offered(pair, some_file(tmp_path, SIZE))
+    async with running_files(pair.bob):
+        await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
+        await until(lambda: pair.bob.files.get(offer.id).path == "direct")
+        pair.bob.contacts.remove("alice")
+        await until(lambda: not folders(pair.bob))
+        assert list(pair.bob.files.list()) == []
+
+
+async def test_an_offer_that_nobody_confirms_is_given_up_after_fourteen_days(pair: Pair, tmp_path: Path) -> None:
+    offer = await pair.alice.files.offer("bob", [some_file(tmp_path, 1000)])
+    change(pair.alice, "UPDATE outbox SET sent = sent - ?", outbox.KEPT)
+    assert kinds(await drain(pair.alice)) == ["failed"]
+    given_up = pair.alice.files.get(offer.id)
+    assert (given_up.state, given_up.reason) == ("failed", "expired")
 
 
 async def test_a_verified_contact_needs_no_agreement(pair: Pair) -> None:

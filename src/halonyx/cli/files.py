@@ -220,6 +220,7 @@ async def _watch(run: Run, me: "Client", transfer: "Transfer") -> None:
     except asyncio.CancelledError:
         run.output.remark(text.GOES_ON)
         raise
+    me.files.mark_seen(transfer.id)
     if transfer.state != "done":
         raise TransferEnded(transfer.reason or transfer.state, ended_words(transfer))
     run.output.say(text.DELIVERED if transfer.outgoing else text.SAVED, saved=transfer.saved, **words_of(transfer))

@@ -113,6 +113,7 @@ REASON: Final = {
     "wrong-metadata": "The offer contradicts itself, so nothing was fetched. Ask {name} to send it again.",
     "damaged": "It came whole and does not open, so nothing was saved. Ask {name} to send it again.",
     "source-changed": "A file changed or went while it was being read. Send it again.",
+    "expired": "The offer was not confirmed within 14 days, and was given up.",
     "misuse": "It can't be read any more. Send it again.",
 }
 REASON_OTHER: Final = "It waits because of: {reason}."

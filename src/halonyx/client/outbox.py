@@ -304,6 +304,12 @@ def expire(store: Store, now: Millis) -> None:
                 "UPDATE messages SET state = 'failed' WHERE is_outgoing = 1 AND message_id = ?", row["message_id"]
             )
             add_notice(store, "failed", row["contact"], now, id=bytes(row["message_id"]).hex())
+            store.execute(
+                "UPDATE transfers SET state = 'failed', reason = 'expired' WHERE contact = ? AND is_outgoing = 1"
+                " AND message_id = ? AND state = 'offered'",
+                row["contact"],
+                row["message_id"],
+            )
         store.execute("DELETE FROM outbox WHERE sent <= ?", old)
 
 

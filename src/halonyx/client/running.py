@@ -22,7 +22,7 @@ from halonyx.client.people import contact_by_id
 from halonyx.client.preparing import INFO, Stopped, Watch
 from halonyx.client.store import Store
 from halonyx.client.torrent import NAME, Torrent, WrongMetadata, tracker_url
-from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id
+from halonyx.client.transfer_rows import TransferGone, TransferRow, all_transfers, transfer_by_id
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Misuse, TransportError
 from halonyx.core.kdf import tracker_token
@@ -210,16 +210,16 @@ class Runner:
         }
         try:
             await steps[work](row)
-        except Stopped:
+        except (Stopped, TransferGone):
             return
         except (saving.WrongHash, saving.Damaged, WrongMetadata) as error:
             transfer_states.fail(self._store, transfer, error.code)
         except TransportError:
             transfer_states.note_waits(self._store, transfer, "relay-unreachable")
-        except saving.DiskFull:
-            transfer_states.halt(self._store, transfer, "disk-full")
-        except Refused as error:
+        except (saving.DiskFull, Refused) as error:
             transfer_states.halt(self._store, transfer, error.code)
+        except Misuse:
+            transfer_states.halt(self._store, transfer, "cant-save")
         except OSError as error:
             transfer_states.halt(self._store, transfer, "disk-full" if error.errno in _FULL else "cant-save")
 

@@ -129,9 +129,20 @@ def add_incoming(store: Store, contact: int, message_id: MessageId, encoded: byt
     )
 
 
+class TransferGone(Misuse):
+    """The transfer was forgotten together with its contact."""
+
+
 def transfer_by_id(store: Store, transfer: int) -> TransferRow:
-    """Return a transfer by its row id, which must exist."""
-    return transfer_row(store.one(f"{_COLUMNS} WHERE transfers.id = ?", transfer))
+    """Return a transfer by its row id.
+
+    Raises:
+        TransferGone: There is none.
+    """
+    row = store.one(f"{_COLUMNS} WHERE transfers.id = ?", transfer)
+    if row is None:
+        raise TransferGone("this transfer is gone: its contact was removed")
+    return transfer_row(row)
 
 
 def find_transfer(store: Store, contact: int, message_id: MessageId, *, is_outgoing: bool) -> TransferRow | None:

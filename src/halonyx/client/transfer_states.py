@@ -13,7 +13,7 @@ from typing import Final
 
 from halonyx.client import outbox
 from halonyx.client.account import now_ms
-from halonyx.client.events import add_transfer_event
+from halonyx.client.events import TRANSFER, add_transfer_event
 from halonyx.client.model import TransferPath, TransferState
 from halonyx.client.people import ContactRow
 from halonyx.client.store import Store
@@ -166,6 +166,12 @@ def halt(store: Store, transfer: int, reason: str) -> None:
         if row.is_active:
             _set(store, row, row.state, reason, is_paused=True, down=0, up=0, peers=0)
             add_transfer_event(store, row.id, "paused", reason, now_ms())
+
+
+def note_told(store: Store, transfer: int) -> None:
+    """Note that the person saw what became of a transfer: no event has to tell it."""
+    with store.transaction():
+        store.execute("DELETE FROM events WHERE kind = ? AND transfer = ?", TRANSFER, transfer)
 
 
 def end_all(store: Store, contact: int) -> None:
@@ -372,7 +378,7 @@ def _offered(store: Store, transfer: int) -> TransferRow:
     if row.is_outgoing:
         raise Misuse("this is your own offer: the other side decides. To take it back: 'halonyx files cancel'")
     if row.state != "offered":
-        raise Misuse(f"this was decided before: it is {row.public().state}")
+        raise Misuse(f"this was decided before: it is {row.public().state}. To go on with it: 'halonyx files resume'")
     return row
 
 

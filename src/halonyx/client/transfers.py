@@ -127,6 +127,10 @@ class Files:
         transfer_states.cancel(self._store, row.id)
         return await self._changed(row)
 
+    def mark_seen(self, transfer: MessageId | str) -> None:
+        """Note that the person saw what became of a transfer, so that no event tells it again (raises Misuse)."""
+        transfer_states.note_told(self._store, self._row(transfer).id)
+
     @asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Let transfers move until the end of the context, here or in another process that does it already.
