@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from halonyx.relay.routes_files import UPLOADS_PER_MAILBOX
+from halonyx.relay.events import configure
+from halonyx.relay.routes_files import DOWNLOADS_PER_CLIENT, UPLOADS_PER_MAILBOX
 from halonyx.wire.rest import UPLOAD_HEADER
 from relay.drop_kit import MIB, SETTINGS, File, files_of
 from relay.own_disk import IN_NAMESPACE, can_mount
@@ -140,6 +141,48 @@ async def test_one_mailbox_does_not_take_every_place(tmp_path: Path) -> None:
 
         other, token = await opened(relay, bob)
         assert (await other.put(relay, token, 0, other.content)).status == 200
+
+
+@contextlib.asynccontextmanager
+async def unread(relay: Relay, file: File) -> AsyncIterator[bytes]:
+    """Ask for a whole file and read the first line of the answer alone."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.settings.port, limit=1)
+    writer.write(f"GET {file.path} HTTP/1.1\r\nHost: {relay.authority}\r\n\r\n".encode())
+    try:
+        yield await asyncio.wait_for(reader.read(12), WAIT_S)
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize(("settings", "most"), [({}, DOWNLOADS_PER_CLIENT), ({"drop_downloads": 2}, 2)])
+async def test_so_many_files_are_given_out_at_once(tmp_path: Path, settings: dict[str, int], most: int) -> None:
+    async with running_relay(tmp_path, **SETTINGS, **settings) as relay:
+        alice, file = Person(), File(os.urandom(12 * MIB))  # more than the system holds for one who does not read
+        await alice.sign_up(relay)
+        await file.upload(relay, alice, 4 * MIB)
+        async with contextlib.AsyncExitStack() as downloads:
+            for _ in range(most):
+                assert await downloads.enter_async_context(unread(relay, file)) == b"HTTP/1.1 200"
+            refused = await file.get(relay, "bytes=0-0")
+            assert (refused.status, refused.code, refused.headers["Retry-After"]) == (503, "busy", "1")
+
+        async with asyncio.timeout(WAIT_S):
+            while (await file.get(relay)).body != file.content:
+                pass
+
+
+async def test_one_who_goes_in_the_middle_of_a_part_is_no_fault(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure("info")
+    async with running_relay(tmp_path, **SETTINGS) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        async with begun(relay, *await opened(relay, alice)):
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)
+
+    assert "request-failed" not in "".join(capfd.readouterr())
 
 
 async def test_a_client_has_a_rate(tmp_path: Path) -> None:

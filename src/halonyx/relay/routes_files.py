@@ -8,19 +8,21 @@ import os
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Annotated, Final
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from halonyx.core.types import Address
 from halonyx.relay import turn
 from halonyx.relay.context import RelayContext
+from halonyx.relay.guard import client_host
 from halonyx.relay.refusals import Refused
-from halonyx.relay.services import Here, Services, refusals, reply
-from halonyx.relay.store.drops import DropStore, Kept, Outcome
+from halonyx.relay.services import Here, refusals, reply
+from halonyx.relay.store.drops import DropStore, Outcome
 from halonyx.wire.rest import (
     MAX_SAFE_INTEGER,
     UPLOAD_HEADER,
@@ -35,8 +37,9 @@ from halonyx.wire.rest import (
 )
 
 router: Final = APIRouter(prefix="/v1", redirect_slashes=False)
-CHUNK: Final = 256 * 1024
+CHUNK: Final = 64 * 1024  # whoever reads slowly holds about two in memory
 UPLOADS_PER_MAILBOX: Final = 4
+DOWNLOADS_PER_CLIENT: Final = 16
 _BODY: Final[tuple[ErrorCode, ...]] = ("too-large", "unsupported-content", "too-slow")
 _SIGNED: Final[tuple[ErrorCode, ...]] = ("not-authenticated", "wrong-origin", *_BODY)
 _BLOB: Final = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -50,6 +53,7 @@ _REASONS: Final[dict[Outcome, ErrorCode]] = {
 }
 
 DropHex = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="drop id in hex")]
+Key = TypeVar("Key", int, str)
 Offset = Annotated[int, Query(ge=0, le=MAX_SAFE_INTEGER, description="where the part belongs")]
 
 
@@ -111,8 +115,9 @@ async def put_part(drop: DropHex, offset: Offset, request: Request, here: Here) 
     row = drops.may_upload(bytes.fromhex(drop), token) if _TOKEN.fullmatch(token) else None
     if row is None:  # before the body: a stranger's is not read
         raise Refused("drop-unknown")
-    with _slot(here, row):
-        part = await _read(request, here.context.settings.drop_body_seconds)
+    settings = here.context.settings
+    with _place(here.uploads, row.mailbox, settings.drop_uploads, UPLOADS_PER_MAILBOX):
+        part = await _read(request, settings.drop_body_seconds)
         if not part:
             raise Refused("malformed")
         reached = await drops.append(row, offset, part)
@@ -139,10 +144,6 @@ async def get_drop(drop: DropHex, request: Request, here: Here) -> Response:
         raise Refused("drop-unknown")
     path, size = found
     span = _range(request.headers.getlist("range"), size)
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:  # deleted between the row and here
-        raise Refused("drop-unknown") from None
     start, end = span or (0, size)
     headers = {
         "Content-Type": "application/octet-stream",
@@ -152,23 +153,29 @@ async def get_drop(drop: DropHex, request: Request, here: Here) -> Response:
     }
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    return _Download(drops, descriptor, (start, end), 206 if span else 200, headers)
+    client = here.context.limiter.client(client_host(request.scope, behind_proxy=here.context.settings.behind_proxy))
+    with ExitStack() as held:
+        most = here.context.settings.drop_downloads
+        held.enter_context(_place(here.downloads, client, most, DOWNLOADS_PER_CLIENT))
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:  # deleted between the row and here
+            raise Refused("drop-unknown") from None
+        held.callback(os.close, descriptor)
+        chunks = _chunks(drops, descriptor, start, end)
+        return _Download(chunks, 206 if span else 200, headers, held.pop_all())
 
 
 class _Download(StreamingResponse):
-    """Streams part of a file and closes it whatever happens, also if nothing was ever read."""
+    """Streams part of a file and lets go of what it holds whatever happens, also if nothing was ever read."""
 
-    def __init__(
-        self, drops: DropStore, descriptor: int, span: tuple[int, int], status: int, headers: dict[str, str]
-    ) -> None:
-        super().__init__(_chunks(drops, descriptor, *span), status_code=status, headers=headers)
-        self._descriptor = descriptor
+    def __init__(self, chunks: AsyncIterator[bytes], status: int, headers: dict[str, str], held: ExitStack) -> None:
+        super().__init__(chunks, status_code=status, headers=headers)
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        with self._held:
             await super().__call__(scope, receive, send)
-        finally:
-            os.close(self._descriptor)
 
 
 async def _chunks(drops: DropStore, descriptor: int, start: int, end: int) -> AsyncIterator[bytes]:
@@ -188,18 +195,21 @@ def _drops(context: RelayContext) -> DropStore:
 
 
 @contextmanager
-def _slot(here: Services, row: Kept) -> Iterator[None]:
-    """Count a part that is being taken: each is held in memory until it is on disk."""
-    uploads: Counter[int] = here.uploads
-    if uploads.total() >= here.context.settings.drop_uploads or uploads[row.mailbox] >= UPLOADS_PER_MAILBOX:
+def _place(places: Counter[Key], key: Key, total: int, each: int) -> Iterator[None]:
+    """Count what goes on at the same time, of all and of one mailbox or client: it holds memory.
+
+    Raises:
+        Refused: busy, at a bound.
+    """
+    if places.total() >= total or places[key] >= each:
         raise Refused("busy", 1)
-    uploads[row.mailbox] += 1
+    places[key] += 1
     try:
         yield
     finally:
-        uploads[row.mailbox] -= 1
-        if not uploads[row.mailbox]:
-            del uploads[row.mailbox]
+        places[key] -= 1
+        if not places[key]:
+            del places[key]
 
 
 async def _read(request: Request, seconds: float) -> bytes:
@@ -208,6 +218,8 @@ async def _read(request: Request, seconds: float) -> bytes:
             return await request.body()
     except TimeoutError:
         raise Refused("too-slow") from None
+    except ClientDisconnect:  # nobody hears this
+        raise Refused("malformed") from None
 
 
 def _range(values: list[str], size: int) -> tuple[int, int] | None:

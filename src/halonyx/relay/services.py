@@ -24,12 +24,14 @@ class Services:
 
     Attributes:
         uploads: Parts of files that are being taken, by mailbox.
+        downloads: Files that are being given out, by client.
     """
 
     context: RelayContext
     accounts: Accounts
     authenticator: Authenticator
     uploads: Counter[int] = field(default_factory=Counter)
+    downloads: Counter[str] = field(default_factory=Counter)
 
     async def by_login_key(self, request: Request, address: Address, only: int | None = None) -> None:
         """Demand that a call is signed by the login key of a device of the account.

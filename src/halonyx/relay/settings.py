@@ -178,6 +178,7 @@ class RelaySettings(BaseSettings):
     drop_days: int = Field(14, ge=1, le=14, description="days an encrypted file is kept; at most 14")
     drop_body_seconds: Positive = Field(120, description="seconds a part of an encrypted file may take to arrive")
     drop_uploads: Positive = Field(16, description="parts of encrypted files taken at the same time")
+    drop_downloads: Positive = Field(256, description="encrypted files given out at the same time")
 
     # Rates: in memory, per client address (IPv6: /64) unless it says otherwise.
     rate_sign_up: Rate = Field("5/hour", description="sign-ups")
