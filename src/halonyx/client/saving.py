@@ -146,8 +146,6 @@ def put(temporary: Path, folder: Path, name: str, note: Callable[[Path], None]) 
     is_folder = temporary.is_dir()
     for number in range(1, MAX_TRIES):
         target = folder / _numbered(safe_name(name), number, is_folder=is_folder)
-        if os.path.lexists(target):
-            continue
         note(target)
         try:
             if is_folder:
@@ -237,9 +235,7 @@ def _link(temporary: Path, target: Path) -> None:
     """Give a file its name, which nothing may have; not every file system has links."""
     try:
         os.link(temporary, target, follow_symlinks=False)
-    except FileExistsError:
-        raise
-    except OSError:
+    except OSError:  # if it is because the name is taken, the next line says so again
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
         temporary.rename(target)  # over the empty file that was made in this moment
     else:
