@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from halonyx.client import outbox, transfer_states
+from halonyx.client import outbox
 from halonyx.client.account import PROFILE_KEY_SIZE, Account, load_account, now_ms
 from halonyx.client.events import show_request
 from halonyx.client.model import Contact
@@ -22,6 +22,7 @@ from halonyx.client.people import (
     contact_row,
 )
 from halonyx.client.store import Store
+from halonyx.client.transfer_rows import end_all
 from halonyx.core.card import Card
 from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
@@ -106,7 +107,7 @@ class Contacts:
             self._store.execute(
                 "UPDATE messages SET state = 'failed' WHERE contact = ? AND state = 'waiting'", contact.id
             )
-            transfer_states.end_all(self._store, contact.id)
+            end_all(self._store, contact.id)
             self._rotate_profile_key()
         await self._flush()
         return contact_by_id(self._store, contact.id).public()

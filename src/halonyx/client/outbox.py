@@ -19,6 +19,7 @@ from halonyx.client.model import MessageState, Sent
 from halonyx.client.order import ASK_AGAIN, counters_to_ask
 from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Row, Store
+from halonyx.client.transfer_rows import give_up
 from halonyx.core.content import (
     MAX_IDS,
     MAX_TEXT_SIZE,
@@ -304,12 +305,7 @@ def expire(store: Store, now: Millis) -> None:
                 "UPDATE messages SET state = 'failed' WHERE is_outgoing = 1 AND message_id = ?", row["message_id"]
             )
             add_notice(store, "failed", row["contact"], now, id=bytes(row["message_id"]).hex())
-            store.execute(
-                "UPDATE transfers SET state = 'failed', reason = 'expired' WHERE contact = ? AND is_outgoing = 1"
-                " AND message_id = ? AND state = 'offered'",
-                row["contact"],
-                row["message_id"],
-            )
+            give_up(store, row["contact"], row["message_id"])
         store.execute("DELETE FROM outbox WHERE sent <= ?", old)
 
 

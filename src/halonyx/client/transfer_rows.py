@@ -177,6 +177,25 @@ def all_transfers(store: Store, states: tuple[str, ...] | None = None) -> list[T
     return [transfer_row(row) for row in rows]
 
 
+def end_all(store: Store, contact: int) -> None:
+    """End all transfers with a contact without a word to them, inside the caller's transaction."""
+    store.execute(
+        "UPDATE transfers SET state = 'cancelled', reason = NULL WHERE contact = ?"
+        " AND state IN ('preparing', 'offered', 'waiting', 'transferring', 'verifying')",
+        contact,
+    )
+
+
+def give_up(store: Store, contact: int, message_id: bytes) -> None:
+    """Give up an offer that was not confirmed, inside the caller's transaction."""
+    store.execute(
+        "UPDATE transfers SET state = 'failed', reason = 'expired' WHERE contact = ? AND is_outgoing = 1"
+        " AND message_id = ? AND state = 'offered'",
+        contact,
+        message_id,
+    )
+
+
 def transfer_row(row: Row) -> TransferRow:
     """Make a transfer of its row."""
     return TransferRow(

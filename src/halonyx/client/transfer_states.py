@@ -174,15 +174,6 @@ def note_told(store: Store, transfer: int) -> None:
         store.execute("DELETE FROM events WHERE kind = ? AND transfer = ?", TRANSFER, transfer)
 
 
-def end_all(store: Store, contact: int) -> None:
-    """End all transfers with a contact without a word to them, inside the caller's transaction."""
-    store.execute(
-        "UPDATE transfers SET state = 'cancelled', reason = NULL WHERE contact = ?"
-        " AND state IN ('preparing', 'offered', 'waiting', 'transferring', 'verifying')",
-        contact,
-    )
-
-
 def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None:
     """Take in what the other side says of an offer, inside the caller's transaction; of an unknown one nothing."""
     row = _meant(store, contact, told)
