@@ -9,9 +9,12 @@ Source: spec/file-relay.md, "Drop".
 
 import asyncio
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -32,6 +35,7 @@ TOKEN_SIZE: Final = 16
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
 SWEEP_BATCH: Final = 1000
+_FILE_NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Outcome(Enum):
@@ -88,7 +92,7 @@ class DropStore:
         self._names = names
         self._folder = folder
         self._bounds = bounds
-        self._writing: set[bytes] = set()
+        self._changing: Counter[bytes] = Counter()  # files that a thread is at
         self.taken_bytes = 0
         self.given_bytes = 0
 
@@ -160,16 +164,13 @@ class DropStore:
         now = self._database.read(lambda connection: _find(connection, row.name))
         if now is None or now.upload_hash != row.upload_hash:
             return Outcome.UNKNOWN
-        if row.name in self._writing or offset != now.received or end > now.size:
+        if self._changing[row.name] or offset != now.received or end > now.size:
             return Outcome.CONFLICT
-        self._writing.add(row.name)
-        try:
+        with self._change([row.name]):
             await asyncio.to_thread(self._put, row.name, offset, part)
             if not await self._database.write(lambda connection: _advance(connection, now, end), may_grow=False):
                 await self.unlink([row.name])  # deleted while it was written: with its account, say
                 return Outcome.UNKNOWN
-        finally:
-            self._writing.discard(row.name)
         self.taken_bytes += len(part)
         return end
 
@@ -235,9 +236,18 @@ class DropStore:
         await asyncio.to_thread(self._unlink, [self._folder / name for name in strangers])
         return len(lost) + len(strangers)
 
-    async def unlink(self, names: Iterable[bytes]) -> None:
-        """Remove the files of rows that are gone."""
-        await asyncio.to_thread(self._unlink, [self._path(name) for name in names])
+    async def unlink(self, names: Sequence[bytes]) -> None:
+        """Remove the files of rows that are gone; until they are, nothing is written under their names."""
+        with self._change(names):
+            await asyncio.to_thread(self._unlink, [self._path(name) for name in names])
+
+    @contextmanager
+    def _change(self, names: Sequence[bytes]) -> Iterator[None]:
+        self._changing.update(names)
+        try:
+            yield
+        finally:
+            self._changing -= Counter(names)
 
     def collect(self) -> Iterator[Metric]:
         """Return what /metrics shows: numbers of everything together."""
@@ -274,7 +284,8 @@ class DropStore:
         if not self._folder.is_dir():
             return {}
         with os.scandir(self._folder) as entries:
-            return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
+            ours = [entry for entry in entries if _FILE_NAME.fullmatch(entry.name)]
+            return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in ours}
 
     @staticmethod
     def _unlink(paths: Iterable[Path]) -> None:
