@@ -1,5 +1,6 @@
 """A pseudo-terminal with one command of one person running at it, for what is asked of a person."""
 
+import codecs
 import os
 import pty
 from typing import Self
@@ -18,6 +19,7 @@ class Terminal:
             PYTHON_KEYRING_BACKEND="keyring.backends.fail.Keyring",
         )
         self.seen = ""
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode  # a character may come in two reads
         self._answered: dict[str, int] = {}
         self._pid, self._descriptor = pty.fork()
         if self._pid == 0:  # pragma: no cover (the child)
@@ -55,5 +57,5 @@ class Terminal:
             data = os.read(self._descriptor, 4096)
         except OSError:  # the other side closed
             return False
-        self.seen += data.decode().replace("\r\n", "\n")
+        self.seen += self._decode(data).replace("\r\n", "\n")
         return bool(data)

@@ -8,6 +8,7 @@ from typing import Any
 
 import libtorrent as lt
 import pytest
+from aiohttp import web
 
 from client.files_kit import (
     agree,
@@ -31,6 +32,7 @@ from halonyx.core.encoding import Writer
 from halonyx.core.file_offer import FileState, State
 from halonyx.core.kdf import tracker_token
 from halonyx.core.types import FileKey, MessageId, Millis
+from relay_process import free_port
 
 HONEST = container([("report.pdf", bytes(100))])
 
@@ -186,6 +188,57 @@ def serving(folder: Path, info: bytes, url: str) -> Iterator[None]:
     handle = session.add_torrent(parameters)
     yield
     session.remove_torrent(handle)
+
+
+HOSTILE = [
+    "",
+    "null",
+    "[]",
+    "{",
+    '{"action":"announce"}',
+    '{"action":"announce","info_hash":1,"peer_id":2,"offers":3}',
+    '{"failure reason":"' + "x" * 10_000 + '"}',
+    '{"action":"announce","info_hash":"HASH","interval":-1,"complete":-5,"incomplete":1e300}',
+    '{"action":"announce","info_hash":"HASH","peer_id":"' + "p" * 20 + '","offer_id":"' + "o" * 20 + '","offer":{}}',
+    '{"action":"announce","info_hash":"HASH","peer_id":"' + "p" * 20 + '","offer_id":"' + "o" * 20
+    + '","offer":{"type":"offer","sdp":"v=0\\r\\nm=application 9 X\\r\\na=candidate:x"}}',
+    '{"action":"announce","info_hash":"HASH","peer_id":"' + "p" * 20 + '","offer_id":"' + "o" * 20
+    + '","answer":{"type":"answer","sdp":"nonsense"}}',
+    "[" * 100_000,
+]  # fmt: skip
+
+
+async def test_a_hostile_tracker_moves_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    info_hash = os.urandom(20)
+    name = "".join(f"\\u00{byte:02x}" for byte in info_hash)
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            asked.append(message.data)
+            for words in HOSTILE:
+                await socket.send_str(words.replace("HASH", name))
+            await socket.send_bytes(b"\x00\xff")
+        return socket
+
+    application = web.Application()
+    application.router.add_get("/v1/tracker", handle)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "localhost", port).start()
+    shared = torrent.Torrent(tmp_path, 1_000_000, tracker_url(f"http://localhost:{port}", bytes(16)))
+    shared.fetch(info_hash, None)
+    try:
+        await until(lambda: len(asked) > 0)
+        await until(lambda: shared.progress().is_tracked is not None)
+        found = shared.progress()
+        assert (found.done, found.peers, found.is_complete, shared.take_info()) == (0, 0, False, None)
+    finally:
+        shared.close()
+        await runner.cleanup()
 
 
 async def test_an_offer_that_names_a_strangers_relay_sends_nobody_there(pair: Pair, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def main():
     home, source, target = map(pathlib.Path, sys.argv[1:4])
     async with Client.open(home, sys.argv[4]) as me:
         if source.name and not me.files.list() and sys.argv[5] == "sender":
-            await me.files.offer("other", [source])
+            await me.files.offer("other", [source], drop=sys.argv[6] == "drop")
         async with me.online(), me.files.run():
             print("runs", flush=True)
             while True:
@@ -64,20 +64,20 @@ class Life:
 @pytest.fixture
 def relay(tmp_path: Path) -> Iterator[RelayProcess]:
     (tmp_path / "relay").mkdir()
-    relay = RelayProcess(free_port(), tmp_path / "relay" / "relay")
+    relay = RelayProcess(free_port(), tmp_path / "relay" / "relay", {"HALONYX_DROP_QUOTA": "100000000"})
     relay.start()
     yield relay
     if relay.is_running:
         relay.stop()
 
 
-async def _meet(homes: list[Path], origin: str) -> None:
+async def _meet(homes: list[Path], origin: str, *, is_direct: bool) -> None:
     for home in homes:
         await create_account(home, origin, PASSPHRASE)
     async with Client.open(homes[0], PASSPHRASE) as alice, Client.open(homes[1], PASSPHRASE) as bob:
         for me, other in ((alice, bob), (bob, alice)):
             await me.contacts.add(other.card().uri(), "other")
-            me.contacts.allow_direct("other")
+            me.contacts.allow_direct("other", allowed=is_direct)
 
 
 def _is_done(home: Path) -> bool:
@@ -89,17 +89,18 @@ def _is_done(home: Path) -> bool:
 
 
 @pytest.mark.timeout(HANGING_SECONDS * 4)
-def test_a_file_survives_kills_of_everyone(relay: RelayProcess, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["direct", "drop"])
+def test_a_file_survives_kills_of_everyone(relay: RelayProcess, tmp_path: Path, way: str) -> None:
     homes, target = [tmp_path / "alice", tmp_path / "bob"], tmp_path / "saved"
     target.mkdir()
     source = tmp_path / "report.bin"
     source.write_bytes(os.urandom(SIZE))
-    asyncio.run(_meet(homes, relay.origin))
+    asyncio.run(_meet(homes, relay.origin, is_direct=way == "direct"))
     seed = int(os.environ.get("HALONYX_SEED") or secrets.randbits(32))
     sys.stdout.write(f"HALONYX_SEED={seed}\n")
     chance = random.Random(seed)  # noqa: S311 (a history that can be repeated)
-    sender = Life(homes[0], source, target, PASSPHRASE, "sender")
-    recipient = Life(homes[1], source, target, PASSPHRASE, "recipient")
+    sender = Life(homes[0], source, target, PASSPHRASE, "sender", way)
+    recipient = Life(homes[1], source, target, PASSPHRASE, "recipient", way)
     sides = [sender, recipient]
     for side in sides:
         side.begin()

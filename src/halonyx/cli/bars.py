@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING, Self
 
 from halonyx.cli import text_files as text
-from halonyx.cli.escape import escape, escape_name
+from halonyx.cli.escape import escape_name
 from halonyx.cli.file_words import percent, reason_words, size_words
 from halonyx.cli.output import Output, fill
 
@@ -58,10 +58,10 @@ class Bar:
 
 def numbers(transfer: "Transfer") -> str:
     """Return what stands behind the bar: percent, speeds, peers, ratio, time left and the way; or why it waits."""
-    if transfer.state != "transferring" and transfer.reason is not None:
-        return reason_words(transfer)
-    if transfer.state in ("preparing", "verifying", "offered", "waiting"):
-        return escape(f"{percent(transfer)}%  {text.STATE[transfer.state]}")
+    if transfer.state != "transferring":
+        return (
+            reason_words(transfer) or f"{percent(transfer)}%  {fill(text.STATE[transfer.state], percent='', speed='')}"
+        )
     parts = [
         f"{percent(transfer)}%",
         f"↓ {size_words(transfer.down)}/s ↑ {size_words(transfer.up)}/s",
