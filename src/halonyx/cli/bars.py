@@ -58,12 +58,11 @@ class Bar:
 
 def numbers(transfer: "Transfer") -> str:
     """Return what stands behind the bar: percent, speeds, peers, ratio, time left and the way; or why it waits."""
+    share = percent(transfer)
     if transfer.state != "transferring":
-        return (
-            reason_words(transfer) or f"{percent(transfer)}%  {fill(text.STATE[transfer.state], percent='', speed='')}"
-        )
+        return reason_words(transfer) or f"{share}%  {fill(text.STATE[transfer.state], percent=share, speed='')}"
     parts = [
-        f"{percent(transfer)}%",
+        f"{share}%",
         f"↓ {size_words(transfer.down)}/s ↑ {size_words(transfer.up)}/s",
         fill(text.BAR_PEERS, peers=transfer.peers),
         fill(text.BAR_RATIO, ratio=f"{transfer.ratio:.2f}"),
