@@ -90,18 +90,18 @@ def _offers(alice: Person) -> Iterator[tuple[str, Page]]:
     page = alice.page
     thumbnail: str = page.evaluate(DRAWN)
     theirs = [
-        _offer("Garden in May.webp", "offered", media="image/webp", thumbnail=thumbnail, size=3_456_789),
-        _offer(TURNED, "offered", media="image/jpeg", size=187_000),
-        _offer("Choir, spring tour", "paused", isFolder=True, count=34, size=812_000_000, done=300_000_000),
-        _offer("Score.pdf", "refused", media="application/pdf"),
-        _offer("Rehearsal.flac", "failed", media="audio/flac", reason="wrong-hash", size=48_000_000),
-        _offer("Lake.webp", "done", media="image/webp", thumbnail=thumbnail, size=2_100_000),
+        offered("Garden in May.webp", "offered", media="image/webp", thumbnail=thumbnail, size=3_456_789),
+        offered(TURNED, "offered", media="image/jpeg", size=187_000),
+        offered("Choir, spring tour", "paused", isFolder=True, count=34, size=812_000_000, done=300_000_000),
+        offered("Score.pdf", "refused", media="application/pdf"),
+        offered("Rehearsal.flac", "failed", media="audio/flac", reason="wrong-hash", size=48_000_000),
+        offered("Lake.webp", "done", media="image/webp", thumbnail=thumbnail, size=2_100_000),
     ]
     ours = [
-        _offer(LONG_NAME, "offered", is_ours=True, media="application/pdf", inDrop=True),
-        _offer("tickets.zip", "done", is_ours=True, media="application/zip"),
-        _offer("Poster.webp", "running", is_ours=True, media="image/webp", thumbnail=thumbnail, size=900_000),
-        _offer("old.tar.gz", "cancelled", is_ours=True),
+        offered(LONG_NAME, "offered", is_ours=True, media="application/pdf", inDrop=True),
+        offered("tickets.zip", "done", is_ours=True, media="application/zip"),
+        offered("Poster.webp", "running", is_ours=True, media="image/webp", thumbnail=thumbnail, size=900_000),
+        offered("old.tar.gz", "cancelled", is_ours=True),
     ]
     for number, offers in enumerate((theirs[:2], theirs[2:4], theirs[4:], ours[:2], ours[2:])):
         filling.offer(page, "Bob", offers)
@@ -123,7 +123,7 @@ def _moving(alice: Person, thumbnail: str) -> Iterator[tuple[str, Page]]:
     }
     for number, (name, fields) in enumerate(cases.items()):
         identifier = f"{number:032x}"
-        filling.offer(page, "Bob", [_offer(f"{name}.mp4", "paused", media="video/mp4", id=identifier)])
+        filling.offer(page, "Bob", [offered(f"{name}.mp4", "paused", media="video/mp4", id=identifier)])
         page.reload()
         alice.open("Bob")
         page.get_by_role("group", name=f"File {name}.mp4").wait_for()
@@ -151,7 +151,8 @@ def _ending(alice: Person) -> Iterator[tuple[str, Page]]:
     page.set_viewport_size(WIDE)
 
 
-def _offer(name: str, stage: str, **given: Any) -> dict[str, Any]:  # noqa: ANN401 (fields of a row)
+def offered(name: str, stage: str, **given: Any) -> dict[str, Any]:  # noqa: ANN401 (fields of a row)
+    """Return an offer as `filling.offer` takes it, of a minute ago."""
     fields = dict(given)
     size = fields.pop("size", 90_000_000)
     return {

@@ -9,8 +9,11 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Playwright, ViewportSize, expect
 
+from browser import filling
 from browser.browsers import launch
+from browser.file_screens import DRAWN, offered
 from browser.people import HANGING_MS, Person, introduce, person, typeset
+from browser.screens import LOOKS
 from browser.transfers import LOOPBACK, MEBIBYTE
 from relay_process import RelayProcess
 
@@ -217,6 +220,20 @@ def test_a_file_that_is_dropped_beside_the_conversation_is_not_opened(pair: tupl
       return event.defaultPrevented
     })""") == [True, True]
     expect(alice.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_the_end_stays_in_view_when_the_window_changes(pair: tuple[Person, Person]) -> None:
+    alice, _ = pair
+    small = alice.page.evaluate(DRAWN)
+    for number in range(4):
+        picture = offered(f"{number}.webp", "refused", thumbnail=small)
+        filling.offer(alice.page, "Bob", [picture, offered("score.pdf", "paused", done=1_000_000), picture])
+        alice.page.reload()
+        alice.open("Bob")
+        for look in (*LOOKS, LOOKS[0]):
+            look.apply(alice.page)
+            expect(alice.page.get_by_role("button", name="Jump to newest")).to_have_count(0)
+            expect(card(alice, f"{number}.webp").last.get_by_text("You refused it")).to_be_in_viewport()
 
 
 def test_text_that_is_pasted_stays_text(pair: tuple[Person, Person]) -> None:

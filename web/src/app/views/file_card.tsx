@@ -108,7 +108,8 @@ function Reason({ file, code, name }: ReasonProps): JSX.Element {
 
 /** What to know before an offer is accepted. */
 function Before({ file, name }: { readonly file: Transfer; readonly name: string }): JSX.Element {
-  const way = file.directAllowed ? text.files.direct : file.hasTurn ? text.files.relayed : text.files.noWay
+  const hasTurn = useApp().status.value?.hasTurn === true // what the offer says may be from before our relay was asked
+  const way = file.directAllowed ? text.files.direct : hasTurn ? text.files.relayed : text.files.noWay
   return (
     <>
       {isProgram(file.name) && (

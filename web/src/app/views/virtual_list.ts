@@ -40,7 +40,7 @@ interface Position {
   reached: Target | null
   width: number
   height: number
-  /** Where we scrolled to; NaN once the person has scrolled. */
+  /** Where we left the view; NaN once the person has scrolled. */
   placed: number
 }
 
@@ -73,10 +73,8 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     const offsets = position.heights.offsets(wishes.lines)
     makeRoom(rows, offsets, drawn)
     const top = place(view, position, offsets, wishes.target)
-    if (Math.abs(view.scrollTop - top) >= 1) {
-      view.scrollTop = top
-      position.placed = view.scrollTop
-    }
+    if (Math.abs(view.scrollTop - top) >= 1) view.scrollTop = top
+    position.placed = view.scrollTop
     follow(view, offsets)
     loadNear(view)
   }
@@ -94,7 +92,8 @@ export function useVirtualList(wishes: Wishes): VirtualList {
     // A view that just changed its size is not where a person scrolled to; it settles again first.
     if (view === null || view.clientHeight !== position.height || view.clientWidth !== position.width) return
     const offsets = position.heights.offsets(position.lines)
-    // Word of our own scrolling comes late: a picture that arrived meanwhile must not look like a way from the end.
+    // Word of our own scrolling, or of content that shrank, comes late: a picture that arrived meanwhile must not look
+    // like a way from the end.
     if (view.scrollTop !== position.placed) {
       position.placed = NaN
       remember(view, position, offsets)
