@@ -50,14 +50,19 @@ async def test_it_takes_nothing_else(tmp_path: Path, wrong: str) -> None:
         assert (await asked(port, name, credential))[0] == 401
 
 
-@pytest.mark.parametrize(
-    "peer", ["127.0.0.1", "10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1"]
+PRIVATE = (
+    "127.0.0.1 10.1.2.3 172.20.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255 "
+    ":: ::1 ::ffff:127.0.0.1 fd00::2 fe80::1 64:ff9b::7f00:1 64:ff9b:1::7f00:1 2002:7f00:1::1"
 )
+
+
+@pytest.mark.parametrize("peer", PRIVATE.split())
 async def test_the_sample_relays_into_no_private_network(tmp_path: Path, peer: str) -> None:
     given = turn.issue(SECRET.encode(), URLS, wall_clock(), 3600)
     async with turn_server(tmp_path, SECRET) as port:
         assert await asked(port, given.username, given.credential, peer=peer) == (0, 403)
-        assert await asked(port, given.username, given.credential, peer="203.0.113.9") == (0, 0)
+        public = "2001:db8::9" if ":" in peer else "203.0.113.9"
+        assert await asked(port, given.username, given.credential, peer=public) == (0, 0)
 
 
 async def test_data_goes_through_it(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 SAMPLE = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
 WAIT_S = 10
 ALLOCATE, CREATE_PERMISSION = 0x003, 0x008
-USERNAME, INTEGRITY, ERROR, PEER, REALM, NONCE, TRANSPORT = 0x06, 0x08, 0x09, 0x12, 0x14, 0x15, 0x19
+USERNAME, INTEGRITY, ERROR, PEER, REALM, NONCE, FAMILY, TRANSPORT = 0x06, 0x08, 0x09, 0x12, 0x14, 0x15, 0x17, 0x19
 FINGERPRINT = 0x8028
+FAMILIES = {4: 1, 6: 2}  # as STUN numbers them
 COOKIE = 0x2112A442
 
 
@@ -51,27 +53,30 @@ class Turn:
     credential: str
     socket: socket.socket
 
-    def ask(self, method: int, body: bytes) -> int:
+    def ask(self, method: int, body: bytes, transaction: bytes) -> int:
         """Ask with credentials, as the server's challenge says; return 0, or the error code."""
-        bare = self._exchange(method, body)
+        bare = self._exchange(method, body, transaction)
         challenge = attributes(bare)
         if NONCE not in challenge:
             return self._code(bare)
         signed = body + attribute(USERNAME, self.username.encode())
         signed += attribute(REALM, challenge[REALM]) + attribute(NONCE, challenge[NONCE])
         secret = f"{self.username}:{challenge[REALM].decode()}:{self.credential}".encode()
-        return self._code(self._exchange(method, signed, hashlib.md5(secret).digest()))  # noqa: S324 (RFC 8489)
+        return self._code(self._exchange(method, signed, transaction, hashlib.md5(secret).digest()))  # noqa: S324 (RFC 8489)
 
-    def allocate(self) -> int:
-        return self.ask(ALLOCATE, attribute(TRANSPORT, bytes([17, 0, 0, 0])))
+    def allocate(self, family: int) -> int:
+        wanted = attribute(TRANSPORT, bytes([17, 0, 0, 0])) + attribute(FAMILY, bytes([family, 0, 0, 0]))
+        return self.ask(ALLOCATE, wanted, os.urandom(12))
 
-    def permit(self, host: str) -> int:
-        """Ask to relay to an IPv4 address."""
-        address = int.from_bytes(socket.inet_aton(host), "big") ^ COOKIE
-        return self.ask(CREATE_PERMISSION, attribute(PEER, struct.pack(">BBHI", 0, 1, 9 ^ 0x2112, address)))
-
-    def _exchange(self, method: int, body: bytes, key: bytes | None = None) -> bytes:
+    def permit(self, address: IPv4Address | IPv6Address) -> int:
+        """Ask to relay to an address."""
         transaction = os.urandom(12)
+        mask = COOKIE.to_bytes(4, "big") + transaction
+        hidden = bytes(byte ^ other for byte, other in zip(address.packed, mask, strict=False))
+        peer = struct.pack(">BBH", 0, FAMILIES[address.version], 9 ^ 0x2112) + hidden
+        return self.ask(CREATE_PERMISSION, attribute(PEER, peer), transaction)
+
+    def _exchange(self, method: int, body: bytes, transaction: bytes, key: bytes | None = None) -> bytes:
         if key is not None:
             head = struct.pack(">HHI", method, len(body) + 24, COOKIE) + transaction
             body += attribute(INTEGRITY, hmac.digest(key, head + body, "sha1"))
@@ -98,8 +103,9 @@ async def asked(port: int, username: str, credential: str, *, peer: str | None =
             own.settimeout(0.5)
             own.bind(("127.0.0.1", 0))
             client = Turn(port, username, credential, own)
-            allocated = client.allocate()
-            return allocated, None if peer is None else client.permit(peer)
+            address = ip_address(peer or "203.0.113.9")
+            allocated = client.allocate(FAMILIES[address.version])
+            return allocated, None if peer is None else client.permit(address)
 
     return await asyncio.to_thread(ask)
 
@@ -115,7 +121,8 @@ async def turn_server(folder: Path, secret: str, *, has_local_peers: bool = Fals
     sample = SAMPLE.read_text()
     placeholder = "static-auth-secret=change-this-secret"
     assert placeholder in sample
-    own = f"\nlistening-ip=127.0.0.1\nrelay-ip=127.0.0.1\npidfile={folder}/turn.pid\nuserdb={folder}/turn.db\n"
+    own = "\nlistening-ip=127.0.0.1\nrelay-ip=127.0.0.1\nrelay-ip=::1\n"
+    own += f"pidfile={folder}/turn.pid\nuserdb={folder}/turn.db\n"
     config = sample.replace(placeholder, f"static-auth-secret={secret}").replace(
         "listening-port=3478", f"listening-port={port}"
     )
