@@ -1,9 +1,11 @@
 """The drop: for two people who are never online together. The relay holds the ciphertext until the recipient has it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from client.files_kit import (
     agree,
@@ -162,6 +164,31 @@ async def test_more_than_the_quota_is_refused(keeper: RelayProcess, tmp_path: Pa
         async with running_files(pair.alice):
             await until(lambda: pair.alice.files.get(offer.id).reason == "drop-full")
         await pair.alice.files.cancel(offer.id)
+
+
+@pytest.mark.parametrize(("held", "given"), [(0, 1), (1000, -1000)], ids=["too much", "from another place"])
+async def test_a_relay_that_gives_something_else_is_not_believed(
+    pair: Pair, tmp_path: Path, held: int, given: int
+) -> None:
+    await offered(pair, some_file(tmp_path, 1000))
+    offer = row_of(pair.alice).offer
+
+    async def give(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(offer.ciphertext_size + given))
+
+    application = web.Application()
+    application.router.add_get("/v1/drop/{drop}", give)
+    runner, port = web.AppRunner(application), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "localhost", port).start()
+    got = tmp_path / "got"
+    got.write_bytes(bytes(held))
+    try:
+        with pytest.raises(TransportError):
+            await drop.download(replace(offer, origin=f"http://localhost:{port}"), got, lambda _: None)
+    finally:
+        await runner.cleanup()
+    assert got.stat().st_size <= offer.ciphertext_size
 
 
 async def test_a_relay_that_is_away_is_tried_again(keeper: RelayProcess, tmp_path: Path) -> None:
