@@ -155,7 +155,10 @@ async def test_sign_ups_without_work_cost_the_same(work: Work, tmp_path: Path) -
         await relay.here.identity.register(
             taken, SigningKey.generate().public, bytes(32), (DeviceId(1), SigningKey.generate().public)
         )
-        work.trace(relay.here.identity.database, relay.here.mailboxes.database, relay.here.keys.database)
+        databases = (relay.here.identity.database, relay.here.mailboxes.database, relay.here.keys.database)
+        for database in databases:  # what upkeep asked for at the start is done then
+            await database.write(lambda connection: None)
+        work.trace(*databases)
         costs: list[list[str]] = []
         for address in (taken, Address(os.urandom(32))):
             person = Person(address)

@@ -8,7 +8,7 @@ import typer
 
 from halonyx.cli import text
 from halonyx.cli.command import Run, command
-from halonyx.cli.output import JsonValue, Output, Plain, fill
+from halonyx.cli.output import JsonValue, Output, Plain, fill, local
 from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, recovery_code
 from halonyx.core.errors import Malformed, Misuse
 
@@ -17,6 +17,8 @@ GROUPS_ASKED: Final = 2
 GROUPS_PER_LINE: Final = 3
 
 RelayOption = Annotated[str, typer.Option("--relay", metavar="URL", envvar="HALONYX_RELAY", help=text.RELAY_URL)]
+
+InviteOption = Annotated[str | None, typer.Option("--invite", metavar="INVITE", help=text.INVITE_OPTION)]
 
 
 class MalformedRelay(Misuse):
@@ -34,13 +36,13 @@ group = typer.Typer(name="account", help=text.GROUP["account"], no_args_is_help=
 
 
 @command(group, "account create")
-async def create(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
+async def create(run: Run, relay: RelayOption = DEFAULT_RELAY, invite: InviteOption = None) -> None:
     """Sign up; the recovery code exists only in what is printed here."""
     from halonyx.client import create_account  # noqa: PLC0415 (slow import; not for --help)
 
     origin = relay_origin(relay)
     passphrase = passphrase_to_create()
-    new = await create_account(run.home, origin, passphrase)
+    new = await create_account(run.home, origin, passphrase, invite)
     values = {
         "usid": new.account.usid.hex(),
         "address": new.account.address.hex(),
@@ -55,12 +57,12 @@ async def create(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
 
 
 @command(group, "account recover")
-async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY) -> None:
+async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY, invite: InviteOption = None) -> None:
     """Take the account over on this machine."""
     from halonyx.client import recover_account  # noqa: PLC0415
 
     origin, code = relay_origin(relay), recovery_code()
-    account = await recover_account(run.home, origin, code, passphrase_to_create())
+    account = await recover_account(run.home, origin, code, passphrase_to_create(), invite)
     run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
 
 
@@ -76,6 +78,16 @@ async def show(run: Run) -> None:
         "device": account.device,
     }
     run.output.answer(values, text.ACCOUNT_SHOWN, **values)
+
+
+@command(group, "account invite")
+async def invite(run: Run) -> None:
+    """Print an invite to the account's relay."""
+    async with run.client() as me:
+        made, relay = await me.invite(), me.account.origin
+    values: dict[str, JsonValue] = {"invite": made.invite, "expires": made.expires, "relay": relay}
+    run.output.answer(values, "{invite}", invite=made.invite)
+    run.output.remark(text.INVITED_NEXT, expires=local(made.expires), relay=relay)
 
 
 def relay_origin(typed: str) -> str:

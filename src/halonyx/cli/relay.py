@@ -15,6 +15,7 @@ from halonyx.core.errors import Misuse
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     group = open_group(app, "relay")(relay)
+    command(group, "relay invite", has_home=False)(invite)
     command(group, "relay backup", has_home=False)(backup)
     command(group, "relay restore", has_home=False)(restore)
 
@@ -59,6 +60,26 @@ def relay(  # noqa: PLR0913 (one argument an option)
         "secrets": str(settings.secrets_path),
     }
     serve(settings, lambda: run.output.answer(values, text.STARTS, **values))
+
+
+def invite(
+    run: Run,
+    *,
+    days: Annotated[int | None, typer.Option(metavar="N", min=1, max=365, help=text.INVITE_DAYS)] = None,
+    count: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help=text.INVITE_COUNT)] = 1,
+    data: DataOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print invites, one a line; the relay keeps their hashes."""
+    from halonyx.relay.context import wall_clock  # noqa: PLC0415
+    from halonyx.relay.settings import load_settings  # noqa: PLC0415
+    from halonyx.relay.store import identity, invites  # noqa: PLC0415
+
+    settings = load_settings(data=data, config=config)
+    expires = invites.expiry(wall_clock(), days or settings.invite_days)
+    for made in invites.make_invites(settings.data / "identity.db", identity.SCHEMA, count, expires):
+        run.output.answer({"invite": made, "expires": expires}, text.INVITED, invite=made)
+    run.output.remark(text.INVITED_NEXT, expires=local(expires), origin=settings.public_origins[0])
 
 
 def backup(

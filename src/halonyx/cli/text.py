@@ -39,6 +39,7 @@ COMMAND: Final = {
     "account create": "Make an account on a relay and show its recovery code once.",
     "account recover": "Get your account back on a new machine with its recovery code.",
     "account show": "Show your account: your USID, your address and your relay.",
+    "account invite": "Make an invite with which someone may sign up at your relay.",
     "card": "Show your contact card, which lets someone write to you.",
     "contact add": "Add someone by their contact card; that accepts them, too.",
     "contact list": "List your contacts.",
@@ -67,6 +68,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "account create": (
         "halonyx account create",
         "halonyx account create --relay https://relay.example",
+        "halonyx account create --relay https://relay.example --invite 0f3c…",
         "HALONYX_PASSPHRASE=… halonyx account create --json",
     ),
     "account recover": (
@@ -74,6 +76,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
         "halonyx account recover < code.txt",
     ),
     "account show": ("halonyx account show",),
+    "account invite": ("halonyx account invite",),
     "card": ("halonyx card", "halonyx card --qr"),
     "contact add": ("halonyx contact add halonyx:… --name bob",),
     "contact list": ("halonyx contact list",),
@@ -105,6 +108,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
 # Arguments and options.
 
 RELAY_URL: Final = "Relay to use, for example https://relay.example."
+INVITE_OPTION: Final = "Invite to the relay, if it asks for one: 32 characters."
 CARD_QR: Final = "Draw the card as a QR code."
 CARD_ARGUMENT: Final = "Their contact card: halonyx:… or a link."
 NAME_ARGUMENT: Final = "Your name for the contact."
@@ -187,6 +191,10 @@ USID     {usid}
 address  {address}
 relay    {relay}
 device   {device}"""
+INVITED_NEXT: Final = """
+It is good for one person, until {expires}, and shown this once. They use it with:
+  halonyx account create --relay {relay} --invite INVITE
+"""
 
 # Card and contacts.
 
@@ -356,6 +364,8 @@ BUG: Final = "This is a fault in Halonyx, not yours. The lines above say where."
 HINT: Final = {
     "transport-error": "Check that the relay runs and that you are online, then try again.",
     "untrusted-identity": "Compare safety numbers: halonyx verify NAME",
+    "bad-invite": "Ask whoever runs the relay for an invite; then: halonyx account create --invite INVITE",
+    "sign-up-closed": "Ask whoever runs the relay, or choose another relay.",
     "unsupported-version": "Get a newer Halonyx.",
 }
 USAGE_HINT: Final = "See: {command} --help"

@@ -4,6 +4,7 @@ from typing import Final
 
 COMMAND: Final = {
     "relay": "Run a relay: it carries encrypted messages and can't read them.",
+    "relay invite": "Make invites, each of which lets one person sign up (--signup token).",
     "relay backup": "Copy a relay's databases to a file, also while it runs.",
     "relay restore": "Put a relay's backup back into its data folder.",
 }
@@ -13,6 +14,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
         "halonyx relay --port 3001 --data ~/relay",
         "halonyx relay --host 0.0.0.0 --behind-proxy --origin https://relay.example",
     ),
+    "relay invite": ("halonyx relay invite", "halonyx relay invite --count 5 --days 3 --data /var/lib/halonyx/relay"),
     "relay backup": ("halonyx relay backup /mnt/copies/relay-monday --data /var/lib/halonyx/relay",),
     "relay restore": (
         "halonyx relay restore /mnt/copies/relay-monday --data /var/lib/halonyx/relay",
@@ -31,10 +33,15 @@ CONFIG: Final = (
 )
 ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
 PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
-SIGNUP: Final = "Who may sign up: open, or pow (a few seconds of work first). Default: open on loopback only."
+SIGNUP: Final = (
+    "Who may sign up: open, pow (a few seconds of work first), token (with an invite) or closed. Default: open on "
+    "loopback, else pow."
+)
 LOG: Final = "Least level that is logged: debug, info, warning or error. Default: info."
 SECRETS: Final = "The relay's secrets file. Default: DIR.secrets beside the data folder."
 FOLDER: Final = "The relay's data folder. Default: halonyx-data."
+INVITE_DAYS: Final = "Days until they expire, 1 to 365. Default: the relay's setting invite_days, 14."
+INVITE_COUNT: Final = "How many, 1 to 1000."
 BACKUP_FILE: Final = "The file to write; it must not exist yet. The secrets go to FILE.secrets."
 RESTORE_FILE: Final = "A file written by 'halonyx relay backup', with its secrets in FILE.secrets beside it."
 REPLACE: Final = "Move what is in the data folder aside, into a folder in it."
@@ -57,6 +64,14 @@ Next, in another terminal:
 Ctrl-C stops the relay. Nothing is lost by that.
 """
 
+# Invites.
+
+INVITED: Final = "{invite}"
+INVITED_NEXT: Final = """
+Each is good for one person, until {expires}; it is shown this once. They use it with:
+  halonyx account create --relay {origin} --invite INVITE
+"""
+
 # Backup.
 
 BACKED_UP: Final = """\
@@ -69,7 +84,7 @@ Files in the drop are not in it: those who sent them still have them.
 """
 RESTORED: Final = """\
 The relay of {taken} is back in {data}.
-Every mailbox begins a new count, and one-time prekeys are gone: people's devices notice, ask each other for what is
-missing, and bring new prekeys. Accounts made since have to be made again.
+Every mailbox begins a new count; one-time prekeys and invites are gone. People's devices notice, ask each other for
+what is missing, and bring new prekeys. Accounts made since have to be made again.
 """
 MOVED_ASIDE: Final = "What was there before is in {replaced}; delete it once all is well."

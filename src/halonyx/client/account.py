@@ -6,6 +6,7 @@ Source: spec/identity.md; spec/handshake.md, "Prekeys".
 """
 
 import asyncio
+import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from halonyx.client.home import new_store
-from halonyx.client.model import AccountInfo, NewAccount
+from halonyx.client.model import AccountInfo, Invite, NewAccount
 from halonyx.client.prekeys import AT_RELAY, NewPrekey, full_set, published_forms, store_prekeys
 from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay
 from halonyx.core import kdf
 from halonyx.core.directory import open_object, record_slot, seal_object
-from halonyx.core.errors import RemoteError, StoreError, TransportError
+from halonyx.core.errors import Malformed, RemoteError, StoreError, TransportError
 from halonyx.core.identity import (
     AccountRecord,
     Device,
@@ -41,6 +42,8 @@ from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
 from halonyx.wire.rest import (
     AccountRequest,
     AccountStatus,
+    InviteAnswer,
+    InviteRequest,
     LookupRequest,
     LookupResponse,
     NewDevice,
@@ -56,6 +59,7 @@ from halonyx.wire.rest import (
 PROFILE_KEY_SIZE: Final = 32
 MAX_WORK_BITS: Final = 28  # minutes on a small machine
 WORK_SLICE: Final = 20_000  # hashes between two looks at the event loop
+_INVITE: Final = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +142,25 @@ def load_account(store: Store) -> Account:
     )
 
 
-async def create_account(home: Path, origin: str, passphrase: str | None = None) -> NewAccount:
+async def create_account(
+    home: Path, origin: str, passphrase: str | None = None, invite: str | None = None
+) -> NewAccount:
     """Make an identity and register it at a relay.
 
     Args:
         home: Folder for the store; made with mode 0700.
         origin: The relay to receive at.
         passphrase: Locks the store; None uses the OS keyring.
+        invite: For a relay that asks for one.
 
     Raises:
         StoreError: The home has an account, or there is neither passphrase nor keyring.
-        Malformed: `origin` is not how a relay is written.
+        Malformed: `origin` or `invite` is not how it is written.
         Refused: The relay takes no sign-ups, or not this one.
         TransportError: It can't be reached.
     """
     check_origin(origin)
+    invite = _invite(invite)
     entropy = secrets.token_bytes(ENTROPY_SIZE)
     keys, now = account_keys(entropy), now_ms()
     with new_store(home, passphrase) as store:
@@ -160,22 +168,28 @@ async def create_account(home: Path, origin: str, passphrase: str | None = None)
             relay_key = VerifyKey((await relay.info()).relay_key)
             own = _new_device(address_of(usid_of(keys)), DeviceId(1), now)
             record = make_record(keys, next_version(0, now), now, (origin,), (own.device,))
-            account = await _sign_up(store, relay, _Plan(keys, record, own, relay_key))
+            account = await _sign_up(store, relay, _Plan(keys, record, own, relay_key, invite))
     return NewAccount(account.info(), encode_recovery_code(entropy))
 
 
-async def recover_account(home: Path, origin: str, code: str, passphrase: str | None = None) -> AccountInfo:
+async def recover_account(
+    home: Path, origin: str, code: str, passphrase: str | None = None, invite: str | None = None
+) -> AccountInfo:
     """Get an account back from its recovery code; this device replaces every other.
 
     Contacts keep the same USID and safety number; their next message finds this device by itself.
 
+    Args:
+        invite: For a relay that asks for one and has never had this account.
+
     Raises:
-        Malformed: The code has a typing error, or `origin` is not how a relay is written.
+        Malformed: The code has a typing error, or `origin` or `invite` is not how it is written.
         StoreError: The home has an account, or there is neither passphrase nor keyring.
         Refused: The relay refuses, or the account changed in the same moment.
         TransportError: The relay can't be reached.
     """
     check_origin(origin)
+    invite = _invite(invite)
     keys, now = account_keys(parse_recovery_code(code)), now_ms()
     usid = usid_of(keys)
     address = address_of(usid)
@@ -190,7 +204,7 @@ async def recover_account(home: Path, origin: str, code: str, passphrase: str | 
             own = _new_device(address, DeviceId(found.highest_device + 1), now)
             version = next_version(previous.version if previous else 0, now)
             record = make_record(keys, version, previous.created if previous else now, (origin,), (own.device,))
-            plan = _Plan(keys, record, own, relay_key)
+            plan = _Plan(keys, record, own, relay_key, invite)
             if found.record_hash is None:
                 account = await _sign_up(store, relay, plan)
             else:
@@ -204,6 +218,13 @@ class _Plan:
     record: AccountRecord
     own: OwnDevice
     relay_key: VerifyKey
+    invite: str | None = field(repr=False)
+
+
+def _invite(typed: str | None) -> str | None:
+    if typed is not None and not _INVITE.fullmatch(typed.strip().lower()):
+        raise Malformed("an invite has 32 characters of 0-9 and a-f")
+    return None if typed is None else typed.strip().lower()
 
 
 def _new_device(address: Address, device_id: DeviceId, now: Millis) -> OwnDevice:
@@ -223,7 +244,8 @@ async def _sign_up(store: Store, relay: Relay, plan: _Plan) -> Account:
         device=NewDevice(
             id=plan.own.device.id, login_key=login.public.raw, prekeys=published_forms(usid, plan.own, prekeys)
         ),
-        work=await _solve(relay, address),
+        work=await _solve(relay, address, plan.invite),
+        invite=plan.invite,
     )
     signer = Signer(KeyId(address, MANAGEMENT), plan.keys.management)
     answer = await relay.call("POST", "/v1/accounts", request, SignUpResponse, signer)
@@ -279,13 +301,30 @@ def _registered(store: Store, epoch: bytes) -> Account:
         return load_account(store)
 
 
+async def make_invite(account: Account) -> Invite:
+    """Ask our relay for an invite to give away.
+
+    Raises:
+        Refused: no-invites where its members make none, invites-used if we have made ours of this week.
+        TransportError: It can't be reached.
+    """
+    async with Relay(account.origin) as relay:
+        request = InviteRequest(address=account.address, device=account.own.device.id)
+        answer = await relay.call("POST", "/v1/invite", request, InviteAnswer, account.signer)
+    return Invite(answer.invite, Millis(answer.expires))
+
+
 def _sealed_record(record: AccountRecord) -> bytes:
     nonce = secrets.token_bytes(NONCE_SIZE)
     return seal_object(record.usid, record_slot(record.address), record.encoded, nonce)
 
 
-async def _solve(relay: Relay, address: Address) -> Work | None:
+async def _solve(relay: Relay, address: Address, invite: str | None) -> Work | None:
     challenge = await relay.call("POST", "/v1/signup/challenge", WorkRequest(address=address), WorkChallenge)
+    if challenge.mode == "token" and invite is None:
+        raise Refused("bad-invite", "this relay takes new accounts by invite only")
+    if challenge.mode == "closed":
+        raise Refused("sign-up-closed", "this relay takes no new accounts")
     if challenge.seed is None:
         return None
     if challenge.bits > MAX_WORK_BITS:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from halonyx.client import backup, history, inbox, order, outbox, unlock
-from halonyx.client.account import load_account, now_ms
+from halonyx.client.account import load_account, make_invite, now_ms
 from halonyx.client.contacts import Contacts, our_card
 from halonyx.client.events import mark_shown, next_event
 from halonyx.client.locks import RECEIVER_LOCK, ReceiverBusy, holder, try_lock
-from halonyx.client.model import AccountInfo, Contact, Event, HistoryEntry, Message, Sent
+from halonyx.client.model import AccountInfo, Contact, Event, HistoryEntry, Invite, Message, Sent
 from halonyx.client.people import ContactRow, contact_by_name
 from halonyx.client.receiving import Receiver
 from halonyx.client.sending import Sender
@@ -81,6 +81,15 @@ class Client:
     def card(self) -> Card:
         """Return our contact card."""
         return our_card(load_account(self._store))
+
+    async def invite(self) -> Invite:
+        """Make an invite with which somebody may sign up at our relay.
+
+        Raises:
+            Refused: no-invites where its members make none, invites-used if we have made ours of this week.
+            TransportError: It can't be reached.
+        """
+        return await make_invite(load_account(self._store))
 
     async def send(self, name: str, text: str, wait_seconds: float = 10) -> Sent:
         """Write to a contact. It is durable when this returns, and goes out now or later by itself.

@@ -31,6 +31,19 @@ class AccountInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Invite:
+    """Lets one person sign up at our relay.
+
+    Attributes:
+        invite: 32 characters of hex.
+        expires: Milliseconds since 1970.
+    """
+
+    invite: str = field(repr=False)
+    expires: Millis
+
+
+@dataclass(frozen=True, slots=True)
 class NewAccount:
     """An account just made, with the recovery code that is shown this once."""
 

@@ -22,10 +22,12 @@ from halonyx.relay.context import RelayContext
 from halonyx.relay.events import Event, log
 from halonyx.relay.refusals import Refused
 from halonyx.relay.store.identity import Change, judge_replacement
+from halonyx.relay.store.invites import Invite
 from halonyx.relay.store.keys import PrekeysFull
 from halonyx.wire.rest import (
     REPLACED_USES,
     AccountStatus,
+    InviteAnswer,
     NewDevice,
     Prekey,
     PublishRequest,
@@ -66,8 +68,9 @@ class Accounts:
     def challenge(self, address: Address) -> WorkChallenge:
         """Return what a sign-up of `address` must prove."""
         context = self._context
-        if context.settings.signup_mode == "open":
-            return WorkChallenge(mode="open", seed=None, bits=0, expires=0)
+        mode = context.settings.signup_mode
+        if mode != "pow":
+            return WorkChallenge(mode=mode, seed=None, bits=0, expires=0)
         bits = context.settings.pow_bits
         seed, expires = proof.issue(context.secrets.work_key, address, bits, context.clock())
         return WorkChallenge(mode="pow", seed=seed, bits=bits, expires=expires)
@@ -76,15 +79,16 @@ class Accounts:
         """Make an account with one device.
 
         Args:
-            admit: Counts the sign-up against its rates, or raises Refused. Asked only after the work was checked:
-                else junk without work could use up everybody's sign-ups. Whether an address is taken is told only
-                after both, because it tells a stranger that the account exists.
+            admit: Counts the sign-up against its rates, or raises Refused. Asked only after work or invite were
+                checked: else junk without them could use up everybody's sign-ups. Whether an address is taken is told
+                only after both, because it tells a stranger that the account exists.
 
         Returns:
             The mailbox epoch, and whether the account is new (False: the same call came before).
 
         Raises:
-            Refused: address-taken, storage-conflict, bad-work, bad-key, malformed, prekeys-full, or what `admit` says.
+            Refused: address-taken, storage-conflict, bad-work, bad-invite, sign-up-closed, bad-key, malformed,
+                prekeys-full, or what `admit` says.
         """
         address, device = Address(call.address), DeviceId(call.device.id)
         keys = verify_key(call.management_key), verify_key(call.device.login_key)
@@ -95,7 +99,7 @@ class Accounts:
             account = self._context.identity.account(address) if holder == keys[0] else None
             is_new = account is None or account.record_hash is None
             if is_new:
-                self._check_work(call)
+                self._check_right(call)
                 admit()
                 if holder not in {None, keys[0]}:
                     raise Refused("address-taken")
@@ -108,10 +112,20 @@ class Accounts:
             epoch = await self._context.mailboxes.create_mailbox(address, device)
         return epoch, is_new
 
+    def _check_right(self, call: SignUpRequest) -> None:
+        match self._context.settings.signup_mode:
+            case "open":
+                return
+            case "pow":
+                self._check_work(call)
+            case "token":
+                if call.invite is None or not self._context.invites.holds(Invite(call.invite), self._context.clock()):
+                    raise Refused("bad-invite")
+            case "closed":
+                raise Refused("sign-up-closed")
+
     def _check_work(self, call: SignUpRequest) -> None:
         context = self._context
-        if context.settings.signup_mode == "open":
-            return
         address, bits = Address(call.address), context.settings.pow_bits
         if call.work is None or not proof.is_solved(
             context.secrets.work_key, address, bits, call.work, context.clock()
@@ -121,11 +135,13 @@ class Accounts:
     async def _add(self, address: Address, call: SignUpRequest, keys: tuple[VerifyKey, VerifyKey]) -> None:
         identity, mailboxes = self._context.identity, self._context.mailboxes
         device = DeviceId(call.device.id)
+        is_invited = self._context.settings.signup_mode == "token"
+        spent = (Invite(call.invite), self._context.clock()) if is_invited and call.invite is not None else None
         async with self._announced(address):
             await self._stage(address, call.record, [(device, call.device.prekeys)])
             await mailboxes.create_mailbox(address, device)
             await mailboxes.set_keys(address, call.access_hash, call.request_hash)
-            _demand(await identity.register(address, keys[0], sha256(call.record), (device, keys[1])))
+            _demand(await identity.register(address, keys[0], sha256(call.record), (device, keys[1]), spent))
         self._context.metrics.sign_ups.inc()
 
     @asynccontextmanager
@@ -148,6 +164,22 @@ class Accounts:
             await self._context.keys.stage(address, record, devices)
         except PrekeysFull:
             raise Refused("prekeys-full") from None
+
+    async def invite(self, address: Address) -> InviteAnswer:
+        """Make an invite for a member to give away.
+
+        Raises:
+            Refused: no-invites where members make none; invites-used if this one has made theirs of this week.
+        """
+        settings = self._context.settings
+        if settings.signup_mode != "token" or not settings.member_invites:
+            raise Refused("no-invites")
+        made = await self._context.invites.mint(
+            address, self._context.clock(), a_week=settings.member_invites, days=settings.invite_days
+        )
+        if made is None:
+            raise Refused("invites-used")
+        return InviteAnswer(invite=made[0], expires=made[1])
 
     def status(self, address: Address) -> AccountStatus:
         """Return what the relay holds of an account."""
@@ -269,5 +301,7 @@ def _demand(change: Change) -> None:
             raise Refused("device-id-used")
         case Change.ADDRESS_TAKEN:
             raise Refused("address-taken")
+        case Change.BAD_INVITE:
+            raise Refused("bad-invite")
         case Change.DONE | Change.REPEATED:
             return

@@ -114,8 +114,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _forget(context: RelayContext) -> None:
-    await context.keys.forget_fetches(context.clock())
-    swept = await context.drops.sweep(context.clock())
+    now = context.clock()
+    _, _, swept = await asyncio.gather(
+        context.keys.forget_fetches(now), context.invites.forget_expired(now), context.drops.sweep(now)
+    )
     if swept:
         log(Event.FILES_SWEPT, count=swept)
 

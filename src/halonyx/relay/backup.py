@@ -35,7 +35,7 @@ from halonyx.relay.settings import RelaySettings
 from halonyx.relay.store import identity, keys, mailbox
 from halonyx.relay.store.database import Database
 from halonyx.relay.store.file import BUSY_TIMEOUT_MS, Schema, check
-from halonyx.relay.store.identity import IdentityStore
+from halonyx.relay.store.invites import InviteStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 
@@ -102,8 +102,9 @@ def back_up(settings: RelaySettings, file: Path) -> None:
 def restore(settings: RelaySettings, file: Path, *, replace: bool = False) -> Restored:
     """Put a backup back and make good what an older copy would break: no relay may run on the folder.
 
-    Every mailbox gets a new epoch, one-time prekeys and bundles kept for repetition are dropped (they may have been
-    handed out since). Complete or not at all: a restore that is interrupted leaves a mark, with which no relay starts.
+    Every mailbox gets a new epoch; one-time prekeys and bundles kept for repetition are dropped (they may have been
+    handed out since), invites too (they may have been used). Complete or not at all: a restore that is interrupted
+    leaves a mark, with which no relay starts.
 
     Args:
         settings: Those of the relay.
@@ -292,7 +293,7 @@ async def _make_good(settings: RelaySettings, kept: Secrets, folder: Path) -> No
             database("keys.db"), kept.keys_pepper, one_time_cap=settings.one_time_prekeys, cache=Millis(0)
         )
         await prekeys.forget_one_time()
-        IdentityStore(database("identity.db"), kept.identity_pepper)
+        await InviteStore(database("identity.db"), kept.identity_pepper).forget_all()
 
 
 def _exchange(data: Path, staged: Path, there: list[str]) -> Path | None:

@@ -11,6 +11,7 @@ from halonyx.relay.secrets import Secrets
 from halonyx.relay.settings import RelaySettings
 from halonyx.relay.store.drops import DropStore
 from halonyx.relay.store.identity import IdentityStore
+from halonyx.relay.store.invites import InviteStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 
@@ -31,6 +32,7 @@ class RelayContext:
     settings: RelaySettings
     secrets: Secrets = field(repr=False)
     identity: IdentityStore
+    invites: InviteStore
     keys: KeyStore
     mailboxes: MailboxStore
     drops: DropStore

@@ -64,6 +64,7 @@ RULES: Final = {
     "/v1/account/delete": Rule(Access.SIGNED, "rate_signed"),
     "/v1/prekeys": Rule(Access.SIGNED, "rate_signed", Takes.KEYS),
     "/v1/access-key": Rule(Access.SIGNED, "rate_signed"),
+    "/v1/invite": Rule(Access.SIGNED, "rate_signed"),
     "/v1/turn": Rule(Access.SIGNED, "rate_signed"),
     "/v1/drop": Rule(Access.SIGNED, "rate_signed"),
     "/v1/drop/delete": Rule(Access.ANONYMOUS, "rate_drop"),

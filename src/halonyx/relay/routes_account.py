@@ -17,6 +17,8 @@ from halonyx.wire.rest import (
     AccountStatus,
     Done,
     ErrorCode,
+    InviteAnswer,
+    InviteRequest,
     PrekeyCounts,
     PublishRequest,
     ReplaceAccountRequest,
@@ -63,7 +65,16 @@ def _admit(context: RelayContext, host: str) -> None:
     response_model=SignUpResponse,
     responses={
         200: {"model": SignUpResponse, "description": "The same call came before"},
-        **refusals(*_SIGNED, "bad-work", "bad-key", "address-taken", "storage-conflict", "prekeys-full"),
+        **refusals(
+            *_SIGNED,
+            "bad-work",
+            "bad-invite",
+            "sign-up-closed",
+            "bad-key",
+            "address-taken",
+            "storage-conflict",
+            "prekeys-full",
+        ),
     },
 )
 async def sign_up(call: SignUpRequest, request: Request, here: Here) -> Response:
@@ -86,6 +97,13 @@ async def replace_account(call: ReplaceAccountRequest, request: Request, here: H
     """Exchange record and devices by compare-and-swap; devices that are not in the list are removed at once."""
     await _by_management_key(request, here, Address(call.address))
     return reply(ReplaceAccountResponse(epochs=await here.accounts.replace(call)))
+
+
+@router.post("/invite", response_model=InviteAnswer, responses=refusals(*_SIGNED, "no-invites", "invites-used"))
+async def make_invite(call: InviteRequest, request: Request, here: Here) -> Response:
+    """Make an invite for somebody the member knows; it is not noted whose it was."""
+    await here.by_login_key(request, Address(call.address), call.device)
+    return reply(await here.accounts.invite(Address(call.address)))
 
 
 @router.post("/account/status", response_model=AccountStatus, responses=refusals(*_SIGNED))

@@ -35,6 +35,7 @@ from halonyx.relay.store import identity, keys, mailbox
 from halonyx.relay.store.database import Database, Schema
 from halonyx.relay.store.drops import Bounds, DropStore
 from halonyx.relay.store.identity import IdentityStore
+from halonyx.relay.store.invites import InviteStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.relay.store.reserve import Reserve
@@ -127,10 +128,12 @@ class Relay:
         mailboxes = MailboxStore(database("app.db", mailbox.SCHEMA), secrets.app_pepper, self.limits)
         drops = DropStore(mailboxes.database, mailboxes.names, settings.data / "drop", _drop_bounds(settings))
         mailboxes.on_files_gone = drops.unlink
+        accounts = database("identity.db", identity.SCHEMA)
         return RelayContext(
             settings=settings,
             secrets=secrets,
-            identity=IdentityStore(database("identity.db", identity.SCHEMA), secrets.identity_pepper),
+            identity=IdentityStore(accounts, secrets.identity_pepper),
+            invites=InviteStore(accounts, secrets.identity_pepper),
             keys=KeyStore(
                 database("keys.db", keys.SCHEMA),
                 secrets.keys_pepper,

@@ -25,7 +25,7 @@ from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.origin import check_origin, reaches_this_machine
 from halonyx.core.types import DAY, Millis
 from halonyx.wire.frames import MAX_ENVELOPE
-from halonyx.wire.rest import RelayFiles, RelayLimits
+from halonyx.wire.rest import RelayFiles, RelayLimits, SignUpMode
 
 DEFAULT_PORT: Final = 3000
 KIB: Final = 1024
@@ -109,9 +109,11 @@ class RelaySettings(BaseSettings):
     peer_relays: list[Origin] = Field(
         [], description="other relays that the web client served here may reach, so that people there can be written to"
     )
-    signup: Literal["open", "pow"] | None = Field(
-        None, description="who may sign up; default: open on loopback, pow elsewhere"
+    signup: SignUpMode | None = Field(
+        None, description="who may sign up: open, pow, token, closed; default: open on loopback, pow elsewhere"
     )
+    member_invites: int = Field(0, ge=0, le=100, description="invites a member may make a week in mode token; 0: none")
+    invite_days: int = Field(14, ge=1, le=365, description="days an invite is good for")
     pow_bits: int = Field(20, ge=1, le=40, description="leading zero bits of the sign-up work")
     metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics from elsewhere than loopback")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
@@ -252,7 +254,7 @@ class RelaySettings(BaseSettings):
         return tuple(self.origins) or (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")
 
     @property
-    def signup_mode(self) -> Literal["open", "pow"]:
+    def signup_mode(self) -> SignUpMode:
         """Who may sign up."""
         return self.signup or ("open" if is_loopback(self.host) and not self.behind_proxy else "pow")
 

@@ -43,6 +43,10 @@ ErrorCode = Literal[
     "not-authenticated",
     "bad-access-key",
     "bad-work",
+    "bad-invite",
+    "sign-up-closed",
+    "no-invites",
+    "invites-used",
     "wrong-origin",
     "too-slow",
     "not-found",
@@ -71,6 +75,10 @@ ERRORS: Final[dict[ErrorCode, tuple[HTTPStatus, str]]] = {
     "not-authenticated": (HTTPStatus.UNAUTHORIZED, "the signature does not verify"),
     "bad-access-key": (HTTPStatus.FORBIDDEN, "the key does not open this mailbox"),
     "bad-work": (HTTPStatus.FORBIDDEN, "sign-up needs a fresh solved challenge"),
+    "bad-invite": (HTTPStatus.FORBIDDEN, "sign-up needs an invite that was not used and has not expired"),
+    "sign-up-closed": (HTTPStatus.FORBIDDEN, "this relay takes no new accounts"),
+    "no-invites": (HTTPStatus.NOT_FOUND, "members of this relay make no invites"),
+    "invites-used": (HTTPStatus.CONFLICT, "the account has made all the invites it may this week"),
     "wrong-origin": (HTTPStatus.FORBIDDEN, "this origin may not make signed calls"),
     "too-slow": (HTTPStatus.REQUEST_TIMEOUT, "the body did not arrive in time"),
     "not-found": (HTTPStatus.NOT_FOUND, "there is nothing here"),
@@ -183,7 +191,8 @@ PrekeyNumber = Annotated[int, Field(ge=1, le=MAX_PREKEY_ID)]
 PrekeyUse = Annotated[int, Field(ge=USE_SIGNED, le=USE_ONE_TIME_KEM)]
 WorkNonce = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 UtcMillis = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER, description="milliseconds since 1970, UTC")]
-SignUpMode = Literal["open", "pow"]
+InviteHex = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+SignUpMode = Literal["open", "pow", "token", "closed"]
 
 
 class Body(BaseModel):
@@ -252,7 +261,7 @@ class WorkRequest(Body):
 
 
 class WorkChallenge(Body):
-    """Answer: what sign-up must prove. In mode `open` there is no seed and bits is 0."""
+    """Answer: what sign-up must prove. In all modes but `pow` there is no seed and bits is 0."""
 
     mode: SignUpMode
     seed: Seed | None
@@ -296,6 +305,21 @@ class SignUpRequest(Body):
     record: Blob
     device: NewDevice
     work: Work | None
+    invite: InviteHex | None = None
+
+
+class InviteRequest(Body):
+    """POST /v1/invite, signed by the device's login key."""
+
+    address: AddressBytes
+    device: DeviceNumber
+
+
+class InviteAnswer(Body):
+    """An invite: one person may sign up with it until it expires."""
+
+    invite: InviteHex
+    expires: UtcMillis
 
 
 class SignUpResponse(Body):

@@ -9,7 +9,7 @@
 
 import { openObject, recordSlot, sealObject } from "../core/directory"
 import { toHex } from "../core/encoding"
-import { RemoteError, StoreError, TransportError } from "../core/errors"
+import { Malformed, RemoteError, StoreError, TransportError } from "../core/errors"
 import { AccountRecord, OwnDevice, addressOf, checkRecord, makeRecord, nextVersion, usidOf } from "../core/identity"
 import * as kdf from "../core/kdf"
 import { checkOrigin } from "../core/origin"
@@ -43,6 +43,7 @@ export const MAX_WORK_BITS = 28 // minutes on a small machine
 const ACCOUNT_LOCK = "account"
 const WORK_SLICE = 50_000 // hashes between two looks at the event loop
 const FIRST_DEVICE = 1 as DeviceId
+const INVITE = /^[0-9a-f]{32}$/
 
 /** Told while the proof of work is solved: hashes tried, and how many it takes on average. */
 export type Progress = (tried: number, expected: number) => void
@@ -132,17 +133,20 @@ export async function loadAccount(reads: Reads): Promise<Account> {
 /**
  * Make an identity and register it at a relay.
  *
+ * @param invite For a relay that asks for one.
  * @returns The account, and its recovery code: whoever closes the tab before writing it down has none.
  * @throws StoreError: the browser has an account, another tab makes one, or nothing can be stored.
- * Malformed: `origin` is not how a relay is written. Refused: the relay takes no sign-ups, or not this one.
+ * Malformed: `origin` or `invite` is not how it is written. Refused: the relay takes no sign-ups, or not this one.
  * TransportError: it can't be reached.
  */
 export async function createAccount(
   store: Store,
   origin: string,
+  invite: string | null,
   progress: Progress,
 ): Promise<{ readonly account: Account; readonly recoveryCode: string }> {
   checkOrigin(origin)
+  if (invite !== null && !INVITE.test(invite)) throw new Malformed("an invite has 32 characters of 0-9 and a-f")
   return alone(store, async () => {
     const entropy = randomBytes(ENTROPY_SIZE)
     const [keys, now, relay] = [await accountKeys(entropy), nowMs(), new Relay(origin)]
@@ -150,7 +154,7 @@ export async function createAccount(
       const relayKey = new VerifyKey((await relay.info()).relayKey)
       const own = await newDevice(addressOf(usidOf(keys)), FIRST_DEVICE, now)
       const record = await makeRecord(keys, nextVersion(0, now), BigInt(now), [origin], [own.device])
-      const made = await signUp(relay, await planned(keys, record, own, relayKey), progress)
+      const made = await signUp(relay, await planned(keys, record, own, relayKey), invite, progress)
       return { account: await storeAccount(store, origin, made), recoveryCode: encodeRecoveryCode(entropy) }
     } finally {
       relay.close()
@@ -241,15 +245,16 @@ async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): P
   const version = nextVersion(previous?.version ?? 0, now)
   const record = await makeRecord(keys, version, previous?.created ?? BigInt(now), [relay.origin], [own.device])
   const plan = await planned(keys, record, own, relayKey)
-  return found.recordHash === null ? signUp(relay, plan, progress) : replace(relay, plan, found.recordHash)
+  return found.recordHash === null ? signUp(relay, plan, null, progress) : replace(relay, plan, found.recordHash)
 }
 
-async function signUp(relay: Relay, plan: Plan, progress: Progress): Promise<Registered> {
+async function signUp(relay: Relay, plan: Plan, invite: string | null, progress: Progress): Promise<Registered> {
   const request = {
     ...(await published(plan)),
     managementKey: plan.keys.management.public.raw,
     device: await device(plan),
-    work: await solved(relay, plan.record.address, progress),
+    work: await solved(relay, plan.record.address, invite, progress),
+    invite,
   }
   const signer = managing(plan.keys, plan.record.address)
   const { epoch } = await relay.call("POST", "/v1/accounts", request, parseSignUpResponse, signer)
@@ -310,9 +315,19 @@ async function storeAccount(store: Store, origin: string, plan: Registered): Pro
   })
 }
 
-async function solved(relay: Relay, address: Address, progress: Progress): Promise<Work | null> {
+/** Find out what the relay asks for, and solve it if it is work; Refused if it is what we don't have. */
+async function solved(
+  relay: Relay,
+  address: Address,
+  invite: string | null,
+  progress: Progress,
+): Promise<Work | null> {
   const challenge = await relay.call("POST", "/v1/signup/challenge", { address }, parseWorkChallenge)
-  const { seed, bits, expires } = challenge
+  const { mode, seed, bits, expires } = challenge
+  if (mode === "closed") throw new Refused("sign-up-closed", "this relay takes no new accounts")
+  if (mode === "token" && invite === null) {
+    throw new Refused("bad-invite", "this relay takes new accounts by invite only")
+  }
   if (seed === null) return null
   if (bits > MAX_WORK_BITS) {
     throw new Refused("bad-work", `this relay asks for ${bits} bits of work to sign up: too much`)

@@ -92,6 +92,7 @@ export interface Transfer {
   readonly state: TransferState
   /**
    * Code of why it waits or failed, or null. While it waits: "peer-offline"; "relay-unreachable"; "relay-not-allowed";
+   * "strange-relay" (the offer names a relay that is not its sender's);
    * "needs-direct" (our relay has no TURN: the person here has to allow a direct connection); "no-turn" (theirs has none:
    * they have to allow it); "drop-full", "no-drop", "drop-unknown". Failed: "wrong-hash", "wrong-metadata", "damaged",
    * "disk-full", "gone", "file-changed", "interrupted" (the tab was closed before it was encrypted), "internal".
@@ -224,8 +225,8 @@ export interface FileApi {
 /** Every call of the page; a rejected one is a HalonyxError with its `code`. */
 export interface Api extends FileApi {
   status(): Promise<Status>
-  /** Make an identity and register it; solving the proof of work comes as Change "progress". */
-  createAccount(origin: string): Promise<{ readonly recoveryCode: string }>
+  /** Make an identity and register it, with an invite if the relay asks for one; work comes as Change "progress". */
+  createAccount(origin: string, invite?: string | null): Promise<{ readonly recoveryCode: string }>
   recoverAccount(origin: string, code: string): Promise<void>
   /** Our card as a halonyx URI. */
   card(): Promise<string>

@@ -127,9 +127,9 @@ export class Client implements Omit<Api, keyof FileApi> {
     }
   }
 
-  async createAccount(origin: string): Promise<{ readonly recoveryCode: string }> {
+  async createAccount(origin: string, invite: string | null = null): Promise<{ readonly recoveryCode: string }> {
     await this.#prepared()
-    const { recoveryCode } = await createAccount(this.store, origin, this.#progress)
+    const { recoveryCode } = await createAccount(this.store, origin, invite, this.#progress)
     await this.#start()
     return { recoveryCode }
   }

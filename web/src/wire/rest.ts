@@ -39,6 +39,10 @@ export const ERRORS: ReadonlyMap<string, string> = new Map([
   ["not-authenticated", "the signature does not verify"],
   ["bad-access-key", "the key does not open this mailbox"],
   ["bad-work", "sign-up needs a fresh solved challenge"],
+  ["bad-invite", "sign-up needs an invite that was not used and has not expired"],
+  ["sign-up-closed", "this relay takes no new accounts"],
+  ["no-invites", "members of this relay make no invites"],
+  ["invites-used", "the account has made all the invites it may this week"],
   ["wrong-origin", "this origin may not make signed calls"],
   ["too-slow", "the body did not arrive in time"],
   ["not-found", "there is nothing here"],
@@ -69,6 +73,7 @@ const BUNDLE_FIELDS = [
   "one_time_kem_prekey",
 ]
 const INFO_FIELDS = ["relay_key", "operator_key", "origins", "signup", "version", "time", "limits", "files"]
+const SIGN_UP_MODES = ["open", "pow", "token", "closed"] as const
 const LIMIT_FIELDS = [
   "max_envelope_bytes",
   "mailbox_messages",
@@ -114,6 +119,8 @@ export interface SignUpRequest {
   readonly record: Bytes
   readonly device: NewDevice
   readonly work: Work | null
+  /** 32 characters of lowercase hex, for a relay in mode `token`. */
+  readonly invite: string | null
 }
 
 /** PUT /v1/account, signed by the management key; devices absent from the list are removed. */
@@ -227,9 +234,9 @@ export interface RelayInfo {
   readonly limits: RelayLimits
   readonly files: RelayFiles
 }
-export type SignUpMode = "open" | "pow"
+export type SignUpMode = (typeof SIGN_UP_MODES)[number]
 
-/** What sign-up must prove. In mode `open` there is no seed and bits is 0. */
+/** What sign-up must prove. In all modes but `pow` there is no seed and bits is 0. */
 export interface WorkChallenge {
   readonly mode: SignUpMode
   readonly seed: Bytes | null
@@ -438,8 +445,9 @@ function deviceNumber(value: unknown): DeviceId {
 }
 
 function signUpMode(value: unknown): SignUpMode {
-  if (value !== "open" && value !== "pow") throw new Malformed("an unknown way to sign up")
-  return value
+  const mode = SIGN_UP_MODES.find((known) => known === value)
+  if (mode === undefined) throw new Malformed("an unknown way to sign up")
+  return mode
 }
 
 function truth(value: unknown): boolean {

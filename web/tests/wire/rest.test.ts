@@ -131,6 +131,9 @@ test.each<readonly [string, Parse<unknown>, unknown]>([
 test("null stands only where something may be absent", () => {
   expect(rest.parseBundle({ ...BUNDLE, one_time_prekey: null, one_time_kem_prekey: null }).oneTimePrekey).toBeNull()
   expect(rest.parseWorkChallenge({ ...CHALLENGE, mode: "open", seed: null, bits: 0 }).seed).toBeNull()
+  for (const mode of ["open", "pow", "token", "closed"]) {
+    expect(rest.parseRelayInfo({ ...INFO, signup: mode }).signup).toBe(mode)
+  }
   expect(rest.parseAccountStatus({ ...STATUS, exists: false, record_hash: null }).recordHash).toBeNull()
 })
 

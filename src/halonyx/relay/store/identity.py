@@ -22,7 +22,9 @@ from halonyx.core.labels import RELAY_PSEUDONYM, RELAY_SEAL
 from halonyx.core.primitives import NONCE_SIZE, SigningKey, VerifyKey, aead_open, aead_seal, hkdf, hmac_sha256
 from halonyx.core.types import KEY_SIZE, Address, DeviceId, Millis
 from halonyx.relay.secrets import pseudonym
+from halonyx.relay.store import invites
 from halonyx.relay.store.database import Database, Schema
+from halonyx.relay.store.invites import Invite
 
 SCHEMA: Final = Schema(
     application_id=0x48584944,  # "HXID"
@@ -50,6 +52,7 @@ SCHEMA: Final = Schema(
         ) strict, without rowid;
         create index call_expires on call(expires);
         """,
+        invites.MIGRATION,
     ),
 )
 
@@ -85,6 +88,7 @@ class Change(Enum):
     ADDRESS_TAKEN = auto()
     CONFLICT = auto()
     DEVICE_ID_USED = auto()
+    BAD_INVITE = auto()
 
 
 class IdentityStore:
@@ -163,17 +167,23 @@ class IdentityStore:
         return await self.database.write(job, may_grow=False)
 
     async def register(
-        self, address: Address, management_key: VerifyKey, record_hash: bytes, device: tuple[DeviceId, VerifyKey]
+        self,
+        address: Address,
+        management_key: VerifyKey,
+        record_hash: bytes,
+        device: tuple[DeviceId, VerifyKey],
+        invite: tuple[Invite, Millis] | None = None,
     ) -> Change:
         """Make an account: this commit is the moment from which it exists.
 
         Args:
             record_hash: SHA-256 of the sealed record, which keys.db already has.
             device: The first device and its login key.
+            invite: What is used up by it, and the time; None where none is needed.
 
         Returns:
             DONE; REPEATED for the very same call; ADDRESS_TAKEN if another management key holds the address;
-            CONFLICT if the same one has an account with other content.
+            CONFLICT if the same one has an account with other content; BAD_INVITE if it was used meanwhile.
         """
         row = pseudonym(self._pepper, address)
 
@@ -186,6 +196,8 @@ class IdentityStore:
                 return Change.REPEATED if is_same else Change.CONFLICT
             if account is not None and device[0] <= account.highest_device:
                 return Change.DEVICE_ID_USED  # also after a deletion: contacts may still know the former device
+            if invite is not None and not invites.spend(connection, *invite):
+                return Change.BAD_INVITE
             connection.execute(
                 "insert into account values (?, ?, ?, ?) on conflict (row) do update"
                 " set sealed_record_hash = excluded.sealed_record_hash, highest_device = excluded.highest_device",

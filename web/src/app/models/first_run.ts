@@ -24,6 +24,9 @@ export class FirstRun {
   /** The relay chosen, and the one the server of this page offers. */
   readonly origin = signal("")
   readonly offered = signal("")
+  /** What was typed, and whether the relay has said that it asks for one. */
+  readonly invite = signal("")
+  readonly asksInvite = signal(false)
   readonly problem = signal<string | null>(null)
   /** Of the proof of work: how many tries there were, and how many are to be expected. */
   readonly progress = signal<{ readonly tried: number; readonly expected: number } | null>(null)
@@ -52,11 +55,13 @@ export class FirstRun {
     this.problem.value = null
     this.progress.value = null
     try {
-      const { recoveryCode } = await this.#api.createAccount(this.origin.value)
+      const invite = this.invite.value === "" ? null : this.invite.value
+      const { recoveryCode } = await this.#api.createAccount(this.origin.value, invite)
       this.keeping.value = "shown"
       this.step.value = { kind: "steps", groups: recoveryCode.split("-"), asked: this.#twoGroups() }
     } catch (error) {
       this.problem.value = codeOf(error)
+      this.asksInvite.value ||= this.problem.value === "bad-invite"
       this.step.value = { kind: "welcome" }
     }
   }

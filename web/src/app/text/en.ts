@@ -44,6 +44,8 @@ export const en = {
     create: "Create my identity",
     creating: "Creating your identity",
     recover: "I have a recovery code",
+    invite: "Invite",
+    inviteHint: "32 letters and digits, from whoever runs the relay.",
     noPhone: "No phone number, no email, no password.",
     relay: "Relay",
     relayHint: "It carries your messages while you are away. Any relay will do; it can’t read them.",
@@ -367,6 +369,9 @@ export const en = {
     "unsupported-version": "That was made by a newer Halonyx. Get the newest version first.",
     "untrusted-identity": "The relay’s answer doesn’t belong to this identity. Don’t go on with this relay.",
     "stale-directory": "The relay serves an old record of this identity. Try later or ask its operator.",
+    "bad-invite":
+      "This relay takes new people by invite. Ask whoever runs it, or someone who is there; each invite is good once.",
+    "sign-up-closed": "This relay takes no new people. Choose another, or run your own.",
     "bad-work": "The relay asks for too much work to sign up, or the puzzle ran out. Try again.",
     "not-authenticated":
       "The relay no longer knows this device: your identity was recovered elsewhere, or deleted. Nothing was sent.",

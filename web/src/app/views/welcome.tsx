@@ -29,6 +29,16 @@ export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
       ) : (
         <>
           <div class="stack">
+            {firstRun.asksInvite.value && (
+              <Field
+                label={text.welcome.invite}
+                value={firstRun.invite.value}
+                isMono
+                autoFocus
+                onInput={(typed) => { firstRun.invite.value = typed.trim().toLowerCase() }}
+                hint={text.welcome.inviteHint}
+              />
+            )}
             <Button kind="primary" disabled={!isOrigin(firstRun.origin.value)} onClick={() => void firstRun.create()}>
               {text.welcome.create}
             </Button>
