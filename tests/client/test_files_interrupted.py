@@ -99,8 +99,8 @@ async def test_an_offer_that_was_cut_off_while_it_was_prepared_is_made_later(pai
     assert pair.alice.files.get(row.message_id).state == "preparing"
     async with running_files(pair.alice):
         await reached(pair.alice, row.message_id, "offered")
-        await pair.alice.flush()
-    await settle(pair.bob)
+        async with running_files(pair.bob):
+            await until(lambda: bool(pair.bob.files.list()))
     assert pair.bob.files.get(row.message_id).size == 2_000_000
 
 

@@ -34,6 +34,7 @@ TICK_SECONDS: Final = 0.1  # while anything moves
 IDLE_SECONDS: Final = 0.5  # between two looks at what other processes changed
 WRITE_SECONDS: Final = 1.0  # between two notes of progress
 RETRY_SECONDS: Final = 5.0
+BANNED_SECONDS: Final = 10.0
 FROM_DROP: Final = "drop"  # the ciphertext as it comes from there, until it is complete
 LOCK: Final = "lock"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -256,7 +257,7 @@ class Runner:
 
     async def _follow(self, row: TransferRow, torrent: Torrent) -> None:
         """Note how a torrent comes along; when we fetch, until it is complete."""
-        written = 0.0
+        written, alone = 0.0, time.monotonic()
         while True:
             info = torrent.take_info()
             if info is not None:
@@ -270,6 +271,10 @@ class Runner:
                 transfer_states.note_progress(self._store, row.id, found, "direct", row.sent)
             if is_complete:
                 return
+            if found.peers or not found.wasted:
+                alone = time.monotonic()
+            elif time.monotonic() - alone >= BANNED_SECONDS:
+                raise Stopped  # who sent garbage is banned with all at that address: another session asks again
             await asyncio.sleep(TICK_SECONDS)
 
     async def _upload(self, row: TransferRow) -> None:
