@@ -17,8 +17,11 @@ export type FileAction =
 /** Media types that are shown in place; the client decodes no other. */
 const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"])
 /** What a system runs, or opens as a page with scripts, when it is opened. */
-const PROGRAM =
-  /\.(apk|app|appimage|bat|cmd|com|cpl|deb|desktop|dmg|docm|exe|hta|html?|iso|jar|js|lnk|msc|msi|pif|pkg|ps1|py|reg|rpm|scr|sh|svg|vbs|wsf|xhtml|xlsm)$/i
+const PROGRAMS: ReadonlySet<string> = new Set([
+  ...["apk", "app", "appimage", "bat", "cmd", "com", "cpl", "deb", "desktop", "dmg", "docm", "exe", "hta", "htm"],
+  ...["html", "iso", "jar", "js", "lnk", "msc", "msi", "pif", "pkg", "ps1", "py", "reg", "rpm", "scr", "sh", "svg"],
+  ...["vbs", "wsf", "xhtml", "xlsm"],
+])
 const LONGEST_EXTENSION = 10 // characters, the dot included
 
 /** Return what can be done with an offer, the most likely first. */
@@ -49,6 +52,7 @@ export function actionsOf(transfer: Transfer): readonly FileAction[] {
 function waitingActions({ reason, path }: Transfer): readonly FileAction[] {
   if (reason === "needs-direct") return ["allowDirect", "cancel"]
   if (reason === "relay-unreachable") return ["retry", "pause", "cancel"]
+  if (reason === "strange-relay") return ["cancel"]
   return path === null && reason === "relay-not-allowed" ? ["cancel"] : ["pause", "cancel"]
 }
 
@@ -77,7 +81,7 @@ export function isImage({ mediaType, isFolder }: Pick<Transfer, "mediaType" | "i
 
 /** Tell whether opening a file may run something. */
 export function isProgram(name: string): boolean {
-  return PROGRAM.test(name)
+  return name.includes(".") && PROGRAMS.has(name.slice(name.lastIndexOf(".") + 1).toLowerCase())
 }
 
 /**

@@ -87,5 +87,7 @@ function isSame(old: Line, line: Line): boolean {
 }
 
 function isSameEntry(old: Entry, entry: Entry): boolean {
-  return old === entry || (old.id === entry.id && old.state === entry.state && old.text === entry.text && old.file?.id === entry.file?.id)
+  if (old === entry) return true
+  const isSameFile = old.file?.id === entry.file?.id // what became of it is followed where it is shown
+  return old.id === entry.id && old.state === entry.state && old.text === entry.text && isSameFile
 }

@@ -107,6 +107,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
     "relay-not-allowed": both(
       () => "This page may not reach the relay it was offered at. Run “halonyx web” on your own machine for that.",
     ),
+    "strange-relay": both((name: string) => `The offer names a relay where ${name} receives no messages. It is not fetched.`),
     "needs-direct": {
       ours: (name: string) =>
         `Your relay has no detour. Allow a direct connection: your IP address will be visible to ${name}. ` +
@@ -128,7 +129,8 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
     "wrong-metadata": both(() => "What the other side serves is not what was offered, so nothing was taken."),
     damaged: {
       ours: (name: string) => `${name} could not open it. Offer it again.`,
-      theirs: (name: string) => `It could not be opened: it was damaged before it was sent. Ask ${name} to send it again.`,
+      theirs: (name: string) =>
+        `It could not be opened: it was damaged before it was sent. Ask ${name} to send it again.`,
     },
     "disk-full": {
       ours: (name: string) => `${name} has no room for it. It can go on when there is some.`,

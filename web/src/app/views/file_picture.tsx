@@ -45,7 +45,8 @@ export function FilePicture({ file }: { readonly file: Transfer }): JSX.Element 
   const address = full ?? small
   if (address === null) return null
   const name = partsOfName(file.name).join("")
-  return <img class="file-picture" src={address} alt={full === null ? text.files.thumbnail(name) : text.files.picture(name)} />
+  const words = full === null ? text.files.thumbnail(name) : text.files.picture(name)
+  return <img class="file-picture" src={address} alt={words} />
 }
 
 /** A picture of theirs, once all of it was checked. */

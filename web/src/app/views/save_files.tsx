@@ -58,7 +58,11 @@ function SaveList({ files }: { readonly files: readonly OfferedFile[] }): JSX.El
               <FileName name={lastOf(path)} />
               <p class="small soft cut">{[...path.split("/").slice(0, -1), sizeText(file.size)].join(" · ")}</p>
             </div>
-            <IconButton icon={Download} label={text.files.saveOne(path)} onClick={() => { download(file, lastOf(path)) }} />
+            <IconButton
+              icon={Download}
+              label={text.files.saveOne(path)}
+              onClick={() => { download(file, lastOf(path)) }}
+            />
           </li>
         ))}
       </ul>

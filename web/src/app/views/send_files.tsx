@@ -114,7 +114,11 @@ function Chosen({ contact, parcels, onChange }: ChosenProps): JSX.Element {
       ) : (
         <ul class="parcels" aria-label={text.files.list}>
           {parcels.map((parcel, at) => (
-            <ParcelRow key={at} parcel={parcel} onRemove={() => { onChange(parcels.filter((other) => other !== parcel)) }} />
+            <ParcelRow
+              key={at}
+              parcel={parcel}
+              onRemove={() => { onChange(parcels.filter((other) => other !== parcel)) }}
+            />
           ))}
         </ul>
       )}
