@@ -1,8 +1,6 @@
 """What files give away: no address before a person agrees, no plaintext at rest, and no server but our own."""
 
-import asyncio
 import contextlib
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,11 +11,8 @@ from playwright.sync_api import Browser, Playwright
 from browser.browsers import launch
 from browser.people import introduce
 from browser.servers import own_page
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer
-from relay.turn_kit import turn_server
+from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, turn, turn_settings
 from relay_process import RelayProcess, running_relay
-
-SECRET: Final = "0123456789abcdef0123456789abcdef"
 
 STORED: Final = """async () => {
   const parts = []
@@ -61,30 +56,6 @@ STORED: Final = """async () => {
 """All that the page has stored anywhere, a character for each byte."""
 
 
-@contextlib.contextmanager
-def turn(folder: Path) -> Iterator[int]:
-    """Run coturn for a test without a loop of its own; return its port."""
-    loop, done = asyncio.new_event_loop(), asyncio.Event()
-    ports: list[int] = []
-    started = threading.Event()
-
-    async def serve() -> None:
-        async with turn_server(folder, SECRET, has_local_peers=True) as port:
-            ports.append(port)
-            started.set()
-            await done.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    try:
-        assert started.wait(30)
-        yield ports[0]
-    finally:
-        loop.call_soon_threadsafe(done.set)
-        thread.join()
-        loop.close()
-
-
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     started = launch(playwright, LOOPBACK)
@@ -95,11 +66,8 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def relay_with_turn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     folder = tmp_path_factory.mktemp("turn")
-    with turn(folder) as port:
-        urls = f"turn:127.0.0.1:{port}?transport=udp"
-        settings = {"HALONYX_TURN_SECRET": SECRET, "HALONYX_TURN_URLS": urls}
-        with running_relay(tmp_path_factory.mktemp("relay"), **settings) as process:
-            yield process
+    with turn(folder) as port, running_relay(tmp_path_factory.mktemp("relay"), **turn_settings(port)) as process:
+        yield process
 
 
 @contextlib.contextmanager

@@ -3,19 +3,24 @@
 The real page runs under its real policy; the test only listens in and speaks to its Worker as the page does.
 """
 
+import asyncio
 import contextlib
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from playwright.sync_api import Browser, Page
 
 from browser.people import HANGING_MS, Person, person
+from relay.turn_kit import turn_server
 
 LOOPBACK: Final = "--allow-loopback-in-peer-connection"
 POLL_MS: Final = 50
+SECRET: Final = "0123456789abcdef0123456789abcdef"
 MEBIBYTE: Final = 1024 * 1024
 
 LISTENING: Final = """() => {
@@ -237,3 +242,32 @@ def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
         newcomer.page.reload()
         newcomer.create()
         yield Sharer(newcomer)
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[int]:
+    """Run coturn for a test without a loop of its own; return its port."""
+    loop, done = asyncio.new_event_loop(), asyncio.Event()
+    ports: list[int] = []
+    started = threading.Event()
+
+    async def serve() -> None:
+        async with turn_server(folder, SECRET, has_local_peers=True) as port:
+            ports.append(port)
+            started.set()
+            await done.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        assert started.wait(30)
+        yield ports[0]
+    finally:
+        loop.call_soon_threadsafe(done.set)
+        thread.join()
+        loop.close()
+
+
+def turn_settings(port: int) -> dict[str, str]:
+    """Return what tells a relay of that TURN server."""
+    return {"HALONYX_TURN_SECRET": SECRET, "HALONYX_TURN_URLS": f"turn:127.0.0.1:{port}?transport=udp"}

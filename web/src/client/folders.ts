@@ -65,7 +65,8 @@ export class Folders {
   /** Return the ids of the transfers that have a folder. */
   async ids(): Promise<readonly string[]> {
     const found: string[] = []
-    for await (const name of (await this.#transfers()).keys()) found.push(name)
+    const folder = await this.#transfers(false)
+    if (folder !== null) for await (const name of folder.keys()) found.push(name)
     return found
   }
 
@@ -117,7 +118,8 @@ export class Folders {
   /** Delete all of a transfer. */
   async remove(id: string): Promise<void> {
     await this.close(id)
-    await removed(await this.#transfers(), id)
+    const folder = await this.#transfers(false)
+    if (folder !== null) await removed(folder, id)
   }
 
   /** Begin to save a transfer: an empty folder for its plaintext. */
@@ -150,17 +152,24 @@ export class Folders {
     }
   }
 
-  async #transfers(): Promise<Directory> {
+  /** Return the folder of all transfers; null if there is none and none is wanted. */
+  async #transfers(create: boolean): Promise<Directory | null> {
     const [name] = this.#names
-    return (await this.#root()).getDirectoryHandle(name, { create: true })
+    const root = await this.#root()
+    return root.getDirectoryHandle(name, { create }).catch((error: unknown) => {
+      if (isNamed(error, "NotFoundError")) return null
+      throw asFull(error)
+    })
   }
 
   async #stored(id: string, create: boolean): Promise<Stored> {
     try {
-      return await (await (await this.#transfers()).getDirectoryHandle(id, { create })).getFileHandle(CIPHERTEXT, { create })
+      const folder = await (await this.#transfers(create))?.getDirectoryHandle(id, { create })
+      if (folder !== undefined) return await folder.getFileHandle(CIPHERTEXT, { create })
     } catch (error) {
-      throw isNamed(error, "NotFoundError") ? new HalonyxError("gone", "the ciphertext is not here any more") : asFull(error)
+      if (!isNamed(error, "NotFoundError")) throw asFull(error)
     }
+    throw new HalonyxError("gone", "the ciphertext is not here any more")
   }
 
   async #opened(id: string, sizeBytes: number): Promise<Access> {

@@ -255,8 +255,8 @@ export class Transfers implements FileApi, Engine {
     await this.#verify(id)
   }
 
-  fileFailed(id: string, failure: Failure): Promise<void> {
-    return this.#fail(id, failure)
+  async fileFailed(id: string, failure: Failure): Promise<void> {
+    if ((await this.#row(id)).stage === "running") await this.#fail(id, failure) // else it was stopped meanwhile
   }
 
   /** Delete the folders of what has ended, or of no transfer. */

@@ -153,8 +153,14 @@ export class RunningTorrent {
   }
 
   #fail(error: Error): void {
-    console.error(error)
-    this.#end("code" in error && error.code === "disk-full" ? "disk-full" : "internal")
+    if (this.#hasEnded) return
+    const code = "code" in error ? error.code : null
+    if (code === "gone") void this.stop() // paused or ended here while a piece was on its way
+    else if (code === "disk-full") this.#end(code)
+    else {
+      console.error(error)
+      this.#end("internal")
+    }
   }
 
   #end(failure: Failure): void {
