@@ -10,6 +10,8 @@ import { SECOND } from "../core/types"
 import { loadAccount } from "./account"
 import { download, upload } from "./drop"
 import type { Folders } from "./folders"
+import { checkMeetingPlace } from "./jobs"
+import { contactById } from "./people"
 import * as table from "./schema"
 import type { Store } from "./store"
 import { change, changeOne, tell } from "./transfer_states"
@@ -97,6 +99,7 @@ export class Fetching {
   }
 
   async #fetch(row: StoredTransfer, from: number, tell_: (done: number) => void, signal: AbortSignal): Promise<void> {
+    await checkMeetingPlace(this.#store, row, await contactById(this.#store, row.contact))
     await download(this.#folders, row, from, tell_, signal)
     await this.#told.arrived(row.id)
   }

@@ -8,8 +8,9 @@ import { toHex } from "../core/encoding"
 import { HalonyxError } from "../core/errors"
 import { State } from "../core/file_offer"
 import { trackerToken } from "../core/kdf"
+import { reachesThisMachine } from "../core/origin"
 import { HOUR } from "../core/types"
-import { nowMs } from "./account"
+import { loadAccount, nowMs } from "./account"
 import type { IceServer, Job } from "./engine"
 import { contactById, type ContactRow } from "./people"
 import { reach } from "./reach"
@@ -45,7 +46,22 @@ export async function jobsOf(store: Store, turn: Turn, wait: Wait): Promise<read
   return jobs
 }
 
+/**
+ * Meet a contact only where they receive mail: an offer must not send us to a stranger, or to this machine.
+ *
+ * @throws HalonyxError: strange-relay.
+ */
+export async function checkMeetingPlace(store: Store, row: StoredTransfer, contact: ContactRow): Promise<void> {
+  if (row.isOutgoing === 1) return
+  const { origin: ours } = await loadAccount(store)
+  const isKnown = row.origin === ours || contact.origins.includes(row.origin)
+  if (!isKnown || (reachesThisMachine(row.origin) && !reachesThisMachine(ours))) {
+    throw new HalonyxError("strange-relay", "the offer names a relay that is not its sender's")
+  }
+}
+
 async function jobOf(store: Store, turn: Turn, row: StoredTransfer, contact: ContactRow): Promise<Job> {
+  await checkMeetingPlace(store, row, contact)
   const base = reach(row.origin)
   if (base === null) throw new HalonyxError("relay-not-allowed", "this page may not reach the relay of the sender")
   const iceServers = await serversFor(turn, contact)

@@ -226,6 +226,26 @@ test("what says something of no transfer, or of another's, changes nothing", { t
   await expect(bob.client.store.transaction((tx) => takeOffer(tx, again))).rejects.toMatchObject({ code: "malformed" })
 })
 
+test.each([false, true])("an offer sends nobody to a strange relay (in its drop: %j)", { timeout: PATIENT }, async (inDrop) => {
+  const [alice, bob] = await acquainted()
+  const elsewhere = "http://localhost:9"
+  mayReach(relay.origin, elsewhere)
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await untilState(bob, "alice", id, "offered")
+  const row = await bob.client.store.get(table.transfers, id)
+  if (row === undefined) throw new Error("no transfer")
+  await bob.client.store.transaction((tx) => {
+    tx.put(table.transfers, { ...row, inDrop, origin: elsewhere })
+    return Promise.resolve()
+  })
+  await bob.client.files.acceptFile(id)
+  await until(async () => {
+    expect(await bob.client.files.fileJobs()).toEqual([])
+    return (await shown(bob, "alice", id))?.reason === "strange-relay"
+  })
+  mayReach(relay.origin)
+})
+
 test("a stranger's offer is a request, shown when it is accepted", { timeout: PATIENT }, async () => {
   const [alice, bob] = [await signUp(relay.origin), await signUp(relay.origin)]
   await alice.client.addContact(await bob.client.card(), "bob")
