@@ -1,7 +1,7 @@
 """Files from browser to browser against the same bytes over a bare data channel, direct and through a TURN server.
 
-Run: `PYTHONPATH=tests python -P bench/files_web.py` after `make web`. Two Chromium processes, a real relay and coturn by
-the sample configuration, loopback only. Every contestant takes a turn in every round; a ratio is the median of the
+Run: `PYTHONPATH=tests python -P bench/files_web.py` after `make web`. Two Chromium processes, a real relay and coturn
+by the sample configuration, loopback only. Every contestant takes a turn in every round; a ratio is the median of the
 rounds' ratios. Ours counts from accepting until the file is whole and verified; encrypting, which comes before, is told
 apart.
 """
