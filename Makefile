@@ -33,12 +33,12 @@ $(SITE)/index.html: web/node_modules/.ready web/index.html web/vite.config.ts $(
 	@cd web && npx vite build --logLevel warn
 	@touch $@
 
-# command:package of what the tests drive
-TOOLS := chromium:chromium firefox-esr:firefox-esr turnserver:coturn ip:iproute2
+# command:package of what the tests drive; at RUNLEVEL=1 Debian's packages start no service
+TOOLS := chromium:chromium firefox-esr:firefox-esr turnserver:coturn ip:iproute2 nginx:nginx-light
 
-tools: ## Install the browsers and the TURN server that the tests drive, where they are missing
+tools: ## Install the browsers, the TURN server and the proxy that the tests drive, where they are missing
 	@missing=; for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
-	test -z "$$missing" || { command -v apt-get >/dev/null && apt-get install -y --no-install-recommends $$missing; } \
+	test -z "$$missing" || { command -v apt-get >/dev/null && RUNLEVEL=1 apt-get install -y --no-install-recommends $$missing; } \
 	|| { echo "Please install:$$missing" >&2; exit 1; }
 
 run: setup web ## Start the relay with the browser client on http://localhost:3000
@@ -69,6 +69,7 @@ bench: setup web tools ## Every published number, as ratios in one run
 	@$(BIN)/python bench/core.py
 	@$(BIN)/python bench/relay.py
 	@PYTHONPATH=tests $(BIN)/python bench/web.py
+	@PYTHONPATH=tests $(BIN)/python bench/files.py
 
 screenshots: setup web tools ## Every screen of the browser client, to build/screenshots
 	@PYTHONPATH=tests $(BIN)/python tests/browser/tours.py build/screenshots

@@ -157,7 +157,7 @@ async def test_sign_ups_without_work_cost_the_same(work: Work, tmp_path: Path) -
         )
         databases = (relay.here.identity.database, relay.here.mailboxes.database, relay.here.keys.database)
         for database in databases:  # what upkeep asked for at the start is done then
-            await database.write(lambda connection: None)
+            await database.write(lambda _: None)
         work.trace(*databases)
         costs: list[list[str]] = []
         for address in (taken, Address(os.urandom(32))):

@@ -12,7 +12,8 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "relay": (
         "halonyx relay",
         "halonyx relay --port 3001 --data ~/relay",
-        "halonyx relay --host 0.0.0.0 --behind-proxy --origin https://relay.example",
+        "halonyx relay --behind-proxy --origin https://relay.example",
+        "halonyx relay --host 0.0.0.0 --port 443 --origin https://relay.example --tls-cert chain.pem --tls-key key.pem",
     ),
     "relay invite": ("halonyx relay invite", "halonyx relay invite --count 5 --days 3 --data /var/lib/halonyx/relay"),
     "relay backup": ("halonyx relay backup /mnt/copies/relay-monday --data /var/lib/halonyx/relay",),
@@ -33,6 +34,8 @@ CONFIG: Final = (
 )
 ORIGIN: Final = "Public address people use, for example https://relay.example; may be given more than once."
 PROXY: Final = "A proxy in front ends TLS and sets X-Forwarded-For."
+TLS_CERT: Final = "Certificate chain (PEM), to speak TLS without a proxy; a renewed one is taken within a minute."
+TLS_KEY: Final = "The certificate's private key (PEM)."
 SIGNUP: Final = (
     "Who may sign up: open, pow (a few seconds of work first), token (with an invite) or closed. Default: open on "
     "loopback, else pow."

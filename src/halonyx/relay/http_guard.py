@@ -74,7 +74,8 @@ class GuardedHttp(HttpToolsProtocol):
         if self._network is None:
             transport.abort()
             return
-        transport.set_write_buffer_limits(high=0)  # so that `pause_writing` tells of every byte that is not taken
+        # So that `pause_writing` tells of every byte that is not taken. TLS pauses from there on, plain sockets beyond.
+        transport.set_write_buffer_limits(high=0 if transport.get_extra_info("ssl_object") is None else 1)
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -39,6 +39,7 @@ from halonyx.relay.store.invites import InviteStore
 from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.relay.store.reserve import Reserve
+from halonyx.relay.tls import REVIEW_SECONDS, Certificate
 from halonyx.relay.tracker import Tracker
 from halonyx.relay.upkeep import every
 from halonyx.web.build import load as load_build
@@ -67,14 +68,16 @@ class Relay:
         self.context: RelayContext
         self.hub: Hub
         self._server: _Server | None = None
+        self._certificate: Certificate | None = None
 
     async def serve(self) -> None:
         """Serve until `stop`, SIGTERM or SIGINT; then close connections, finish what waits, fold the logs.
 
         Raises:
-            Misuse: The port is taken or may not be used, or another relay has the data folder.
+            Misuse: The port is taken or may not be used, another relay has the data folder, or the certificate is none.
             StoreError: A database or the secrets file can't be used.
         """
+        self._certificate = _certificate(self.settings)
         with hold(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
             check_whole(self.settings.data)
             async with self._stores():
@@ -117,6 +120,8 @@ class Relay:
                 reserve.restore()
 
             self.hub.keep(asyncio.create_task(every(settings.checkpoint_seconds, restore)))
+            if self._certificate is not None:
+                self.hub.keep(asyncio.create_task(every(REVIEW_SECONDS, self._certificate.refresh)))
             try:
                 yield
             finally:
@@ -167,9 +172,11 @@ class Relay:
             "http": functools.partial(GuardedHttp, crowd),
             "ws": functools.partial(Bridge, self.hub),
         }
+        certificate = self._certificate
         return uvicorn.Config(
             app,
             **protocols,
+            ssl_context_factory=None if certificate is None else lambda *_: certificate.context,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -208,6 +215,12 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def _certificate(settings: RelaySettings) -> Certificate | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificate(settings.tls_cert, settings.tls_key)
 
 
 def _drop_bounds(settings: RelaySettings) -> Bounds:

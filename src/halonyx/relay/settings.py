@@ -106,6 +106,8 @@ class RelaySettings(BaseSettings):
         default=False,
         description="a proxy on the way ends TLS and sets X-Forwarded-For; its last hop is believed",
     )
+    tls_cert: Path | None = Field(None, description="certificate chain (PEM) with which the relay speaks TLS itself")
+    tls_key: Path | None = Field(None, description="the private key that belongs to tls_cert (PEM)")
     peer_relays: list[Origin] = Field(
         [], description="other relays that the web client served here may reach, so that people there can be written to"
     )
@@ -202,18 +204,23 @@ class RelaySettings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:
-        if not is_loopback(self.host) and not self.behind_proxy:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together: give both or neither")
+        if not is_loopback(self.host) and not self.behind_proxy and not self.has_tls:
             raise ValueError(
-                f"host {self.host} is reachable from outside and this relay speaks plain HTTP: "
-                "put a TLS proxy in front and set behind_proxy, or listen on 127.0.0.1"
+                f"host {self.host} is reachable from outside and this relay speaks plain HTTP: give tls_cert and "
+                "tls_key, or put a TLS proxy in front and set behind_proxy, or listen on 127.0.0.1"
             )
         if not is_loopback(self.host) and not self.origins:
             raise ValueError("name the public origin people use, for example origins = ['https://relay.example']")
         public = next((origin for origin in self.origins if not reaches_this_machine(origin)), None)
-        if public is not None and not self.behind_proxy:
+        plain = next((origin for origin in self.origins if origin.startswith("http:")), None)
+        if plain is not None and self.has_tls and not self.behind_proxy:
+            raise ValueError(f"origin {plain} is plain HTTP, and this relay speaks TLS: write https://")
+        if public is not None and not self.behind_proxy and not self.has_tls:
             raise ValueError(
                 f"origin {public} is reached through a proxy that ends TLS: set behind_proxy and let the proxy set "
-                "X-Forwarded-For, or everybody would count as this machine"
+                "X-Forwarded-For, or everybody would count as this machine; or give tls_cert and tls_key"
             )
         return self
 
@@ -251,7 +258,16 @@ class RelaySettings(BaseSettings):
     @property
     def public_origins(self) -> tuple[str, ...]:
         """Origins by which clients reach this relay."""
-        return tuple(self.origins) or (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")
+        if self.origins:
+            return tuple(self.origins)
+        scheme, usual = ("https", 443) if self.has_tls else ("http", 80)
+        port = "" if self.port == usual else f":{self.port}"
+        return f"{scheme}://localhost{port}", f"{scheme}://127.0.0.1{port}"
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the relay speaks TLS itself."""
+        return self.tls_cert is not None
 
     @property
     def signup_mode(self) -> SignUpMode:
