@@ -70,7 +70,7 @@ class Owner:
         unlock.make_home(path)
         store = Store(path / STORE_FILE, unlock.make_key(path, None))
         try:
-            plan = _Plan(self.keys, record, own, account.relay_key)
+            plan = _Plan(self.keys, record, own, account.relay_key, invite=None)
             login, _, prekeys = _store_account(store, account.origin, plan)
             forms = published_forms(account.usid, own, prekeys)
             kept = NewDevice(id=account.own.device.id, login_key=account.login.public.raw, prekeys=[])

@@ -255,7 +255,7 @@ def _chains(components: int) -> list[Run]:
     for at in range(0, components, 512):
         deep = min(512, components - at) - 2
         first = b"%c/" % (ord("b") + at // 512)
-        path = {"bytes": b"a/", "times": deep}
+        path: Run = {"bytes": b"a/", "times": deep}
         runs += [*blank(be(2 * deep + 3, 2) + first), path, *blank(b"a" + be(0, 8))]
     used = sum(len(run["bytes"]) * run["times"] for run in runs)
     return [*runs, {"bytes": b"\x00", "times": 256 * 1024 - used}]
