@@ -70,6 +70,7 @@ bench: setup web tools ## Every published number, as ratios in one run
 	@$(BIN)/python bench/relay.py
 	@PYTHONPATH=tests $(BIN)/python bench/web.py
 	@PYTHONPATH=tests $(BIN)/python bench/files.py
+	@PYTHONPATH=tests $(BIN)/python -P bench/files_web.py
 
 screenshots: setup web tools ## Every screen of the browser client, to build/screenshots
 	@PYTHONPATH=tests $(BIN)/python tests/browser/tours.py build/screenshots
