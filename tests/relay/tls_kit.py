@@ -96,11 +96,21 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def nginx(folder: Path, pair: Pair, port: int, relay_port: int) -> Iterator[Proxy]:
-    """Run nginx with the sample, its CHANGE lines changed, from `port` to the relay."""
+def nginx(
+    folder: Path, pair: Pair, port: int, relay_port: int, broken: tuple[str, str] | None = None
+) -> Iterator[Proxy]:
+    """Run nginx with the sample, its CHANGE lines changed, from `port` to the relay.
+
+    Args:
+        broken: A piece of the sample, and what stands there instead.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     plain_port = free_port()
-    (folder / "halonyx").write_text(changed(pair, port, plain_port, relay_port, folder))
+    sample = changed(pair, port, plain_port, relay_port, folder)
+    if broken is not None:
+        assert broken[0] in sample, broken[0]
+        sample = sample.replace(*broken)
+    (folder / "halonyx").write_text(sample)
     temporary = "\n".join(
         f"    {kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )

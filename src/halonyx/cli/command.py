@@ -62,18 +62,24 @@ class Run:
 Body = Callable[Concatenate[Run, P], Coroutine[Any, Any, None] | None]
 
 
-def command(app: typer.Typer, path: str, *, has_home: bool = True) -> Callable[[Body[P]], Body[P]]:
+def command(
+    app: typer.Typer, path: str, *, has_home: bool = True, takes_rest: bool = False
+) -> Callable[[Body[P]], Body[P]]:
     """Register a function as the command `path`, with its wording from the catalogue.
 
     Args:
         app: The group it belongs to.
         path: As typed after `halonyx`, for example `contact add`.
         has_home: False for a command that uses no account.
+        takes_rest: Whether it reads options that are not declared.
     """
 
     def register(body: Body[P]) -> Body[P]:
+        rest = {"allow_extra_args": takes_rest, "ignore_unknown_options": takes_rest}
         name, epilog = path.rpartition(" ")[2], examples(text.EXAMPLE[path])
-        app.command(name, help=text.COMMAND[path], epilog=epilog)(_entry(body, has_home=has_home))
+        app.command(name, help=text.COMMAND[path], epilog=epilog, context_settings=rest)(
+            _entry(body, has_home=has_home)
+        )
         return body
 
     return register

@@ -15,6 +15,7 @@ from halonyx.core.errors import Misuse
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     group = open_group(app, "relay")(relay)
+    command(group, "relay doctor", has_home=False, takes_rest=True)(doctor)
     command(group, "relay invite", has_home=False)(invite)
     command(group, "relay backup", has_home=False)(backup)
     command(group, "relay restore", has_home=False)(restore)
@@ -64,6 +65,37 @@ def relay(  # noqa: PLR0913 (one argument an option)
         "secrets": str(settings.secrets_path),
     }
     serve(settings, lambda: run.output.answer(values, text.STARTS, **values))
+
+
+def doctor(  # noqa: PLR0913 (one argument an option)
+    run: Run,
+    *,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help=text.PORT)] = None,
+    data: DataOption = None,
+    secrets: SecretsOption = None,
+    origin: Annotated[list[str] | None, typer.Option(metavar="URL", help=text.ORIGIN)] = None,
+    behind_proxy: Annotated[bool | None, typer.Option("--behind-proxy", help=text.PROXY)] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print what is wrong, one finding each; exit status 1 if there is any."""
+    from halonyx.relay.doctor import examine  # noqa: PLC0415
+    from halonyx.relay.settings import RelaySettings  # noqa: PLC0415
+
+    named = {
+        "port": port,
+        "data": data,
+        "secrets": secrets,
+        "origins": origin or None,
+        "behind_proxy": behind_proxy or None,
+        "config": config,
+    }
+    findings = examine(named | _other_settings(run.rest, RelaySettings.model_fields))
+    for found in findings:
+        values: dict[str, JsonValue] = {"code": found.code, "text": found.text, "change": found.change}
+        run.output.answer(values, text.FOUND, code=found.code, text=found.text, change=found.change)
+    if findings:
+        raise typer.Exit(1)
+    run.output.say(text.ALL_WELL)
 
 
 def invite(

@@ -4,6 +4,7 @@ from typing import Final
 
 COMMAND: Final = {
     "relay": "Run a relay: it carries encrypted messages and can't read them.",
+    "relay doctor": "Look at everything an operator can get wrong and say what to change.",
     "relay invite": "Make invites, each of which lets one person sign up (--signup token).",
     "relay backup": "Copy a relay's databases to a file, also while it runs.",
     "relay restore": "Put a relay's backup back into its data folder.",
@@ -14,6 +15,10 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
         "halonyx relay --port 3001 --data ~/relay",
         "halonyx relay --behind-proxy --origin https://relay.example",
         "halonyx relay --host 0.0.0.0 --port 443 --origin https://relay.example --tls-cert chain.pem --tls-key key.pem",
+    ),
+    "relay doctor": (
+        "halonyx relay doctor --config /etc/halonyx.toml",
+        "halonyx relay doctor --behind-proxy --origin https://relay.example",
     ),
     "relay invite": ("halonyx relay invite", "halonyx relay invite --count 5 --days 3 --data /var/lib/halonyx/relay"),
     "relay backup": ("halonyx relay backup /mnt/copies/relay-monday --data /var/lib/halonyx/relay",),
@@ -66,6 +71,11 @@ Next, in another terminal:
 
 Ctrl-C stops the relay. Nothing is lost by that.
 """
+
+# Doctor.
+
+ALL_WELL: Final = "All is well."
+FOUND: Final = "{code}: {text}\n  {change}"
 
 # Invites.
 

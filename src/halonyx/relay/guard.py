@@ -128,6 +128,8 @@ class Guard:
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         scope[CLIENT] = self._client_host(scope)  # before the body: nothing that comes later may name a client
+        if self._context.settings.behind_proxy and not _all(scope, b"x-forwarded-for"):
+            self._context.metrics.unforwarded.inc()
         rule = RULES.get(route_name(path), OTHER)
         reply = _Reply(self._context, scope, send, self._headers(scope, rule))
         try:

@@ -20,6 +20,9 @@ class Metrics:
         self.sign_ups = Counter("halonyx_sign_ups", "Accounts made", registry=registry)
         self.bundles = Counter("halonyx_bundles", "Prekey bundles handed out", registry=registry)
         self.limited = Counter("halonyx_limited", "Calls refused by a rate limit", ["route"], registry=registry)
+        self.unforwarded = Counter(
+            "halonyx_unforwarded", "Calls behind a proxy without X-Forwarded-For", registry=registry
+        )
         self.tidied = Gauge("halonyx_tidied", "Interrupted changes tidied at the last start", registry=registry)
 
     def render(self) -> bytes:
