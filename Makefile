@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web tools run demo test check vectors bench screenshots soak wheel format clean
+.PHONY: help setup web tools run demo test test-modules test-journeys check vectors bench screenshots soak wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,11 +55,17 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
 
 test: check web tools ## Every test
-	@cd web && npx vitest run
-	@# What kills processes and what drives browsers waits for real things, and gets the machine to itself.
-	@$(BIN)/python -m pytest tests/journeys
+	@# Those of the browser client's modules keep the processors busy, those that kill processes wait for time limits.
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-modules test-journeys
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore tests/journeys --ignore tests/browser
-	@$(BIN)/python -m pytest tests/browser
+	@# A file shares its relay and its browsers.
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/browser
+
+test-modules:
+	@cd web && npx vitest run
+
+test-journeys:
+	@$(BIN)/python -m pytest tests/journeys
 
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py

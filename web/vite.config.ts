@@ -15,6 +15,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: true,
   },
-  // Node 20 has the browsers' WebSocket behind a flag.
-  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, execArgv: ["--experimental-websocket"] },
+  // Half of the processors, as by default, would be one of two. Node 20 has the browsers' WebSocket behind a flag.
+  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, maxWorkers: "100%", execArgv: ["--experimental-websocket"] },
 })
