@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -89,6 +90,23 @@ def test_the_reference_lists_what_may_be_found() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "relay.md").read_text()
     table = page.partition("## Doctor")[2].partition("\n## ")[0]
     assert tuple(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == get_args(Code)
+
+
+def test_a_turn_server_that_refuses(hosting: Hosting, pair: Pair, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+
+        def refuse() -> None:
+            asked, client = server.recvfrom(2048)
+            no_capacity = bytes.fromhex("0009000400000508")  # ERROR-CODE 508
+            server.sendto(bytes.fromhex("01130008") + asked[4:20] + no_capacity, client)
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        with nginx(tmp_path / "nginx", pair, public_port(hosting), hosting.relay.port):
+            turn = {"turn_secret": SECRET, "turn_urls": f"turn:127.0.0.1:{server.getsockname()[1]}"}
+            assert hosting.codes(**turn) == ["turn"]
+        refusing.join()
 
 
 # The proxy, one line of the sample at a time
