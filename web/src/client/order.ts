@@ -241,7 +241,7 @@ async function nextOf(reads: Reads, contact: number, device: DeviceId): Promise<
 async function insert(tx: Transaction, text: Text): Promise<void> {
   if (await isKnown(tx, text)) return
   const { offer, ...message } = text
-  if (offer !== undefined) await takeOffer(tx, { ...message, body: offer })
+  if (offer !== undefined && !(await takeOffer(tx, { ...message, body: offer }))) return
   const isOffer = offer !== undefined
   await addMessage(tx, { ...message, messageId: toHex(text.messageId), isOutgoing: 0, state: "received", isOffer })
 }

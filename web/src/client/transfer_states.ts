@@ -7,7 +7,7 @@
 import { Kind } from "../core/content"
 import { FileOffer, FileState, Reason, State } from "../core/file_offer"
 import { fromHex, toHex } from "../core/encoding"
-import { Malformed, Misuse } from "../core/errors"
+import { Misuse } from "../core/errors"
 import type { Bytes, MessageId, Millis } from "../core/types"
 import { add, moveMessage } from "./outbox"
 import { contactById } from "./people"
@@ -35,12 +35,13 @@ export interface OfferReceived {
 /**
  * Store an offer of theirs.
  *
- * @throws Malformed: an id that another transfer has: nobody draws one twice by chance.
+ * @returns False if another transfer has its id, which nobody draws twice by chance. Nothing is thrown then: an offer may
+ * have been held until now, and what released it is not to blame.
  */
-export async function takeOffer(tx: Transaction, { contact, messageId, body, received }: OfferReceived): Promise<void> {
+export async function takeOffer(tx: Transaction, { contact, messageId, body, received }: OfferReceived): Promise<boolean> {
   const offer = FileOffer.parse(body)
   const id = toHex(messageId)
-  if ((await tx.get(table.transfers, id)) !== undefined) throw new Malformed("an offer under the id of another")
+  if ((await tx.get(table.transfers, id)) !== undefined) return false
   tx.put(table.transfers, {
     id,
     contact,
@@ -67,6 +68,7 @@ export async function takeOffer(tx: Transaction, { contact, messageId, body, rec
     made: received,
     told: 0 as Millis,
   })
+  return true
 }
 
 /** Take in what they say became of an offer, theirs or ours; what fits no transfer of ours with them changes nothing. */
@@ -74,17 +76,22 @@ export async function takeState(tx: Transaction, contact: number, state: FileSta
   const row = await tx.get(table.transfers, toHex(state.offer))
   if (row?.contact !== contact) return
   if (row.isOutgoing === 1) await takeStateOfOurs(tx, row, state)
-  else if (state.state === State.CANCELLED && row.stage !== "done") await change(tx, row, { stage: "cancelled", reason: null })
+  else if (state.state === State.CANCELLED && !isOver(row)) await change(tx, row, { stage: "cancelled", reason: null })
   else if (state.state === State.IN_DROP) await change(tx, row, { inDrop: true })
-  else if (state.state === State.NEEDS_DIRECT) await change(tx, row, { reason: "no-turn" })
+  else if (state.state === State.NEEDS_DIRECT && !ENDED.has(row.stage)) await change(tx, row, { reason: "no-turn" })
+}
+
+/** Whether nothing they say changes it; what failed may still be tried again. */
+function isOver({ stage }: StoredTransfer): boolean {
+  return stage !== "failed" && ENDED.has(stage)
 }
 
 async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, reason }: FileState): Promise<void> {
   const isOpen = row.stage === "offered" || row.stage === "running" || row.stage === "paused"
   if (state === State.ACCEPTED) {
     if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
-    // They did not hear of the end.
-    else if (row.stage === "cancelled") await tell(tx, row, State.CANCELLED)
+    // They did not hear of the end, or want again what is deleted here: they would wait for ever.
+    else if (isOver(row)) await tell(tx, row, State.CANCELLED)
   } else if (!isOpen) {
     return
   } else if (state === State.REFUSED) {

@@ -297,13 +297,13 @@ export class Transfers implements FileApi, Engine {
 
   /** End a transfer in a failure, of which who offers it is told. */
   async #fail(id: string, code: string): Promise<void> {
-    await this.#change(id, async (tx, row) => {
+    const { isOutgoing } = await this.#change(id, async (tx, row) => {
       if (ENDED.has(row.stage) && row.stage !== "done") return
       await change(tx, row, { stage: "failed", reason: code, done: 0 })
       if (row.isOutgoing === 0) await tell(tx, row, State.FAILED, code)
     })
-    // What is wrong is fetched anew, if it is; what has no room goes on.
-    if (code !== "disk-full") await this.#folders.remove(id)
+    // What is wrong is fetched anew, if it is; what has no room goes on; what is ours can't be made a second time.
+    if (code !== "disk-full" && isOutgoing === 0) await this.#folders.remove(id)
   }
 
   async #run(id: string, stages: readonly string[]): Promise<void> {

@@ -2,14 +2,16 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
+import { nowMs } from "../../src/client/account"
 import type { OfferedFile, Transfer } from "../../src/client/api"
+import { HOLD, place } from "../../src/client/order"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
 import { takeOffer, takeState } from "../../src/client/transfer_states"
 import { Kind } from "../../src/core/content"
 import { fromHex } from "../../src/core/encoding"
 import { FileOffer, FileState, Reason, State } from "../../src/core/file_offer"
-import type { MessageId } from "../../src/core/types"
+import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk } from "./disk"
 import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
@@ -223,7 +225,56 @@ test("what says something of no transfer, or of another's, changes nothing", { t
   if (row === undefined) throw new Error("no transfer")
   const body = FileOffer.encode({ ...row, ciphertextHash: row.hash, thumbnail: new Uint8Array() })
   const again = { contact, messageId: offerId, body, received: row.made }
-  await expect(bob.client.store.transaction((tx) => takeOffer(tx, again))).rejects.toMatchObject({ code: "malformed" })
+  expect(await bob.client.store.transaction((tx) => takeOffer(tx, again))).toBe(false)
+  expect(await bob.client.store.get(table.transfers, id)).toEqual(row)
+})
+
+test("an offer under the id of ours, behind a gap, stops neither sending nor what follows it", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await untilState(bob, "alice", id, "offered")
+  const row = await bob.client.store.get(table.transfers, id)
+  const [device] = await alice.client.store.all(table.devices, null, null)
+  if (row === undefined || device === undefined) throw new Error("nothing was offered")
+  const offered = FileOffer.encode({ ...row, ciphertextHash: row.hash, thumbnail: new Uint8Array() })
+  const { contact, nextCounter } = device
+  const late = (nowMs() - HOLD) as Millis
+  const mirrored = { messageId: fromHex(id) as MessageId, text: "", offer: offered, counter: nextCounter + 1 }
+  await alice.client.store.transaction((tx) =>
+    place(tx, { contact, device: device.device as DeviceId, sent: late, received: late, ...mirrored }),
+  )
+  await alice.write("bob", "still sent")
+  await until(async () => (await bob.heard("alice")).at(-1) === "still sent")
+  expect(await alice.client.store.all(table.held, null, null)).toEqual([])
+  expect((await shown(alice, "bob", id))?.outgoing).toBe(true)
+})
+
+test("who asks again for what is over here is told so", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  await carry(alice, bob, id)
+  await untilState(alice, "bob", id, "done")
+  const contact = (await bob.contact("alice")).id
+  const said = { offer: fromHex(id) as MessageId, reason: Reason.NONE }
+  await bob.client.store.transaction(async (tx) => {
+    const row = await tx.get(table.transfers, id)
+    if (row !== undefined) tx.put(table.transfers, { ...row, stage: "failed", reason: "damaged" })
+    await takeState(tx, contact, { ...said, state: State.NEEDS_DIRECT }) // nothing waits for it any more
+  })
+  expect((await shown(bob, "alice", id))?.reason).toBe("damaged")
+  await bob.client.files.retryFile(id)
+  await untilState(bob, "alice", id, "cancelled")
+  expect((await shown(alice, "bob", id))?.state).toBe("done")
+})
+
+test("the sender's own trouble leaves the ciphertext, so that it can be tried again", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  await alice.client.files.fileFailed(id, "internal")
+  await untilState(alice, "bob", id, "failed")
+  await alice.client.files.retryFile(id)
+  await carry(alice, bob, id)
+  await untilState(bob, "alice", id, "done")
 })
 
 test.each([false, true])("an offer sends nobody to a strange relay (in its drop: %j)", { timeout: PATIENT }, async (inDrop) => {

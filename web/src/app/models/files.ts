@@ -45,7 +45,8 @@ export function actionsOf(transfer: Transfer): readonly FileAction[] {
     case "done":
       return outgoing ? [] : ["save", "forget"]
     case "failed":
-      return canRetry(transfer) ? ["retry", "forget"] : []
+      if (canRetry(transfer)) return ["retry", "forget"]
+      return NEVER_WHOLE.has(transfer.reason) ? [] : ["forget"]
   }
 }
 
