@@ -25,7 +25,8 @@ SETTINGS = {"HALONYX_DROP_QUOTA": str(64 * MIB), "HALONYX_MIN_FREE_BYTES": "0", 
 async def calling(process: RelayProcess) -> AsyncIterator[Relay]:
     """Make calls to a relay in a process of its own."""
     settings = load_settings(port=process.port, data=process.data)
-    async with aiohttp.ClientSession() as session:
+    # A connection to a process that was killed meanwhile must not be what the next call finds.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         yield Relay(settings, session)
 
 
