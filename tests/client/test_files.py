@@ -25,7 +25,9 @@ from halonyx.client import FileOffered, TransferChanged, outbox, transfer_states
 from halonyx.client.running import folder_of
 from halonyx.client.saving import temporary_for
 from halonyx.client.torrent import NAME
+from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
+from halonyx.core.file_offer import State
 from relay_process import RelayProcess, running_relay
 
 SIZE = 3_000_000
@@ -176,6 +178,67 @@ async def test_an_acceptance_of_what_was_cancelled_is_answered(pair: Pair, tmp_p
     assert pair.bob.files.get(offer.id).state == "cancelled"
 
 
+async def test_what_they_could_not_take_is_kept_until_they_try_again_or_it_is_cancelled(
+    pair: Pair, tmp_path: Path
+) -> None:
+    agree(pair)
+    source, target = some_file(tmp_path, 1000), new_folder(tmp_path / "saved")
+    offer = await offered(pair, source)
+    await pair.bob.files.accept(offer.id, target)
+    bob = row_of(pair.bob).id
+    transfer_states.fail(pair.bob._store, bob, "wrong-hash")
+    await settle(pair.alice, pair.bob)
+    assert (pair.alice.files.get(offer.id).state, pair.alice.files.get(offer.id).reason) == ("failed", "wrong-hash")
+
+    # As a browser does when its person tries again.
+    with pair.bob._store.transaction():
+        pair.bob._store.execute("UPDATE transfers SET state = 'waiting', reason = NULL WHERE id = ?", bob)
+        transfer_states.tell(pair.bob._store, row_of(pair.bob), State.ACCEPTED)
+    async with running_files(pair.alice, pair.bob):
+        await reached(pair.bob, offer.id, "done")
+        await reached(pair.alice, offer.id, "done")
+    assert (target / "report.pdf").read_bytes() == source.read_bytes()
+
+    again = await offered(pair, source)
+    await pair.bob.files.accept(again.id, target)
+    transfer_states.fail(pair.bob._store, row_of(pair.bob).id, "disk-full")
+    await settle(pair.alice, pair.bob)
+    async with running_files(pair.alice):
+        assert folders(pair.alice)
+        await pair.alice.files.cancel(again.id)
+        await until(lambda: not folders(pair.alice))
+    with pair.bob._store.transaction():
+        pair.bob._store.execute("UPDATE transfers SET state = 'waiting' WHERE id = ?", row_of(pair.bob).id)
+        transfer_states.tell(pair.bob._store, row_of(pair.bob), State.ACCEPTED)
+    await settle(pair.alice, pair.bob)
+    assert pair.bob.files.get(again.id).state == "cancelled"
+
+
+async def test_two_who_both_have_to_agree_do_not_answer_each_other_for_ever(pair: Pair, tmp_path: Path) -> None:
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    both = (pair.alice, pair.bob)
+    async with running_files(*both):
+        await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
+        await until(lambda: all(client.files.get(offer.id).reason == "both-need-direct" for client in both))
+        pair.alice.contacts.allow_direct("bob")
+        await until(lambda: pair.alice.files.get(offer.id).reason == "they-need-direct")
+        pair.bob.contacts.allow_direct("alice")
+        await reached(pair.bob, offer.id, "done")
+
+
+async def test_an_offer_under_the_id_of_ours_does_not_stand_in_its_way(pair: Pair, tmp_path: Path) -> None:
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    row = row_of(pair.bob)
+    assert row.encoded is not None
+    with pair.bob._store.transaction():
+        outbox.add(pair.bob._store, (row.contact, None), Kind.FILE, row.encoded, offer.id)
+    await pair.bob.send("alice", "after it")
+    await settle(pair.alice, pair.bob)
+    assert pair.alice.history("bob")[-1].text == "after it"
+    assert [transfer.outgoing for transfer in pair.alice.files.list()] == [True]
+    assert (await pair.alice.files.cancel(offer.id)).state == "cancelled"
+
+
 async def test_paused_it_stands_still_and_resumed_it_ends(pair: Pair, tmp_path: Path) -> None:
     agree(pair)
     target = new_folder(tmp_path / "saved")
@@ -257,7 +320,7 @@ async def test_without_agreement_each_side_says_who_has_to_do_what(pair: Pair, t
         await pair.bob.files.accept(offer.id, target)
         await until(lambda: pair.bob.files.get(offer.id).reason is not None)
         await until(lambda: pair.alice.files.get(offer.id).reason is not None)
-        assert pair.bob.files.get(offer.id).reason in {"needs-direct", "they-need-direct"}
+        assert pair.bob.files.get(offer.id).reason in {"needs-direct", "both-need-direct"}
         pair.alice.contacts.allow_direct("bob")
         await until(lambda: pair.alice.files.get(offer.id).path == "direct")
         assert pair.bob.files.get(offer.id).state == "waiting"

@@ -24,7 +24,7 @@ from halonyx.client import transfer_states
 from halonyx.client.people import contact_by_id
 from halonyx.client.preparing import INFO, scan
 from halonyx.client.running import folder_of
-from halonyx.client.saving import DiskFull
+from halonyx.client.saving import DiskFull, temporary_for
 from halonyx.client.torrent import NAME
 from halonyx.client.transfer_states import NewOffer
 from halonyx.core.errors import Misuse
@@ -156,6 +156,38 @@ async def test_a_disk_that_fills_up_while_saving_pauses_and_leaves_nothing_half(
         await pair.bob.files.resume(offer.id)
         await reached(pair.bob, offer.id, "done")
     assert names_in(target) == ["report.pdf"]
+
+
+async def test_a_name_that_was_about_to_be_taken_is_not_ours_for_that(pair: Pair, tmp_path: Path) -> None:
+    agree(pair)
+    source, target = some_file(tmp_path, LARGE), new_folder(tmp_path / "saved")
+    offer = await offered(pair, source)
+    ours, theirs = (folder_of(client._home, row_of(client).id) for client in (pair.alice, pair.bob))
+    (theirs / NAME).write_bytes((ours / NAME).read_bytes())
+    (target / "report.pdf").write_bytes(b"mine")
+    transfer_states.accept(pair.bob._store, row_of(pair.bob).id, target)
+    transfer_states.note_verifying(pair.bob._store, row_of(pair.bob).id)
+    # A process died when it had noted the name, before it found it taken; the next one finds no room.
+    transfer_states.note_saving(pair.bob._store, row_of(pair.bob).id, target / "report.pdf")
+    temporary_for(target, offer.id).write_bytes(b"a part")
+    async with running_files(pair.bob):
+        with files_of_at_most(20_000_000):
+            await reached(pair.bob, offer.id, "paused")
+        await pair.bob.files.resume(offer.id)
+        done = await reached(pair.bob, offer.id, "done")
+    assert done.saved == target / "report (2).pdf"
+    assert done.saved.read_bytes() == source.read_bytes()
+
+
+async def test_plaintext_that_was_half_written_goes_with_the_transfer(pair: Pair, tmp_path: Path) -> None:
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    target = new_folder(tmp_path / "saved")
+    folder_of(pair.bob._home, row_of(pair.bob).id)
+    await pair.bob.files.accept(offer.id, target)
+    temporary_for(target, offer.id).write_bytes(b"a part")  # of a process that was killed
+    await pair.bob.files.cancel(offer.id)
+    assert names_in(target) == []
+    assert folders(pair.bob) == []
 
 
 async def test_a_disk_without_room_for_the_encrypted_copy(pair: Pair, tmp_path: Path) -> None:

@@ -206,8 +206,10 @@ async def _watch(run: Run, me: "Client", transfer: "Transfer") -> None:
     try:
         with Bar(run.output) as bar:
             while transfer.state not in OVER:
-                if transfer.state == "paused" or (transfer.reason == "needs-direct" and not transfer.direct_allowed):
+                if transfer.state == "paused":
                     raise TransferHalted(transfer.reason or "paused", _halted(transfer))
+                if transfer.reason in ("needs-direct", "both-need-direct") and not transfer.direct_allowed:
+                    raise TransferHalted("needs-direct", _halted(transfer))
                 await asyncio.sleep(LOOK_SECONDS)
                 transfer = me.files.get(transfer.id)
                 bar.show(transfer)

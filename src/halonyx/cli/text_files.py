@@ -99,6 +99,11 @@ REASON: Final = {
         "It waits for {name}: their program has no relayed way. {name} has to agree that you see their IP address; or "
         "the sender puts the encrypted file on the relay with --drop."
     ),
+    "both-need-direct": (
+        "It waits for both of you: a terminal can't send through a TURN server. Agree that your IP address will be "
+        "visible to {name}: 'halonyx files resume {id} --direct'; {name} has to agree, too. Or let the relay keep the "
+        "encrypted file: {drop}."
+    ),
     "uploading": "It is being put into your relay's drop.",
     "drop-unknown": (
         "The relay no longer keeps this file: it does so for 14 days at most. Ask {name} to come online, or to use "

@@ -268,7 +268,7 @@ def _release(store: Store, contact: int, device: DeviceId) -> None:
 
 
 def _insert(store: Store, text: Text) -> None:
-    if is_known(store, text):
+    if is_known(store, text) or (text.offer is not None and transfer_rows.is_taken(store, text.message_id)):
         return
     position = store.insert(
         "INSERT INTO messages (contact, is_outgoing, message_id, device, counter, text, sent, received, state)"

@@ -10,7 +10,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
@@ -51,16 +51,31 @@ def folder_of(home: Path, transfer: int) -> Path:
     return folder
 
 
-def active(store: Store) -> set[int]:
-    """Return the transfers that still need their folder."""
-    return {row.id for row in all_transfers(store) if row.is_active}
+def leftovers(store: Store, home: Path, busy: Collection[int] = ()) -> list[Path]:
+    """Return what lies on the disk of transfers that are over, or gone; half-written plaintext, too.
+
+    Args:
+        busy: Transfers for which something is still being done.
+    """
+    # Before the rows: whoever begins to prepare in this moment has a row before a folder.
+    folders = sorted((home / TRANSFERS).glob("*"))
+    rows = {str(row.id): row for row in all_transfers(store)}
+    found: list[Path] = []
+    for folder in folders:
+        row = rows.get(folder.name)
+        if row is not None and (row.is_kept or row.id in busy):
+            continue
+        if row is not None and row.folder is not None:
+            found.append(saving.temporary_for(row.folder, row.message_id))
+        found.append(folder)
+    return found
 
 
-def sweep(home: Path, kept: set[int]) -> None:
-    """Delete the folders of all other transfers; only whoever holds TRANSFERS_LOCK may."""
-    for folder in (home / TRANSFERS).glob("*"):
-        if not folder.name.isdecimal() or int(folder.name) not in kept:
-            saving.remove(folder)
+def sweep(paths: Sequence[Path]) -> None:
+    """Delete what `leftovers` found; only whoever holds TRANSFERS_LOCK may."""
+    for path in paths:
+        with suppress(OSError):  # what can't be deleted now is with the next sweep, or when the person can
+            saving.remove(path)
 
 
 async def prepare(store: Store, home: Path, row: TransferRow) -> None:
@@ -137,7 +152,7 @@ class Runner:
                 await asyncio.sleep(TICK_SECONDS if is_moving else IDLE_SECONDS)
         finally:
             await self._end(list(self._jobs))
-            await asyncio.to_thread(sweep, self._home, active(self._store))
+            await asyncio.to_thread(sweep, leftovers(self._store, self._home))
 
     async def _step(self) -> bool:
         """Begin and end jobs as the rows say; tell whether anything can still move."""
@@ -151,9 +166,10 @@ class Runner:
         for job in wanted - self._jobs.keys():
             if self._pauses.get(job, 0) <= time.monotonic():
                 self._jobs[job] = asyncio.create_task(self._carry_out(*job))
-        kept = {row.id for row in rows if row.is_active} | {transfer for transfer, _ in self._jobs}
+        busy = {transfer for transfer, _ in self._jobs}
+        kept = {row.id for row in rows if row.is_kept} | busy
         if kept != self._kept:
-            await asyncio.to_thread(sweep, self._home, kept)
+            await asyncio.to_thread(sweep, leftovers(self._store, self._home, busy))
             self._kept = kept
         return any(row.is_active and not row.is_paused for row in rows)
 
@@ -199,7 +215,10 @@ class Runner:
 
     async def _carry_out(self, transfer: int, work: Work) -> None:
         """Do one thing for one transfer; whatever stands in its way is noted, and it is tried again later."""
-        row = transfer_by_id(self._store, transfer)
+        with suppress(TransferGone):  # removed together with its contact, whatever else went wrong
+            await self._carry(transfer_by_id(self._store, transfer), work)
+
+    async def _carry(self, row: TransferRow, work: Work) -> None:
         steps: dict[Work, Callable[[TransferRow], Coroutine[Any, Any, None]]] = {
             "prepare": self._prepare,
             "share": self._share,
@@ -211,18 +230,18 @@ class Runner:
         }
         try:
             await steps[work](row)
-        except (Stopped, TransferGone):
+        except Stopped:
             return
         except (saving.WrongHash, saving.Damaged, WrongMetadata) as error:
-            transfer_states.fail(self._store, transfer, error.code)
+            transfer_states.fail(self._store, row.id, error.code)
         except TransportError:
-            transfer_states.note_waits(self._store, transfer, "relay-unreachable")
+            transfer_states.note_waits(self._store, row.id, "relay-unreachable")
         except (saving.DiskFull, Refused) as error:
-            transfer_states.halt(self._store, transfer, error.code)
+            transfer_states.halt(self._store, row.id, error.code)
         except Misuse:
-            transfer_states.halt(self._store, transfer, "cant-save")
+            transfer_states.halt(self._store, row.id, "cant-save")
         except OSError as error:
-            transfer_states.halt(self._store, transfer, "disk-full" if error.errno in _FULL else "cant-save")
+            transfer_states.halt(self._store, row.id, "disk-full" if error.errno in _FULL else "cant-save")
 
     async def _prepare(self, row: TransferRow) -> None:
         with suppress(Misuse):  # noted in the row
@@ -311,11 +330,15 @@ class Runner:
                 transfer_states.note_done(self._store, row.id, done)
 
             await watched(lambda watch: saving.verify(ciphertext, row.offer, watch), note)
+            # A name that was about to be taken may be somebody else's by now.
+            transfer_states.note_saving(self._store, row.id, None)
+            is_whole = False
             try:
                 await watched(lambda watch: saving.decrypt(ciphertext, row.offer, temporary, watch), note)
-            except (OSError, saving.Damaged, Stopped):
-                await asyncio.to_thread(saving.remove, temporary)
-                raise
+                is_whole = True
+            finally:
+                if not is_whole:  # also if this is being cancelled
+                    await asyncio.to_thread(saving.remove, temporary)
             # In this thread: the store is written to between choosing a name and taking it.
             saving.put(temporary, target, row.name, lambda path: transfer_states.note_saving(self._store, row.id, path))
         transfer_states.finish(self._store, row.id)

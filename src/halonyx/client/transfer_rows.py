@@ -17,6 +17,7 @@ from halonyx.core.file_offer import FileOffer
 from halonyx.core.types import MessageId, Millis
 
 ACTIVE: Final = ("preparing", "offered", "waiting", "transferring", "verifying")
+TOLD: Final = ("wrong-hash", "disk-full", "damaged")  # failures at the one who receives
 MIN_PREFIX: Final = 4  # hex digits of an id that a person has to type
 _COLUMNS: Final = (
     "SELECT transfers.*, contacts.name AS contact_name, contacts.is_verified OR contacts.direct_allowed AS is_direct"
@@ -77,6 +78,11 @@ class TransferRow:
         """Whether anything can still become of it."""
         return self.state in ACTIVE
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its ciphertext is of use: who could not take it may try again until it is cancelled."""
+        return self.is_active or (self.is_outgoing and self.state == "failed" and self.reason in TOLD)
+
     def public(self) -> Transfer:
         """Return what callers see."""
         offer = self.offer if self.encoded is not None else None
@@ -127,6 +133,11 @@ def add_incoming(store: Store, contact: int, message_id: MessageId, encoded: byt
         offer.in_drop,
         now,
     )
+
+
+def is_taken(store: Store, message_id: MessageId) -> bool:
+    """Tell whether a transfer has this id: nobody draws one twice by chance, and one of ours must stay the only one."""
+    return store.one("SELECT 1 FROM transfers WHERE message_id = ?", message_id) is not None
 
 
 class TransferGone(Misuse):

@@ -28,18 +28,14 @@ from halonyx.core.types import MESSAGE_ID_SIZE, Millis
 WRITE_SECONDS: Final = 1.0
 NEEDS_DIRECT: Final = "needs-direct"
 THEY_NEED_DIRECT: Final = "they-need-direct"
+BOTH_NEED_DIRECT: Final = "both-need-direct"
+_OURS_TO_AGREE: Final = (NEEDS_DIRECT, BOTH_NEED_DIRECT)
 _FAILURES: Final = {
-    Reason.NONE: "failed",
     Reason.WRONG_HASH: "wrong-hash",
     Reason.DISK_FULL: "disk-full",
     Reason.DAMAGED: "damaged",
 }
-_REASONS: Final = {
-    "wrong-hash": Reason.WRONG_HASH,
-    "disk-full": Reason.DISK_FULL,
-    "damaged": Reason.DAMAGED,
-    "wrong-metadata": Reason.DAMAGED,
-}
+_REASONS: Final = {code: reason for reason, code in _FAILURES.items()} | {"wrong-metadata": Reason.DAMAGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +131,8 @@ def cancel(store: Store, transfer: int) -> None:
         Misuse: It is over already.
     """
     with store.transaction():
-        row = _active(store, transfer)
+        row = transfer_by_id(store, transfer)
+        row = row if row.is_kept else _active(store, transfer)
         _set(store, row, "cancelled", None)
         if row.encoded is not None:
             tell(store, row, State.CANCELLED if row.is_outgoing else State.REFUSED)
@@ -180,15 +177,16 @@ def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None
     if row is None or row.encoded is None:
         return
     if not row.is_active:
-        if row.is_outgoing and row.state == "cancelled" and told.state is State.ACCEPTED:
-            tell(store, row, State.CANCELLED)  # it crossed our word, or that was lost
+        if row.is_outgoing and told.state is State.ACCEPTED:
+            _take_again(store, row, now)
         return
     state, reason = row.state, None
     match told.state:
         case State.ACCEPTED:
             state = "waiting" if state == "offered" else state
         case State.NEEDS_DIRECT:
-            reason = THEY_NEED_DIRECT
+            # What we wait for ourselves stays noted: two who answer each other's word for it would never end.
+            reason = THEY_NEED_DIRECT if row.reason not in _OURS_TO_AGREE else BOTH_NEED_DIRECT
         case State.IN_DROP:
             _set(store, row, state, None, in_drop=1)
             return
@@ -197,6 +195,15 @@ def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None
     if (state, reason) != (row.state, row.reason):
         _set(store, row, state, reason)
         add_transfer_event(store, row.id, state, reason, now)
+
+
+def _take_again(store: Store, row: TransferRow, now: Millis) -> None:
+    """Let them try again what they could not take; of what is deleted here say so, or they would wait for ever."""
+    if row.is_kept:
+        _set(store, row, "waiting", None)
+        add_transfer_event(store, row.id, "waiting", None, now)
+    else:
+        tell(store, row, State.CANCELLED)
 
 
 def note_waits(store: Store, transfer: int, reason: str | None) -> None:
@@ -211,9 +218,10 @@ def note_needs_direct(store: Store, transfer: int) -> None:
     """Note once that neither way is open until the person agrees, and tell both people."""
     with store.transaction():
         row = transfer_by_id(store, transfer)
-        if row.is_active and row.reason != NEEDS_DIRECT:
-            _set(store, row, "waiting", NEEDS_DIRECT, down=0, up=0, peers=0)
-            add_transfer_event(store, row.id, "waiting", NEEDS_DIRECT, now_ms())
+        if row.is_active and row.reason not in _OURS_TO_AGREE:
+            reason = BOTH_NEED_DIRECT if row.reason == THEY_NEED_DIRECT else NEEDS_DIRECT
+            _set(store, row, "waiting", reason, down=0, up=0, peers=0)
+            add_transfer_event(store, row.id, "waiting", reason, now_ms())
             tell(store, row, State.NEEDS_DIRECT)
 
 
@@ -245,10 +253,10 @@ def note_verifying(store: Store, transfer: int) -> None:
             _set(store, row, "verifying", None, done=row.offer.ciphertext_size, down=0, up=0, peers=0)
 
 
-def note_saving(store: Store, transfer: int, target: Path) -> None:
-    """Note under which name a file that is decrypted and on disk is about to appear."""
+def note_saving(store: Store, transfer: int, target: Path | None) -> None:
+    """Note under which name a file that is decrypted and on disk is about to appear; None: it is not yet."""
     with store.transaction():
-        store.execute("UPDATE transfers SET saved = ? WHERE id = ?", str(target), transfer)
+        store.execute("UPDATE transfers SET saved = ? WHERE id = ?", target and str(target), transfer)
 
 
 def finish(store: Store, transfer: int) -> None:
@@ -359,7 +367,7 @@ def _why(row: TransferRow, found: Progress) -> str | None:
         return "relay-unreachable"
     if found.is_checking:
         return "checking"
-    if row.reason == THEY_NEED_DIRECT:
+    if row.reason in (THEY_NEED_DIRECT, BOTH_NEED_DIRECT):
         return THEY_NEED_DIRECT
     return "bad-peer" if found.wasted else "peer-offline"
 

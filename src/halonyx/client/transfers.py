@@ -155,7 +155,7 @@ class Files:
     async def _changed(self, row: TransferRow) -> Transfer:
         with try_lock(self._home / TRANSFERS_LOCK) as held:
             if held:  # else whoever runs the transfers does it
-                await asyncio.to_thread(running.sweep, self._home, running.active(self._store))
+                await asyncio.to_thread(running.sweep, running.leftovers(self._store, self._home))
         await self._flush()
         return transfer_by_id(self._store, row.id).public()
 
