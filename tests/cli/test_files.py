@@ -58,15 +58,14 @@ def source(tmp_path: Path) -> Path:
 @contextmanager
 def started(person: Person, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     """Run a command that stays; it is interrupted at the end, if it has not ended before."""
-    process = person.start(*arguments)
-    try:
-        with process:
+    with person.start(*arguments) as process:
+        try:
             yield process
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
             process.wait(ENDING_SECONDS)
-    finally:
-        process.kill()
+        finally:
+            process.kill()
 
 
 def objects(process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
