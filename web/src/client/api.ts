@@ -112,9 +112,9 @@ export interface Transfer {
   /** The drop of the sender's relay holds the ciphertext. */
   readonly inDrop: boolean
   readonly directAllowed: boolean
-  /** Whether our relay has them; false until it was asked. */
+  /** Whether our relay has them; false and null until it was asked. */
   readonly hasDrop: boolean
-  readonly hasTurn: boolean
+  readonly hasTurn: boolean | null
 }
 
 /** A file of an offer: its path inside a folder, parted by "/", or its name. */
@@ -166,9 +166,9 @@ export interface Status {
   /** How many messages of ours no relay has yet. */
   readonly waiting: number
   readonly buildHash: string | null
-  /** Whether our relay has a drop and TURN; false until it was asked. */
+  /** Whether our relay has a drop and TURN; false and null until it was asked. */
   readonly hasDrop: boolean
-  readonly hasTurn: boolean
+  readonly hasTurn: boolean | null
 }
 
 /** What two people compare: 12 groups of five digits, or a code of 130 bytes. */

@@ -23,6 +23,7 @@ import { ASK_AGAIN, countersToAsk } from "./order"
 import { contactById, type ContactRow } from "./people"
 import * as table from "./schema"
 import { prefix, type Reads, type Store, type Transaction } from "./store"
+import { EXPIRED, transferOf } from "./transfer_row"
 
 export const KEPT = 14 * DAY
 export const MAX_RESENDS = 5 // one message, one device: a peer must not make us repeat it for ever
@@ -325,11 +326,20 @@ export async function expire(store: Store, now: Millis): Promise<void> {
   await store.transaction(async (tx) => {
     for (const row of (await tx.all(table.outbox, null, null)).filter(isOld)) {
       if (await moveMessage(tx, row.contact, row.messageId, "failed", isUnconfirmed)) {
+        await giveUpOffer(tx, row)
         await addNotice(tx, "failed", row.contact, now, { id: row.messageId })
       }
       await drop(tx, row.position)
     }
   })
+}
+
+async function giveUpOffer(tx: Transaction, { contact, messageId }: table.StoredOutbox): Promise<void> {
+  const offer = await tx.get(table.transfers, messageId)
+  if (offer?.isOutgoing !== 1 || offer.stage !== "offered") return
+  const failed = { ...offer, stage: "failed", reason: EXPIRED } as const
+  tx.put(table.transfers, failed)
+  tx.changed({ kind: "transfer", transfer: transferOf(failed, await contactById(tx, contact)) })
 }
 
 function isUnconfirmed(state: MessageState): boolean {

@@ -24,6 +24,9 @@ export type Stage =
 /** Nothing more comes of these by itself. */
 export const ENDED: ReadonlySet<Stage> = new Set<Stage>(["done", "refused", "cancelled", "failed"])
 
+/** Why an offer of ours failed that nobody confirmed in fourteen days; of it nothing is kept. */
+export const EXPIRED = "expired"
+
 export interface StoredTransfer {
   /** Message id of the offer, hex. */
   readonly id: string
@@ -76,7 +79,8 @@ export interface Live {
 /** What our own relay offers for files. */
 export interface Services {
   readonly hasDrop: boolean
-  readonly hasTurn: boolean
+  /** Null until it was asked. */
+  readonly hasTurn: boolean | null
 }
 
 /** Return what the page sees of a row, while nobody runs it. */
@@ -104,7 +108,7 @@ export function transferOf(row: StoredTransfer, contact: ContactRow): Transfer {
     inDrop: row.inDrop,
     directAllowed: contact.mayGoDirect,
     hasDrop: false,
-    hasTurn: false,
+    hasTurn: null,
   }
 }
 

@@ -14,7 +14,7 @@ import { contactById } from "./people"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { prefix, type Store, type Transaction } from "./store"
-import { ENDED, transferOf, type StoredTransfer } from "./transfer_row"
+import { ENDED, EXPIRED, transferOf, type StoredTransfer } from "./transfer_row"
 
 /** Why a receiver gave up, by the code that a person sees. */
 const REASONS: Readonly<Record<string, Reason>> = {
@@ -82,16 +82,16 @@ export async function takeState(tx: Transaction, contact: number, state: FileSta
 }
 
 /** Whether nothing they say changes it; what failed may still be tried again. */
-function isOver({ stage }: StoredTransfer): boolean {
-  return stage !== "failed" && ENDED.has(stage)
+function isOver({ stage, reason }: StoredTransfer): boolean {
+  return ENDED.has(stage) && (stage !== "failed" || reason === EXPIRED)
 }
 
 async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, reason }: FileState): Promise<void> {
   const isOpen = row.stage === "offered" || row.stage === "running" || row.stage === "paused"
   if (state === State.ACCEPTED) {
-    if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
     // They did not hear of the end, or want again what is deleted here: they would wait for ever.
-    else if (isOver(row)) await tell(tx, row, State.CANCELLED)
+    if (isOver(row)) await tell(tx, row, State.CANCELLED)
+    else if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
   } else if (!isOpen) {
     return
   } else if (state === State.REFUSED) {

@@ -22,7 +22,7 @@ import * as table from "./schema"
 import { prefix, type Store } from "./store"
 import { PIECE_SIZE } from "./torrent_info"
 import { change, changeOne, failPreparing, tell, type Work } from "./transfer_states"
-import { ENDED, dressed, transferOf, type Live, type Stage, type StoredTransfer } from "./transfer_row"
+import { ENDED, EXPIRED, dressed, transferOf, type Live, type Stage, type StoredTransfer } from "./transfer_row"
 import { Turn } from "./turn"
 
 const SAVED_KEPT_MS = 600_000 // the browser copies what was saved to where the person wants it
@@ -179,7 +179,7 @@ export class Transfers implements FileApi, Engine {
       await this.resumeFile(id)
       return
     }
-    if (row.stage !== "failed" || row.hash.length === 0) throw new Misuse("nothing that can be tried again: offer it anew")
+    if (row.stage !== "failed" || !isKept(row)) throw new Misuse("nothing that can be tried again: offer it anew")
     if (row.isOutgoing === 0) await this.#run(id, ["failed"])
     else await this.#change(id, (tx, found) => change(tx, found, { stage: "running", reason: null }))
   }
@@ -217,7 +217,7 @@ export class Transfers implements FileApi, Engine {
   async fileJobs(): Promise<readonly Job[]> {
     for (const { id } of await this.#store.all(table.transfers, "stage", "verifying")) void this.#verify(id)
     await this.#fetching.update()
-    await this.turn.learn().catch(() => false)
+    if (await this.turn.learn().catch(() => false)) this.#onChange({ kind: "status" })
     return jobsOf(this.#store, this.turn, (id, reason) => {
       this.#note(id, { ...(this.#live.get(id) ?? QUIET), peers: 0, down: 0, up: 0, reason })
     })
@@ -374,8 +374,8 @@ export class Transfers implements FileApi, Engine {
 }
 
 /** Whether the ciphertext is still of use. */
-function isKept({ isOutgoing, stage, hash }: StoredTransfer): boolean {
+function isKept({ isOutgoing, stage, hash, reason }: StoredTransfer): boolean {
   if (stage === "done") return isOutgoing === 0 // pictures are shown again, files saved again
-  if (stage === "failed") return hash.length > 0 // else it never was whole
+  if (stage === "failed") return hash.length > 0 && reason !== EXPIRED // else it never was whole
   return stage !== "refused" && stage !== "cancelled"
 }

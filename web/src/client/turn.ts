@@ -15,7 +15,7 @@ import { Refused, Relay } from "./transport"
 const KEPT_SPARE = 10 * MINUTE // before they expire, new ones are asked for
 const ASK_AGAIN = 10 * MINUTE
 
-export const NO_SERVICES: Services = { hasDrop: false, hasTurn: false }
+export const NO_SERVICES: Services = { hasDrop: false, hasTurn: null }
 
 /** What our relay gives; one for each Worker. */
 export class Turn {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest"
-import { actionsOf, isProgram, kindOf, partsOfName, shareOf } from "../../src/app/models/files"
+import { actionsOf, isProgram, kindOf, partsOfName, shareOf, wayOf } from "../../src/app/models/files"
 import { folders, joined, nameOf, problemOf, single, sizeOf } from "../../src/app/models/parcels"
 import { Transfers } from "../../src/app/models/transfers"
 import { durationText, percentText, sizeText, speedText } from "../../src/app/text/amounts"
@@ -42,13 +42,21 @@ test("a reason that a person can do something about comes with the button for it
   expect(actions("peer-offline")).toEqual(["pause", "cancel"])
   expect(actions("interrupted", { state: "failed", outgoing: true })).toEqual([])
   expect(actions("wrong-hash", { state: "failed" })).toEqual(["retry", "forget"])
+  expect(actions("damaged", { state: "failed", outgoing: true })).toEqual(["forget"]) // it lies here
+  expect(actions("expired", { state: "failed", outgoing: true })).toEqual([])
+})
+
+test("that our relay has no detour is said only when it has said so", () => {
+  expect([wayOf(true, null), wayOf(false, null), wayOf(false, true), wayOf(false, false)]).toEqual(
+    ["direct", "asking", "relayed", "noWay"],
+  )
 })
 
 test("every reason of the client has words, for either side", () => {
   const codes = [
     ...["peer-offline", "relay-unreachable", "relay-not-allowed", "needs-direct", "no-turn", "drop-full", "no-drop"],
     ...["drop-unknown", "wrong-hash", "wrong-metadata", "damaged", "disk-full", "gone", "file-changed", "interrupted"],
-    "internal",
+    ...["internal", "expired"],
   ]
   for (const code of codes) {
     for (const isOurs of [true, false]) {

@@ -5,12 +5,15 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { nowMs } from "../../src/client/account"
 import type { OfferedFile, Transfer } from "../../src/client/api"
 import { HOLD, place } from "../../src/client/order"
+import { expire } from "../../src/client/outbox"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
 import { takeOffer, takeState } from "../../src/client/transfer_states"
+import { Turn } from "../../src/client/turn"
 import { Kind } from "../../src/core/content"
 import { fromHex } from "../../src/core/encoding"
 import { FileOffer, FileState, Reason, State } from "../../src/core/file_offer"
+import { DAY } from "../../src/core/types"
 import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk } from "./disk"
@@ -265,6 +268,27 @@ test("who asks again for what is over here is told so", { timeout: PATIENT }, as
   await bob.client.files.retryFile(id)
   await untilState(bob, "alice", id, "cancelled")
   expect((await shown(alice, "bob", id))?.state).toBe("done")
+})
+
+test("an offer that nobody confirms is given up after fourteen days, and nothing of it is kept", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  await bob.client.close()
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await untilState(alice, "bob", id, "offered")
+  await expire(alice.client.store, (nowMs() + 15 * DAY) as Millis)
+  expect(await untilState(alice, "bob", id, "failed")).toMatchObject({ reason: "expired" })
+  await until(() => Promise.resolve(alice.disk.files().size === 0))
+  await expect(alice.client.files.retryFile(id)).rejects.toMatchObject({ code: "misuse" })
+  const contact = (await alice.contact("bob")).id
+  const said = { offer: fromHex(id) as MessageId, state: State.ACCEPTED, reason: Reason.NONE }
+  await alice.client.store.transaction((tx) => takeState(tx, contact, said))
+  expect((await shown(alice, "bob", id))?.state).toBe("failed")
+})
+
+test("whether our relay has TURN is not claimed before it was asked", { timeout: PATIENT }, async () => {
+  const [alice] = await talking(relay.origin)
+  expect(new Turn(alice.client.store).services.hasTurn).toBeNull()
+  await until(async () => (await alice.client.status()).hasTurn === false)
 })
 
 test("the sender's own trouble leaves the ciphertext, so that it can be tried again", { timeout: PATIENT }, async () => {

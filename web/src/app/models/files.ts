@@ -57,11 +57,22 @@ function waitingActions({ reason, path }: Transfer): readonly FileAction[] {
   return path === null && reason === "relay-not-allowed" ? ["cancel"] : ["pause", "cancel"]
 }
 
-/** What was never encrypted to the end has to be offered anew. */
-const NEVER_WHOLE: ReadonlySet<string | null> = new Set(["interrupted", "file-changed", "cancelled"])
+/** What was never encrypted to the end, or is not kept, has to be offered anew. */
+const NEVER_WHOLE: ReadonlySet<string | null> = new Set(["interrupted", "file-changed", "cancelled", "expired"])
 
 function canRetry({ reason, outgoing }: Transfer): boolean {
   return !NEVER_WHOLE.has(reason) && !(outgoing && reason === "damaged")
+}
+
+/** Say which way files go, in the words for it; while our relay was not asked, nobody knows. */
+export function wayOf(isDirect: boolean, hasTurn: boolean | null): "direct" | ReturnType<typeof detourOf> {
+  return isDirect ? "direct" : detourOf(hasTurn)
+}
+
+/** As `wayOf`, where a direct connection is not allowed. */
+export function detourOf(hasTurn: boolean | null): "relayed" | "noWay" | "asking" {
+  if (hasTurn === null) return "asking"
+  return hasTurn ? "relayed" : "noWay"
 }
 
 /** Return how far a transfer is, 0 to 1; null if that can't be told or means nothing. */

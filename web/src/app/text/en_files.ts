@@ -36,12 +36,15 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   relayed: (name: string) => `By way of a relay, encrypted. ${name} doesn’t see your IP address.`,
   noWay: (name: string) =>
     `Your relay has no detour that hides your address: it starts once you allow a direct connection to ${name}.`,
+  asking: (name: string) =>
+    `Your relay has not said yet whether it has a detour that hides your address. ${name} sees it only if you allow it.`,
   allow: "Connect directly",
   allowHint: (name: string) => `Your IP address will be visible to ${name}.`,
   allowOnce: "It holds for all files, and can be changed under Details.",
   allowWithout: {
-    turn: "Without it files go over a relay, which is slower.",
-    none: "Without it files wait.",
+    relayed: "Without it files go over a relay, which is slower.",
+    noWay: "Without it files wait.",
+    asking: "Without it files go over a relay if yours has a detour, and wait if not.",
   },
   verifiedDirect: (name: string) => `Allowed, because you verified ${name}.`,
   allowed: (name: string) => `Files to and from ${name} may now go directly.`,
@@ -139,6 +142,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
     gone: both(() => "It is no longer here: the browser deleted it. Offer it, or ask for it, again."),
     "file-changed": both(() => "The file was changed or moved while it was read. Offer it again."),
     interrupted: both(() => "The page was closed before it was ready. Offer it again."),
+    expired: both((name: string) => `${name} did not confirm the offer within 14 days. Offer it again.`),
     internal: both(() => "Something went wrong here. Try again."),
   },
   reasonOther: (code: string) => `It waits (${code}).`,

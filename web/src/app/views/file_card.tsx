@@ -3,7 +3,7 @@
 import { CircleAlert, TriangleAlert } from "lucide-preact"
 import type { JSX } from "preact"
 import type { MessageState, Transfer } from "../../client/api"
-import { actionsOf, isMoving, isProgram, partsOfName, shareOf, type FileAction } from "../models/files"
+import { actionsOf, isMoving, isProgram, partsOfName, shareOf, wayOf, type FileAction } from "../models/files"
 import { durationText, percentText, ratioText, sizeText, speedText } from "../text/amounts"
 import { fileReasonText } from "../text/problems"
 import { text } from "../text/text"
@@ -108,8 +108,8 @@ function Reason({ file, code, name }: ReasonProps): JSX.Element {
 
 /** What to know before an offer is accepted. */
 function Before({ file, name }: { readonly file: Transfer; readonly name: string }): JSX.Element {
-  const hasTurn = useApp().status.value?.hasTurn === true // what the offer says may be from before our relay was asked
-  const way = file.directAllowed ? text.files.direct : hasTurn ? text.files.relayed : text.files.noWay
+  const hasTurn = useApp().status.value?.hasTurn ?? null // what the offer says may be from before our relay was asked
+  const way = text.files[wayOf(file.directAllowed, hasTurn)]
   return (
     <>
       {isProgram(file.name) && (

@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks"
 import type { Contact } from "../../client/api"
 import { chosenFolder, dropped, holdsFiles } from "../effects/chosen_files"
 import { thumbnailOf } from "../effects/thumbnail"
+import { detourOf, wayOf } from "../models/files"
 import { nameOf, problemOf, single, sizeOf, type Parcel } from "../models/parcels"
 import { sizeText } from "../text/amounts"
 import { text } from "../text/text"
@@ -198,9 +199,9 @@ function useThumbnail({ folder, files: [first] }: Parcel): Uint8Array<ArrayBuffe
 
 /** Which way the files will go, and the question that is asked once. */
 function Way({ contact }: { readonly contact: Contact }): JSX.Element {
-  const hasTurn = useApp().status.value?.hasTurn === true
+  const hasTurn = useApp().status.value?.hasTurn ?? null
   const isDirect = contact.verified || contact.directAllowed
-  const way = isDirect ? text.files.direct : hasTurn ? text.files.relayed : text.files.noWay
+  const way = text.files[wayOf(isDirect, hasTurn)]
   return (
     <section class="way">
       <h3>{text.files.way}</h3>
@@ -221,7 +222,7 @@ export function DirectSwitch({ contact, isFirst = false }: DirectProps): JSX.Ele
   const app = useApp()
   const { id, name } = contact
   if (contact.verified) return <p class="small soft">{text.files.verifiedDirect(name)}</p>
-  const otherwise = text.files.allowWithout[app.status.value?.hasTurn === true ? "turn" : "none"]
+  const otherwise = text.files.allowWithout[detourOf(app.status.value?.hasTurn ?? null)]
   const allow = (isAllowed: boolean): void => {
     const said = isAllowed ? text.files.allowed(name) : text.files.forbidden(name)
     void app.act(() => app.api.allowDirect(id, isAllowed), said)
