@@ -317,3 +317,12 @@ async def test_a_relay_that_never_delivers_is_asked_less_and_less_often(front: F
     receiving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await receiving
+
+
+@pytest.mark.parametrize("origin", ["https://[:]", "https://[::::::]", "https://[1]:3000", "https://" + "a" * 64])
+async def test_a_relay_that_can_not_exist_can_not_be_reached(origin: str) -> None:
+    async with transport.Relay(origin) as relay:
+        with pytest.raises(TransportError):
+            await relay.info()
+        with pytest.raises(TransportError):
+            await relay.socket(frames.SEND_PATH)

@@ -127,7 +127,7 @@ async def _session() -> AsyncIterator[aiohttp.ClientSession]:
             middlewares=(refuse_redirects,),
         ) as session:
             yield session
-    except (aiohttp.ClientError, TimeoutError, ConnectionError):
+    except (aiohttp.ClientError, TimeoutError, ConnectionError, UnicodeError):  # the last: a label of more than 63
         raise TransportError("can't reach the relay that keeps the file") from None
 
 

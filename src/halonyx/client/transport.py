@@ -9,7 +9,6 @@ import time
 from http import HTTPStatus
 from types import TracebackType
 from typing import Final, Self, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import ValidationError
@@ -72,7 +71,8 @@ class Relay:
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self._authority = urlsplit(origin).netloc
+        # Not parsed: an origin that no host can have is a relay that can't be reached, and no fault of ours.
+        self._authority = origin.partition("://")[2]
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -128,7 +128,7 @@ class Relay:
                 if response.ok:
                     return answer.model_validate_json(text)
                 raise refusal(text, response.status)
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError):  # the last: a label of more than 63
             raise TransportError(f"can't reach the relay {self.origin}") from None
         except ValidationError:
             raise TransportError(f"{self.origin} does not answer like a Halonyx relay") from None
@@ -148,7 +148,7 @@ class Relay:
                 timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS),
                 compress=0,
             )
-        except (aiohttp.ClientError, TimeoutError, OSError):
+        except (aiohttp.ClientError, TimeoutError, OSError, UnicodeError):  # the last: a label of more than 63
             raise TransportError(f"can't reach the relay {self.origin}") from None
         return Socket(raw, self.origin)
 
