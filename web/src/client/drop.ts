@@ -14,7 +14,7 @@ import { UPLOAD_HEADER, parseDone, parseDropOpened, parseDropProgress } from "..
 import type { Account } from "./account"
 import { writeAll, type Folders } from "./folders"
 import { reach } from "./reach"
-import { Refused, Relay, refusal } from "./transport"
+import { Refused, Relay, bounded, refusal } from "./transport"
 import type { StoredTransfer } from "./transfer_row"
 
 const PART_SIZE = 1_048_576 // a relay takes 4 MiB; `halonyx web` passes on a quarter of it
@@ -108,7 +108,7 @@ async function request(origin: string, path: string, options: RequestInit, wante
       referrerPolicy: "no-referrer",
       signal: AbortSignal.any([AbortSignal.timeout(PART_MILLIS), ...(signal ? [signal] : [])]),
     })
-    answer = new Uint8Array(await response.arrayBuffer())
+    answer = await bounded(response, PART_SIZE)
   } catch {
     signal?.throwIfAborted()
     throw new TransportError(`can't reach the relay ${origin}`)

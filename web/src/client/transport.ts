@@ -218,14 +218,22 @@ async function sendReply(socket: Socket, millis: number): Promise<Accepted> {
   throw new TransportError("the relay closed the sending connection")
 }
 
-async function bounded(response: Response): Promise<Bytes> {
+/**
+ * Read an answer's body.
+ *
+ * @throws TransportError: more than `limit` bytes.
+ */
+export async function bounded(response: Response, limit = MAX_ANSWER_SIZE): Promise<Bytes> {
   const parts: Uint8Array[] = []
   let size = 0
   const reader = response.body?.getReader()
   for (let part = await reader?.read(); part?.value !== undefined; part = await reader?.read()) {
     parts.push(part.value)
     size += part.value.length
-    if (size > MAX_ANSWER_SIZE) throw new TransportError("an answer without end")
+    if (size > limit) {
+      void reader?.cancel().catch(() => undefined) // else the connection stays until its time is over
+      throw new TransportError("an answer without end")
+    }
   }
   return concat(...parts)
 }

@@ -5,6 +5,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { nowMs } from "../../src/client/account"
 import type { OfferedFile, Transfer } from "../../src/client/api"
 import { HOLD, place } from "../../src/client/order"
+import { download } from "../../src/client/drop"
+import { Folders } from "../../src/client/folders"
 import { expire } from "../../src/client/outbox"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
@@ -17,6 +19,7 @@ import { DAY } from "../../src/core/types"
 import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk } from "./disk"
+import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
 
 const PATIENT = 120_000
@@ -283,6 +286,32 @@ test("an offer that nobody confirms is given up after fourteen days, and nothing
   const said = { offer: fromHex(id) as MessageId, state: State.ACCEPTED, reason: Reason.NONE }
   await alice.client.store.transaction((tx) => takeState(tx, contact, said))
   expect((await shown(alice, "bob", id))?.state).toBe("failed")
+})
+
+test("a drop that answers without end is left", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted()
+  const id = await running(alice, bob)
+  const row = await bob.client.store.get(table.transfers, id)
+  if (row === undefined) throw new Error("no transfer")
+  let given = 0
+  const liar = await LyingRelay.start({
+    answer: (_, response) => {
+      response.writeHead(206)
+      const more = setInterval(() => {
+        if (++given < 64) response.write(new Uint8Array(PIECE_SIZE))
+        else response.end()
+      }, 1)
+      response.on("close", () => { clearInterval(more) })
+    },
+  })
+  mayReach(relay.origin, liar.origin)
+  const folders = new Folders("lied-to", () => Promise.resolve(new Disk()))
+  const { signal } = new AbortController()
+  const fetched = download(folders, { ...row, origin: liar.origin }, 0, () => undefined, signal)
+  await expect(fetched).rejects.toMatchObject({ code: "transport-error" })
+  expect(given).toBeLessThan(64) // long before the end
+  await liar.end()
+  mayReach(relay.origin)
 })
 
 test("whether our relay has TURN is not claimed before it was asked", { timeout: PATIENT }, async () => {
