@@ -169,7 +169,7 @@ export class Folders {
     } catch (error) {
       if (!isNamed(error, "NotFoundError")) throw asFull(error)
     }
-    throw new HalonyxError("gone", "the ciphertext is not here any more")
+    throw gone()
   }
 
   async #opened(id: string, sizeBytes: number): Promise<Access> {
@@ -205,6 +205,7 @@ export async function openFor(stored: Stored): Promise<Access> {
     try {
       return await stored.createSyncAccessHandle()
     } catch (error) {
+      if (isNamed(error, "NotFoundError")) throw gone() // its transfer was ended meanwhile
       if (tries === OPEN_TRIES || !isNamed(error, "NoModificationAllowedError")) throw asFull(error)
     }
     await new Promise((resolve) => setTimeout(resolve, OPEN_PAUSE_MS))
@@ -214,6 +215,10 @@ export async function openFor(stored: Stored): Promise<Access> {
 /** Say of a browser's error what it is for a person: no room, or what it was. */
 export function asFull(error: unknown): unknown {
   return isNamed(error, "QuotaExceededError") ? diskFull() : error
+}
+
+function gone(): HalonyxError {
+  return new HalonyxError("gone", "the ciphertext is not here any more")
 }
 
 function diskFull(): HalonyxError {

@@ -19,7 +19,7 @@ import type { Entry, OfferedFile } from "./api"
 import { contactOf } from "./contacts"
 import type { Folders } from "./folders"
 import { addMessage } from "./history"
-import { tryLock } from "./locks"
+import { tryLock, withLock } from "./locks"
 import { manifestOf, prepare } from "./preparing"
 import * as table from "./schema"
 import type { Store } from "./store"
@@ -36,6 +36,7 @@ export class Offering {
   readonly #note: (id: string, live: Partial<Live>) => void
   readonly #ended: () => Promise<void>
   readonly #working = new Map<string, AbortController>()
+  readonly #stopped = new AbortController()
 
   /**
    * @param note Called with how far an offer is.
@@ -53,16 +54,32 @@ export class Offering {
     this.#ended = ended
   }
 
-  /** Give up what a tab was preparing that is gone. */
+  /**
+   * Give up what a tab was preparing that is gone.
+   *
+   * One that is going, as when its page is loaded again, may hold its lock a moment longer: that is waited for.
+   */
   async clear(): Promise<void> {
     for (const { id } of await this.#store.all(table.transfers, "stage", "preparing")) {
-      await tryLock(this.#store.name, lockOf(id), async (isFree) => {
-        if (isFree) await changeOne(this.#store, id, (tx, row) => failPreparing(tx, row, "interrupted"))
+      const isGone = await tryLock(this.#store.name, lockOf(id), async (isFree) => {
+        if (isFree) await this.#giveUp(id)
+        return isFree
       })
+      if (isGone) continue
+      withLock(this.#store.name, lockOf(id), this.#stopped.signal, () => this.#giveUp(id))
+        .then(() => this.#ended())
+        .catch((error: unknown) => { if (!this.#stopped.signal.aborted) console.error(error) })
     }
   }
 
+  async #giveUp(id: string): Promise<void> {
+    await changeOne(this.#store, id, async (tx, row) => {
+      if (row.stage === "preparing") await failPreparing(tx, row, "interrupted")
+    })
+  }
+
   stop(): void {
+    this.#stopped.abort()
     for (const working of this.#working.values()) working.abort()
   }
 

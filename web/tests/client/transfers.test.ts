@@ -372,6 +372,19 @@ test("a tab that ended while it encrypted leaves a failed offer and no folder", 
   await expect(again.client.files.retryFile(id)).rejects.toMatchObject({ code: "misuse" })
 })
 
+test("a tab that is going while it encrypts is waited for", { timeout: PATIENT }, async () => {
+  const [alice] = await acquainted()
+  const id = await offer(alice, "bob", [file("large", 8 * PIECE_SIZE)])
+  let going = (): void => undefined
+  const gone = new Promise<void>((resolve) => { going = resolve })
+  const held = navigator.locks.request(`${alice.client.store.name}-preparing-${id}`, () => gone)
+  await alice.close()
+  const again = await Tab.open(alice.client.store.name)
+  going()
+  await held
+  expect((await untilState(again, "bob", id, "failed")).reason).toBe("interrupted")
+})
+
 test("blocking and removing someone ends and forgets what was under way", { timeout: PATIENT }, async () => {
   const [alice, bob] = await acquainted()
   const id = await running(alice, bob)
