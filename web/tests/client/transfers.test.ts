@@ -416,6 +416,7 @@ test("two tabs show the same, whichever runs the torrents", { timeout: PATIENT }
   const other = await bob.another()
   await bob.client.files.reportFiles([{ ...QUIET, id, done: 4321, down: 7, peers: 1, path: "relayed" }])
   await until(async () => (await shown(other, "alice", id))?.done === 4321)
+  for (const tab of [bob, other]) await until(async () => (await shown(tab, "alice", id))?.hasTurn !== null) // each asks the relay
   expect(await shown(other, "alice", id)).toEqual(await shown(bob, "alice", id))
 })
 
