@@ -1,6 +1,7 @@
 """Gaps and broken sessions over the real relay: noticed, asked for, mended, and never more often than allowed."""
 
 from collections.abc import AsyncIterator
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from client.homes import (
     texts,
 )
 from halonyx.client import Client, outbox, repair
-from halonyx.client.account import now_ms
+from halonyx.client.account import load_account, now_ms
 from halonyx.core.content import Kind, Resend
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import HOUR, DeviceId
@@ -108,6 +109,34 @@ async def test_mail_of_a_relay_put_back_before_anybody_logged_in_goes_again(pair
     numbers = [f"{number}" for number in range(1, 1 + outbox.MAX_REQUESTS)]
     assert (texts(alices), texts(bobs)) == (numbers, numbers)
     assert "restored" in kinds(alices)
+
+
+async def test_nothing_overtakes_what_goes_again_for_a_new_epoch(talking: Pair) -> None:
+    """Another process of hers learns of the epoch after this one sealed the second of three texts."""
+    store, contact = talking.alice._store, row_of(talking.alice, "bob")
+    account = load_account(store)
+    outbox.add_text(store, contact, "first")
+    assert outbox.expand(store, account, contact.id)
+    for text in ("second", "third"):
+        outbox.add_text(store, contact, text)
+
+    async with talking.homes[0].open() as other:
+        transactions = count(1)
+
+        def meanwhile(statement: str) -> None:
+            if statement.startswith("BEGIN") and next(transactions) == 2:
+                with other._store.transaction():
+                    repair.make_up(other._store, now_ms())
+
+        store._db.set_trace_callback(meanwhile)
+        assert outbox.expand(store, account, contact.id)
+        store._db.set_trace_callback(None)
+
+    sealed = stored(talking.alice, "SELECT counter FROM deliveries WHERE state = 'sealed' AND counter > 0 ORDER BY id")
+    assert [row["counter"] for row in sealed] == [2, 3, 4]
+    assert texts((await settle(talking.bob))[0]) == []
+    await settle(talking.alice, talking.bob)
+    assert [entry.text for entry in talking.bob.history("alice")][-3:] == ["first", "second", "third"]
 
 
 async def test_the_same_for_a_device_that_recovered_its_account(

@@ -161,16 +161,18 @@ def expand(store: Store, account: Account, contact_id: int) -> bool:
     Returns:
         False if a device has no session or no valid envelope prekey, so that rows are left.
     """
-    rows = store.all(
-        "SELECT DISTINCT outbox.position FROM outbox LEFT JOIN deliveries USING (position)"
-        " WHERE contact = ? AND (is_expanded = 0 OR deliveries.state = 'resend') ORDER BY position",
-        contact_id,
-    )
-    for row in rows:
+    while True:
         with store.transaction():
-            if not _expand_row(store, account, contact_by_id(store, contact_id), row["position"]):
+            # Looked for anew each time: another process may meanwhile have queued again what comes before.
+            position = store.value(
+                "SELECT outbox.position FROM outbox LEFT JOIN deliveries USING (position)"
+                " WHERE contact = ? AND (is_expanded = 0 OR deliveries.state = 'resend') ORDER BY position LIMIT 1",
+                contact_id,
+            )
+            if position is None:
+                return True
+            if not _expand_row(store, account, contact_by_id(store, contact_id), position):
                 return False  # the next ones must not overtake it
-    return True
 
 
 def sealed_rows(store: Store, contact: ContactRow, full: Collection[DeviceId], limit: int) -> list[Sealed]:

@@ -27,13 +27,14 @@ import type { Reads, Store, Transaction } from "./store"
  * @returns False if a device has no session or no valid envelope prekey, so that rows are left.
  */
 export async function expand(store: Store, contactId: number): Promise<boolean> {
-  for (const position of await unsealed(store.snapshot(), contactId)) {
-    const isSealed = await store.transaction(async (tx) =>
-      expandRow(tx, await contactById(tx, contactId), position),
-    )
-    if (!isSealed) return false // the next ones must not overtake it
+  for (;;) {
+    const isSealed = await store.transaction(async (tx) => {
+      // Looked for anew each time: another tab may meanwhile have queued again what comes before.
+      const position = await firstUnsealed(tx, contactId)
+      return position === null ? null : expandRow(tx, await contactById(tx, contactId), position)
+    })
+    if (isSealed !== true) return isSealed === null // the next ones must not overtake it
   }
-  return true
 }
 
 /**
@@ -44,7 +45,7 @@ export async function expand(store: Store, contactId: number): Promise<boolean> 
 export async function sealAtOnce(tx: Transaction, contactId: number, position: number): Promise<void> {
   const contact = await contactById(tx, contactId)
   if (await needsRefresh(tx, contact, nowMs())) return
-  if ((await unsealed(tx, contactId)).some((other) => other !== position)) return // it must not overtake them
+  if ((await firstUnsealed(tx, contactId)) !== position) return // it must not overtake that
   for (const { id } of contact.record?.devices ?? []) {
     const { sessions, brokenSession } = await deviceRow(tx, contactId, id)
     if (sessions.sending === null || brokenSession !== null) return
@@ -52,14 +53,14 @@ export async function sealAtOnce(tx: Transaction, contactId: number, position: n
   await expandRow(tx, contact, position)
 }
 
-/** Return the outbox rows that are not sealed for every device, in order. */
-async function unsealed(reads: Reads, contactId: number): Promise<readonly number[]> {
+/** Return the first outbox row that is not sealed for every device, or null. */
+async function firstUnsealed(reads: Reads, contactId: number): Promise<number | null> {
   const [fresh, again] = await Promise.all([
-    reads.all(table.outbox, "expanded", [0, contactId]),
+    reads.all(table.outbox, "expanded", [0, contactId], { limit: 1 }),
     reads.all(table.deliveries, "state", ["resend", contactId]),
   ])
-  const positions = new Set([...fresh, ...again].map((row) => row.position))
-  return [...positions].sort((first, second) => first - second)
+  const first = Math.min(...[...fresh, ...again].map((row) => row.position))
+  return Number.isFinite(first) ? first : null
 }
 
 async function expandRow(tx: Transaction, contact: ContactRow, position: number): Promise<boolean> {

@@ -176,6 +176,21 @@ test("a peer makes us repeat one message five times, and we ourselves as often a
   expect(await again(null)).not.toBe(row?.envelopeId)
 })
 
+test("nothing overtakes what goes again for a new epoch", { timeout: PATIENT }, async () => {
+  const [alice] = await quietPair()
+  await sealed(alice, "first")
+  for (const text of ["second", "third"]) await outbox.addText(alice.store, alice.other, text)
+
+  // Another tab learns of the epoch after the second was sealed.
+  await Promise.all([expand(alice.store, alice.other), alice.store.transaction((tx) => makeUp(tx, nowMs()))])
+  expect(await expand(alice.store, alice.other)).toBe(true)
+
+  const rows = await alice.store.all(table.deliveries, null, null)
+  const counters = rows.filter((row) => row.counter > 0).map((row) => [row.state, row.counter])
+  const first = Number(counters[0]?.[1])
+  expect(counters).toEqual([first, first + 1, first + 2].map((counter) => ["sealed", counter]))
+})
+
 test("what nobody confirmed in fourteen days is marked failed, and stays in the history", { timeout: PATIENT }, async () => {
   const [alice] = await quietPair()
   await sealed(alice, "too late")
@@ -201,7 +216,7 @@ test("what is sealed after a block brings the key that is new", { timeout: PATIE
   await Promise.all([expand(alice.store, alice.other), new Contacts(alice.store).block(id)])
 
   const rows = await alice.store.all(table.deliveries, null, null)
-  expect(rows).toHaveLength(2)
+  expect(rows).toHaveLength(3) // the block tells the key besides
   for (const [at, { envelope }] of rows.entries()) {
     expect(await take(bob, envelope ?? new Uint8Array(), 1001n + BigInt(at))).toBeNull()
   }
