@@ -16,5 +16,11 @@ export default defineConfig({
     reportCompressedSize: true,
   },
   // Half of the processors, as by default, would be one of two. Node 20 has the browsers' WebSocket behind a flag.
-  test: { include: ["tests/**/*.test.ts"], testTimeout: 60_000, maxWorkers: "100%", execArgv: ["--experimental-websocket"] },
+  test: {
+    include: ["tests/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 60_000, // a relay takes its time to start on a busy machine
+    maxWorkers: "100%",
+    execArgv: ["--experimental-websocket"],
+  },
 })
