@@ -1,5 +1,6 @@
 """Files from the command line: offered, accepted, refused, paused; what is printed, and how it ends."""
 
+import asyncio
 import json
 import os
 import re
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from cli.conftest import Pair
-from command_line import Person, introduce, sign_up
+from command_line import PASSPHRASE, Person, introduce, sign_up
+from halonyx.client import Client, transfer_states
+from halonyx.client.transfer_rows import all_transfers
 from relay_process import RelayProcess, running_relay
 from terminal import Terminal
 
@@ -136,6 +139,43 @@ def test_refused_cancelled_and_paused_are_said_and_end_the_command(people: Pair,
     assert people.alice.one("files", "cancel", offer)["state"] == "cancelled"
     assert people.alice.run("files", "cancel", offer, "--json", status=2).error["code"] == "misuse"
     assert "cancelled" in people.alice.run("files", "list").out
+
+
+def fail(person: Person, reason: str) -> None:
+    """Let the one transfer of someone fail, and the other side hear of it."""
+
+    async def end() -> None:
+        async with Client.open(person.home, PASSPHRASE) as me:
+            transfer_states.fail(me._store, all_transfers(me._store)[0].id, reason)
+            await me.flush()
+
+    asyncio.run(end())
+
+
+def test_what_failed_is_tried_again(people: Pair, source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "saved"
+    target.mkdir()
+    offer = people.alice.one("send-file", "bob", str(source), "--direct", "--no-wait")["id"]
+    people.bob.many("receive")
+    people.bob.run("files", "accept", offer, "--to", str(target), "--direct", "--no-wait")
+    people.alice.many("receive")
+    fail(people.bob, "wrong-hash")
+    words = people.alice.run("receive").out
+    assert "report.pdf failed. What bob got is not what you offered. It goes on when they try again." in words
+    assert f"halonyx files cancel {offer[:8]}" in words
+    assert people.bob.run("files", "accept", offer, status=2).err
+    with started(people.alice, "receive", "--follow"):
+        again = people.bob.run("files", "retry", offer[:6]).out
+    assert again == f"Trying report.pdf again.\nSaved: {target / 'report.pdf'}\n"
+    assert (target / "report.pdf").read_bytes() == source.read_bytes()
+    refused = people.bob.run("files", "retry", offer, "--json", status=2).error
+    assert (refused["code"], refused["message"]) == ("misuse", "this has not failed: it is done.")
+
+
+def test_a_drop_that_the_relay_does_not_have_is_refused_by_name(people: Pair, source: Path) -> None:
+    refused = people.alice.run("send-file", "bob", str(source), "--drop", "--no-wait", "--json", status=1).error
+    assert refused["code"] == "no-drop"
+    assert people.alice.many("files", "list") == []
 
 
 def test_without_agreement_it_is_said_who_has_to_do_what(people: Pair, source: Path, tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from halonyx.client.saving import temporary_for
 from halonyx.client.torrent import NAME
 from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
-from halonyx.core.file_offer import State
 from relay_process import RelayProcess, running_relay
 
 SIZE = 3_000_000
@@ -185,16 +184,12 @@ async def test_what_they_could_not_take_is_kept_until_they_try_again_or_it_is_ca
     source, target = some_file(tmp_path, 1000), new_folder(tmp_path / "saved")
     offer = await offered(pair, source)
     await pair.bob.files.accept(offer.id, target)
-    bob = row_of(pair.bob).id
-    transfer_states.fail(pair.bob._store, bob, "wrong-hash")
+    transfer_states.fail(pair.bob._store, row_of(pair.bob).id, "wrong-hash")
     await settle(pair.alice, pair.bob)
     assert (pair.alice.files.get(offer.id).state, pair.alice.files.get(offer.id).reason) == ("failed", "wrong-hash")
 
-    # As a browser does when its person tries again.
-    with pair.bob._store.transaction():
-        pair.bob._store.execute("UPDATE transfers SET state = 'waiting', reason = NULL WHERE id = ?", bob)
-        transfer_states.tell(pair.bob._store, row_of(pair.bob), State.ACCEPTED)
     async with running_files(pair.alice, pair.bob):
+        assert (await pair.bob.files.retry(offer.id)).state == "waiting"
         await reached(pair.bob, offer.id, "done")
         await reached(pair.alice, offer.id, "done")
     assert (target / "report.pdf").read_bytes() == source.read_bytes()
@@ -207,9 +202,8 @@ async def test_what_they_could_not_take_is_kept_until_they_try_again_or_it_is_ca
         assert folders(pair.alice)
         await pair.alice.files.cancel(again.id)
         await until(lambda: not folders(pair.alice))
-    with pair.bob._store.transaction():
-        pair.bob._store.execute("UPDATE transfers SET state = 'waiting' WHERE id = ?", row_of(pair.bob).id)
-        transfer_states.tell(pair.bob._store, row_of(pair.bob), State.ACCEPTED)
+    # Theirs, saying so, is on its way while ours asks again.
+    transfer_states.retry(pair.bob._store, row_of(pair.bob).id)
     await settle(pair.alice, pair.bob)
     assert pair.bob.files.get(again.id).state == "cancelled"
 

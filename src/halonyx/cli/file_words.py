@@ -73,7 +73,12 @@ def reason_words(transfer: "Transfer") -> str:
         return ""
     parts = words_of(transfer)
     drop = fill(text.DROP_OURS if transfer.outgoing else text.DROP_THEIRS, **parts)
-    return fill(text.REASON.get(transfer.reason, text.REASON_OTHER), reason=transfer.reason, drop=drop, **parts)
+    agree = "" if transfer.direct_allowed else fill(text.AGREE, **parts)
+    forget = fill(text.FORGET, **parts)
+    words = text.REASON.get(transfer.reason, text.REASON_OTHER)
+    if transfer.outgoing and transfer.state == "failed":
+        words = text.REASON_THERE.get(transfer.reason, words)
+    return fill(words, reason=transfer.reason, drop=drop, agree=agree, forget=forget, **parts).strip()
 
 
 def ended_words(transfer: "Transfer") -> str:

@@ -155,6 +155,20 @@ async def resume(
                 await _watch(run, me, resumed)
 
 
+@command(group, "files retry")
+async def retry(run: Run, transfer: Id, *, direct: DirectOption = False, no_wait: NoWaitOption = False) -> None:
+    """Begin again what failed, and stay until it is done."""
+    async with run.client() as me:
+        found = me.files.get(transfer)
+        if direct:
+            _agree(run, me, found.contact, is_given=True, is_needed=True)
+        async with _going(me, is_waiting=not no_wait):
+            again = await me.files.retry(found.id)
+            run.output.answer(transfer_values(again), text.RETRIED, **words_of(again))
+            if not no_wait and again.state != "offered":
+                await _watch(run, me, again)
+
+
 @command(group, "files cancel")
 async def cancel(run: Run, transfer: Id) -> None:
     """End a transfer."""

@@ -10,6 +10,7 @@ COMMAND: Final = {
     "files refuse": "Decline what a contact offers; they are told.",
     "files pause": "Stop a transfer for now; what came is kept.",
     "files resume": "Go on with a transfer.",
+    "files retry": "Try again what failed; what came of it is fetched anew.",
     "files cancel": "End a transfer on both sides and delete what came of it.",
 }
 EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
@@ -23,6 +24,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "files refuse": ("halonyx files refuse 1f3a",),
     "files pause": ("halonyx files pause 1f3a",),
     "files resume": ("halonyx files resume 1f3a", "halonyx files resume 1f3a --drop"),
+    "files retry": ("halonyx files retry 1f3a",),
     "files cancel": ("halonyx files cancel 1f3a",),
 }
 
@@ -53,6 +55,7 @@ OFFERED: Final = "Offered {file} ({size}) to {name} as {id}."
 ACCEPTED: Final = "Accepted {file} ({size}) from {name}; it will be saved in {folder}."
 REFUSED: Final = "Refused {file} from {name}."
 PAUSED: Final = "Paused {file}. To go on: halonyx files resume {id}"
+RETRIED: Final = "Trying {file} again."
 RESUMED: Final = "Going on with {file}."
 CANCELLED: Final = "Cancelled {file}. What came of it is deleted."
 SAVED: Final = "Saved: {saved}"
@@ -112,15 +115,22 @@ REASON: Final = {
     "disk-full": "The disk is full. Make room, then: halonyx files resume {id}",
     "cant-save": "It can't be saved or read. Look at the folder, then: halonyx files resume {id}",
     "strange-relay": "The offer names a relay where {name} receives no messages. It is not fetched.",
-    "no-drop": "Your relay keeps no files. Send it directly: halonyx files resume {id} --direct",
-    "drop-full": "Your relay has no room for this file. Send it directly: halonyx files resume {id} --direct",
-    "wrong-hash": "What came is not what was offered, so nothing was saved. Ask {name} to send it again.",
+    "no-drop": "Your relay keeps no files: it goes directly, when both of you are online. {agree}",
+    "drop-full": "Your relay has no room for this file: it goes directly, when both of you are online. {agree}",
+    "wrong-hash": "What came is not what was offered, so nothing was saved. To try again: halonyx files retry {id}",
     "wrong-metadata": "The offer contradicts itself, so nothing was fetched. Ask {name} to send it again.",
     "damaged": "It came whole and does not open, so nothing was saved. Ask {name} to send it again.",
     "source-changed": "A file changed or went while it was being read. Send it again.",
     "expired": "The offer was not confirmed within 14 days, and was given up.",
     "misuse": "It can't be read any more. Send it again.",
 }
+REASON_THERE: Final = {  # of what failed at theirs
+    "wrong-hash": "What {name} got is not what you offered. It goes on when they try again. {forget}",
+    "disk-full": "{name} has no room for it. It goes on when they try again. {forget}",
+    "damaged": "{name} could not open it. Send it again.",
+}
+AGREE: Final = "If {name} may see your IP address: halonyx files resume {id} --direct"
+FORGET: Final = "To delete your copy: halonyx files cancel {id}"
 REASON_OTHER: Final = "It waits because of: {reason}."
 DROP_OURS: Final = "'halonyx files resume {id} --drop'"
 DROP_THEIRS: Final = "{name} can do that with --drop"

@@ -15,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from halonyx.client import drop, preparing, saving, transfer_states
-from halonyx.client.account import load_account
+from halonyx.client import drop, drop_states, preparing, saving, transfer_states
+from halonyx.client.account import load_account, now_ms
 from halonyx.client.locks import try_lock
+from halonyx.client.pauses import Pause, next_pause
 from halonyx.client.people import contact_by_id
 from halonyx.client.preparing import INFO, Stopped, Watch
 from halonyx.client.store import Store
@@ -33,8 +34,8 @@ TRANSFERS_LOCK: Final = "transfers.lock"
 TICK_SECONDS: Final = 0.1  # while anything moves
 IDLE_SECONDS: Final = 0.5  # between two looks at what other processes changed
 WRITE_SECONDS: Final = 1.0  # between two notes of progress
-RETRY_SECONDS: Final = 5.0
 BANNED_SECONDS: Final = 10.0
+LONGEST_PAUSES: Final = {"delete-drop": 3600.0}  # nobody waits for it, and the drop forgets by itself
 FROM_DROP: Final = "drop"  # the ciphertext as it comes from there, until it is complete
 LOCK: Final = "lock"
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -141,7 +142,7 @@ class Runner:
     def __init__(self, store: Store, home: Path) -> None:
         self._store, self._home = store, home
         self._jobs: dict[tuple[int, Work], asyncio.Task[None]] = {}
-        self._pauses: dict[tuple[int, Work], float] = {}
+        self._pauses: dict[tuple[int, Work], Pause] = {}
         self._kept: set[int] | None = None
 
     async def run(self) -> None:
@@ -160,11 +161,14 @@ class Runner:
         wanted = {(row.id, work) for row in rows for work in self._wanted(row)}
         for job in [job for job, task in self._jobs.items() if task.done()]:
             self._jobs.pop(job).result()  # a fault of ours ends the run
-            self._pauses[job] = time.monotonic() + RETRY_SECONDS
+            self._pauses[job] = next_pause(self._pauses.get(job), time.monotonic(), LONGEST_PAUSES.get(job[1]))
+        for job in self._pauses.keys() - wanted:
+            del self._pauses[job]
         unwanted = [job for job in self._jobs if job not in wanted]
         await self._end(unwanted)
         for job in wanted - self._jobs.keys():
-            if self._pauses.get(job, 0) <= time.monotonic():
+            pause = self._pauses.get(job)
+            if pause is None or pause.until <= time.monotonic():
                 self._jobs[job] = asyncio.create_task(self._carry_out(*job))
         busy = {transfer for transfer, _ in self._jobs}
         kept = {row.id for row in rows if row.is_kept} | busy
@@ -182,6 +186,8 @@ class Runner:
     def _wanted(self, row: TransferRow) -> list[Work]:
         """Return what is to be done for a transfer now."""
         if not row.is_active:
+            if row.is_kept:
+                return []
             is_ours_to_delete = row.is_outgoing or row.state == "done"
             may_be_there = row.in_drop or (row.wants_drop and row.encoded is not None)
             return ["delete-drop"] if is_ours_to_delete and may_be_there else []
@@ -205,6 +211,8 @@ class Runner:
             return []
         if row.state == "verifying":
             return ["save"]
+        if not row.peers and row.told + transfer_states.TELL_AGAIN < now_ms():
+            transfer_states.accept_again(self._store, row.id)
         is_moving = row.peers > 0 and row.path == "direct"
         if row.in_drop and not (is_moving and row.direct_allowed):
             return ["fetch-drop"]
@@ -298,26 +306,30 @@ class Runner:
 
     async def _upload(self, row: TransferRow) -> None:
         ciphertext = folder_of(self._home, row.id) / NAME
-        note = transfer_states.DropNotes(self._store, row.id)
-        await drop.upload(load_account(self._store), row.offer, ciphertext, note.sent)
-        transfer_states.note_in_drop(self._store, row.id)
+        note = drop_states.DropNotes(self._store, row.id)
+        try:
+            await drop.upload(load_account(self._store), row.offer, ciphertext, note.sent)
+        except Refused as error:
+            drop_states.drop_refused(self._store, row.id, error.code)
+        else:
+            drop_states.note_in_drop(self._store, row.id)
 
     async def _fetch_from_drop(self, row: TransferRow) -> None:
         folder = folder_of(self._home, row.id)
         self._check_origin(row)
         self._check_room(row)
-        note = transfer_states.DropNotes(self._store, row.id)
+        note = drop_states.DropNotes(self._store, row.id)
         try:
             await drop.download(row.offer, folder / FROM_DROP, note.came)
         except drop.DropGone:
-            transfer_states.drop_is_gone(self._store, row.id)
+            drop_states.drop_is_gone(self._store, row.id)
             return
         (folder / FROM_DROP).replace(folder / NAME)
         transfer_states.note_verifying(self._store, row.id)
 
     async def _delete_from_drop(self, row: TransferRow) -> None:
         await drop.delete(row.offer)
-        transfer_states.note_drop_deleted(self._store, row.id)
+        drop_states.note_drop_deleted(self._store, row.id)
 
     async def _save(self, row: TransferRow) -> None:
         ciphertext = folder_of(self._home, row.id) / NAME

@@ -216,4 +216,8 @@ CREATE TABLE transfers (               -- one offer's life on our side
 ALTER TABLE events ADD COLUMN transfer INTEGER REFERENCES transfers ON DELETE CASCADE;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2)
+_VERSION_3: Final = """
+ALTER TABLE transfers ADD COLUMN told INTEGER NOT NULL DEFAULT 0;  -- when they last heard that we accepted
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)

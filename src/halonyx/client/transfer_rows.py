@@ -40,6 +40,7 @@ class TransferRow:
         wants_drop: The person wants the ciphertext in the drop, too.
         folder: Where to save.
         saved: Where it is saved, or about to be.
+        told: When they last heard that we accepted.
     """
 
     id: int
@@ -65,6 +66,7 @@ class TransferRow:
     sent: int
     path: TransferPath | None
     direct_allowed: bool
+    told: Millis
 
     @cached_property
     def offer(self) -> FileOffer:
@@ -233,4 +235,5 @@ def transfer_row(row: Row) -> TransferRow:
         sent=row["sent"],
         path=cast("TransferPath | None", row["path"]),
         direct_allowed=bool(row["is_direct"]),
+        told=Millis(row["told"]),
     )

@@ -5,7 +5,6 @@ Source: spec/files.md, "Offer" and "State".
 
 import json
 import secrets
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
 from halonyx.core.file_names import safe_name
 from halonyx.core.file_offer import FileOffer, FileState, Reason, State
-from halonyx.core.types import MESSAGE_ID_SIZE, Millis
+from halonyx.core.types import HOUR, MESSAGE_ID_SIZE, Millis
 
-WRITE_SECONDS: Final = 1.0
+TELL_AGAIN: Final = HOUR  # a state has no receipt: one that is lost would leave both waiting for the other
 NEEDS_DIRECT: Final = "needs-direct"
 THEY_NEED_DIRECT: Final = "they-need-direct"
 BOTH_NEED_DIRECT: Final = "both-need-direct"
@@ -91,7 +90,7 @@ def note_prepared(store: Store, transfer: int, offer: FileOffer) -> None:
         if row.state != "preparing":
             return
         now = now_ms()
-        _set(store, row, "offered", None, offer=offer.encode(), done=0)
+        change(store, row, "offered", None, offer=offer.encode(), done=0)
         store.execute(
             "INSERT INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
             " VALUES (?, 1, ?, ?, ?, ?, 'waiting')",
@@ -112,15 +111,40 @@ def accept(store: Store, transfer: int, folder: Path) -> None:
     """
     with store.transaction():
         row = _offered(store, transfer)
-        _set(store, row, "waiting", None, folder=str(folder.absolute()))
+        change(store, row, "waiting", None, folder=str(folder.absolute()), told=now_ms())
         tell(store, row, State.ACCEPTED)
+
+
+def accept_again(store: Store, transfer: int) -> None:
+    """Say once more that we accepted, while nothing comes."""
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        change(store, row, row.state, row.reason, told=now_ms())
+        tell(store, row, State.ACCEPTED)
+
+
+def retry(store: Store, transfer: int) -> None:
+    """Try again what failed, ours or theirs; what came of it was thrown away, and is fetched anew.
+
+    Raises:
+        Misuse: It has not failed, or nothing of it is left to be tried.
+    """
+    with store.transaction():
+        row = transfer_by_id(store, transfer)
+        if row.state != "failed":
+            raise Misuse(f"this has not failed: it is {row.public().state}")
+        if row.is_outgoing and (not row.is_kept or row.reason == _FAILURES[Reason.DAMAGED]):
+            raise Misuse("nothing of this can be tried again: send it anew")
+        change(store, row, "waiting", None, is_paused=False, done=0, saved=None, told=now_ms())
+        if not row.is_outgoing:
+            tell(store, row, State.ACCEPTED)
 
 
 def refuse(store: Store, transfer: int) -> None:
     """Decline what a contact offers (raises as `accept`)."""
     with store.transaction():
         row = _offered(store, transfer)
-        _set(store, row, "refused", None)
+        change(store, row, "refused", None)
         tell(store, row, State.REFUSED)
 
 
@@ -133,7 +157,7 @@ def cancel(store: Store, transfer: int) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
         row = row if row.is_kept else _active(store, transfer)
-        _set(store, row, "cancelled", None)
+        change(store, row, "cancelled", None)
         if row.encoded is not None:
             tell(store, row, State.CANCELLED if row.is_outgoing else State.REFUSED)
 
@@ -153,7 +177,9 @@ def set_paused(store: Store, transfer: int, *, is_paused: bool, drop: bool = Fal
             raise Misuse("only the sender can put a file into the drop")
         reason = row.reason if is_paused else None
         wants_drop = drop or row.wants_drop
-        _set(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, down=0, up=0, peers=0)
+        told = row.told if is_paused else 0  # whoever runs it says once more that it was accepted
+        numbers = {"down": 0, "up": 0, "peers": 0}
+        change(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, told=told, **numbers)
 
 
 def halt(store: Store, transfer: int, reason: str) -> None:
@@ -161,7 +187,7 @@ def halt(store: Store, transfer: int, reason: str) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
         if row.is_active:
-            _set(store, row, row.state, reason, is_paused=True, down=0, up=0, peers=0)
+            change(store, row, row.state, reason, is_paused=True, down=0, up=0, peers=0)
             add_transfer_event(store, row.id, "paused", reason, now_ms())
 
 
@@ -183,24 +209,26 @@ def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None
     state, reason = row.state, None
     match told.state:
         case State.ACCEPTED:
-            state = "waiting" if state == "offered" else state
+            state, reason = ("waiting", None) if state == "offered" else (state, row.reason)
+            if row.in_drop:  # they may not have heard: who is told of an offer that is still on its way forgets it
+                tell(store, row, State.IN_DROP)
         case State.NEEDS_DIRECT:
             # What we wait for ourselves stays noted: two who answer each other's word for it would never end.
             reason = THEY_NEED_DIRECT if row.reason not in _OURS_TO_AGREE else BOTH_NEED_DIRECT
         case State.IN_DROP:
-            _set(store, row, state, None, in_drop=1)
+            change(store, row, state, None, in_drop=1)
             return
         case over:
             state, reason = _OVER[over], _FAILURES[told.reason] if over is State.FAILED else None
     if (state, reason) != (row.state, row.reason):
-        _set(store, row, state, reason)
+        change(store, row, state, reason)
         add_transfer_event(store, row.id, state, reason, now)
 
 
 def _take_again(store: Store, row: TransferRow, now: Millis) -> None:
     """Let them try again what they could not take; of what is deleted here say so, or they would wait for ever."""
     if row.is_kept:
-        _set(store, row, "waiting", None)
+        change(store, row, "waiting", None)
         add_transfer_event(store, row.id, "waiting", None, now)
     else:
         tell(store, row, State.CANCELLED)
@@ -211,7 +239,7 @@ def note_waits(store: Store, transfer: int, reason: str | None) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
         if row.is_active and row.reason != reason:
-            _set(store, row, "waiting" if row.state == "transferring" else row.state, reason, down=0, up=0, peers=0)
+            change(store, row, "waiting" if row.state == "transferring" else row.state, reason, down=0, up=0, peers=0)
 
 
 def note_needs_direct(store: Store, transfer: int) -> None:
@@ -220,7 +248,7 @@ def note_needs_direct(store: Store, transfer: int) -> None:
         row = transfer_by_id(store, transfer)
         if row.is_active and row.reason not in _OURS_TO_AGREE:
             reason = BOTH_NEED_DIRECT if row.reason == THEY_NEED_DIRECT else NEEDS_DIRECT
-            _set(store, row, "waiting", reason, down=0, up=0, peers=0)
+            change(store, row, "waiting", reason, down=0, up=0, peers=0)
             add_transfer_event(store, row.id, "waiting", reason, now_ms())
             tell(store, row, State.NEEDS_DIRECT)
 
@@ -236,7 +264,7 @@ def note_progress(store: Store, transfer: int, found: Progress, path: TransferPa
         numbers = (found.done, found.down, found.up, found.peers, sent_before + found.sent)
         if (row.state, row.reason, row.done, row.down, row.up, row.peers, row.sent) != (state, reason, *numbers):
             done, down, up, peers, sent = numbers
-            _set(store, row, state, reason, done=done, down=down, up=up, peers=peers, sent=sent, path=path)
+            change(store, row, state, reason, done=done, down=down, up=up, peers=peers, sent=sent, path=path)
 
 
 def note_done(store: Store, transfer: int, done: int) -> None:
@@ -250,7 +278,7 @@ def note_verifying(store: Store, transfer: int) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
         if row.state in ("waiting", "transferring"):
-            _set(store, row, "verifying", None, done=row.offer.ciphertext_size, down=0, up=0, peers=0)
+            change(store, row, "verifying", None, done=row.offer.ciphertext_size, down=0, up=0, peers=0)
 
 
 def note_saving(store: Store, transfer: int, target: Path | None) -> None:
@@ -273,67 +301,22 @@ def fail(store: Store, transfer: int, reason: str) -> None:
     _end(store, transfer, "failed", reason, State.FAILED)
 
 
-def note_in_drop(store: Store, transfer: int) -> None:
-    """Note that the drop holds all of our ciphertext, and tell who it is for."""
-    with store.transaction():
-        row = transfer_by_id(store, transfer)
-        if row.is_active and not row.in_drop:
-            _set(store, row, row.state, None, in_drop=1, up=0)
-            tell(store, row, State.IN_DROP)
-
-
-def note_drop_deleted(store: Store, transfer: int) -> None:
-    """Note that the drop has nothing of a transfer any more."""
-    with store.transaction():
-        store.execute("UPDATE transfers SET in_drop = 0, wants_drop = 0 WHERE id = ?", transfer)
-
-
-class DropNotes:
-    """Notes of one upload or download, written once a second at most; changes as they are made."""
-
-    def __init__(self, store: Store, transfer: int) -> None:
-        self._store, self._transfer = store, transfer
-        self._began, self._first = time.monotonic(), -1
-        self._written = 0.0
-
-    def sent(self, done: int) -> None:
-        """Note how much the relay has of our ciphertext."""
-        self._note(done, "up")
-
-    def came(self, done: int) -> None:
-        """Note how much of theirs is here."""
-        self._note(done, "down")
-
-    def _note(self, done: int, direction: str) -> None:
-        now = time.monotonic()
-        if self._first < 0:
-            self._first = done
-        if now - self._written < WRITE_SECONDS:
-            return
-        self._written = now
-        speed = int((done - self._first) / max(now - self._began, 0.001))
-        with self._store.transaction():
-            row = transfer_by_id(self._store, self._transfer)
-            if row.is_active:
-                state = row.state if row.is_outgoing else "transferring"
-                reason = "uploading" if row.is_outgoing else None
-                numbers = {"up": speed} if direction == "up" else {"down": speed}
-                _set(self._store, row, state, reason, done=done, path="drop", **numbers)
-
-
-def drop_is_gone(store: Store, transfer: int) -> None:
-    """Note that the relay has our contact's ciphertext no more."""
-    with store.transaction():
-        row = transfer_by_id(store, transfer)
-        if row.is_active and row.in_drop:
-            _set(store, row, row.state, "drop-unknown", in_drop=0, down=0, peers=0)
-            add_transfer_event(store, row.id, row.state, "drop-unknown", now_ms())
-
-
 def tell(store: Store, row: TransferRow, state: State, reason: Reason = Reason.NONE) -> None:
     """Queue a FILE_STATE, inside the caller's transaction."""
     body = FileState(row.message_id, state, reason).encode()
     outbox.add(store, (row.contact, None), Kind.FILE_STATE, body)
+
+
+def change(store: Store, row: TransferRow, state: TransferState, reason: str | None, **values: object) -> None:
+    """Write a row's new state, and columns by their names, inside the caller's transaction."""
+    columns = "".join(f", {name} = ?" for name in values)
+    store.execute(
+        f"UPDATE transfers SET state = ?, reason = ?{columns} WHERE id = ?",  # noqa: S608
+        state,
+        reason,
+        *values.values(),
+        row.id,
+    )
 
 
 def _meant(store: Store, contact: int, told: FileState) -> TransferRow | None:
@@ -353,7 +336,7 @@ def _end(store: Store, transfer: int, state: TransferState, reason: str | None, 
         row = transfer_by_id(store, transfer)
         if not row.is_active:
             return
-        _set(store, row, state, reason, down=0, up=0, peers=0)
+        change(store, row, state, reason, down=0, up=0, peers=0)
         add_transfer_event(store, row.id, state, reason, now_ms())
         if not row.is_outgoing:
             tell(store, row, told, _REASONS.get(reason or "", Reason.NONE))
@@ -386,15 +369,3 @@ def _active(store: Store, transfer: int) -> TransferRow:
     if not row.is_active:
         raise Misuse(f"this is over: it is {row.state}")
     return row
-
-
-def _set(store: Store, row: TransferRow, state: TransferState, reason: str | None, **values: object) -> None:
-    """Write a row's new state, and columns by their names in this file."""
-    columns = "".join(f", {name} = ?" for name in values)
-    store.execute(
-        f"UPDATE transfers SET state = ?, reason = ?{columns} WHERE id = ?",  # noqa: S608
-        state,
-        reason,
-        *values.values(),
-        row.id,
-    )

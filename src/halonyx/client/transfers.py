@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from halonyx.client import preparing, running, saving, transfer_states
+from halonyx.client.account import load_account
 from halonyx.client.locks import try_lock
 from halonyx.client.model import Transfer
 from halonyx.client.people import contact_by_name
@@ -17,7 +18,8 @@ from halonyx.client.running import TRANSFERS_LOCK, Runner
 from halonyx.client.store import Store
 from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id, transfer_by_prefix
 from halonyx.client.transfer_states import NewOffer
-from halonyx.core.errors import Misuse
+from halonyx.client.transport import Refused, Relay
+from halonyx.core.errors import Misuse, TransportError
 from halonyx.core.file_offer import MAX_THUMBNAIL_SIZE
 from halonyx.core.types import MessageId
 
@@ -48,12 +50,15 @@ class Files:
 
         Raises:
             Misuse: No contact of this name, a blocked one, nothing to read, or a file that changed meanwhile.
+            Refused: `no-drop`: our relay keeps no files. One that can't be reached now is asked later.
             DiskFull: No room for the encrypted copy.
         """
         contact = contact_by_name(self._store, name)
         if len(thumbnail) > MAX_THUMBNAIL_SIZE:
             raise Misuse(f"a thumbnail has at most {MAX_THUMBNAIL_SIZE} bytes")
         sources = await asyncio.to_thread(preparing.scan, paths)
+        if drop:
+            await self._check_drop()
         new = NewOffer(sources.name, thumbnail, drop)
         row = transfer_states.add_outgoing(self._store, contact, paths, new)
         with suppress(preparing.Stopped):  # cancelled by another process
@@ -116,9 +121,24 @@ class Files:
 
         Raises:
             Misuse: It is over, or not ours to put there.
+            Refused: `no-drop`: our relay keeps no files.
         """
         row = self._row(transfer)
+        if drop and row.is_outgoing:
+            await self._check_drop()
         transfer_states.set_paused(self._store, row.id, is_paused=False, drop=drop)
+        return await self._changed(row)
+
+    async def retry(self, transfer: MessageId | str) -> Transfer:
+        """Try again what failed on either side, or let go on what waits.
+
+        Raises:
+            Misuse: It is over, or nothing of it is left to be tried.
+        """
+        row = self._row(transfer)
+        if row.is_active:
+            return await self.resume(row.message_id)
+        transfer_states.retry(self._store, row.id)
         return await self._changed(row)
 
     async def cancel(self, transfer: MessageId | str) -> Transfer:
@@ -151,6 +171,13 @@ class Files:
                 if held:
                     await Runner(self._store, self._home).run()
             await asyncio.sleep(LOCK_POLL_SECONDS)
+
+    async def _check_drop(self) -> None:
+        origin = load_account(self._store).origin
+        with suppress(TransportError):  # the upload finds out
+            async with Relay(origin) as relay:
+                if not (await relay.info()).files.drop:
+                    raise Refused("no-drop", "your relay keeps no files: without the drop it goes when both are online")
 
     async def _changed(self, row: TransferRow) -> Transfer:
         with try_lock(self._home / TRANSFERS_LOCK) as held:
