@@ -47,6 +47,9 @@ run: setup web ## Start the relay with the browser client on http://localhost:30
 demo: setup ## Two people, one relay, step by step
 	@$(BIN)/python demo/demo.py
 
+threat-table: setup ## Write what lying relays achieve into docs/threat-model.md
+	@PYTHONPATH=tests:demo $(BIN)/python -P tests/hostile/threat_table.py
+
 check: setup web/node_modules/.ready ## Lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -63,11 +63,13 @@ class RelayProcess:
     Attributes:
         data: Its data folder; the secrets file lies beside it.
         settings: HALONYX_… variables over the generous ones.
+        program: Module that is run, and what its command line begins with.
     """
 
     port: int
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = ("halonyx.relay",)
     _process: subprocess.Popen[bytes] | None = None
     _log: IO[bytes] | None = None
 
@@ -90,7 +92,7 @@ class RelayProcess:
     def start(self) -> None:
         """Start it and return once it answers; AssertionError with its log if it does not."""
         self._log = self.log_path.open("ab")
-        command = [sys.executable, "-m", "halonyx.relay", "--port", str(self.port), "--data", str(self.data)]
+        command = [sys.executable, "-m", *self.program, "--port", str(self.port), "--data", str(self.data)]
         environment = clean_environment(**(GENEROUS | self.settings))
         self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
         deadline = time.monotonic() + STARTING_SECONDS

@@ -5,9 +5,9 @@ from typing import Final, get_args
 
 import pytest
 
-from halonyx.cli.messages import CLOCK_TOLERANCE, show_event
+from halonyx.cli.messages import CLOCK_TOLERANCE, show_entries, show_event
 from halonyx.cli.output import Output
-from halonyx.client import Message, Notice
+from halonyx.client import HistoryEntry, Message, Notice
 from halonyx.client.model import NoticeKind
 from halonyx.core.types import MessageId, Millis
 
@@ -49,3 +49,13 @@ def test_a_clock_that_is_ahead_is_marked(ahead: int, capsys: Captured) -> None:
     message = Message(MessageId(bytes(16)), "bob", "hi", Millis(NOON + ahead), NOON)
     show_event(Output(as_json=False), message)
     assert ("their clock is ahead" in capsys.readouterr().out) == (ahead > CLOCK_TOLERANCE)
+
+
+@pytest.mark.parametrize("no_receipt", [False, True])
+def test_a_message_that_nobody_confirmed_for_a_day_says_so(*, no_receipt: bool, capsys: Captured) -> None:
+    entry = HistoryEntry(1, MessageId(bytes(16)), "bob", True, "hi", NOON, "accepted", no_receipt=no_receipt)
+
+    show_entries(Output(as_json=False), [entry])
+    assert ("no receipt yet" in capsys.readouterr().out) == no_receipt
+    show_entries(Output(as_json=True), [entry])
+    assert json.loads(capsys.readouterr().out)["no_receipt"] == no_receipt

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from client.homes import Pair, drain, settle
+from halonyx.client.account import now_ms
 from halonyx.client.history import history, search
 from halonyx.client.outbox import add_text
 from halonyx.client.people import contact_by_name
 from halonyx.client.store import Store
 from halonyx.core.errors import Misuse
-from halonyx.core.types import MessageId
+from halonyx.core.types import DAY, MINUTE, MessageId
 
 SAID = (
     "The quick brown fox",
@@ -120,6 +121,19 @@ def test_a_page_can_begin_at_a_message(said: Store) -> None:
     assert [entry.text for entry in history(said, "bob", 50, third.id)] == list(SAID[:2])
     with pytest.raises(Misuse, match="no message"):
         history(said, "bob", 50, MessageId(bytes(16)))
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "expected"),
+    [("accepted", DAY - MINUTE, False), ("accepted", DAY, True), ("delivered", DAY, False)],
+)
+def test_what_was_accepted_a_day_ago_and_not_confirmed_has_no_receipt(
+    said: Store, state: str, age: int, *, expected: bool
+) -> None:
+    with said.transaction():
+        said.execute("UPDATE messages SET state = ?, sent = ?", state, now_ms() - age)
+
+    assert {entry.no_receipt for entry in history(said, "bob", 50, None)} == {expected}
 
 
 async def test_history_is_in_the_order_of_receipt_not_of_anyones_clock(pair: Pair) -> None:

@@ -92,7 +92,7 @@ async def history(
     first = None if before is None else _message_id(before)
     async with run.client() as me:
         entries = me.history(name, limit, first)
-    _show_entries(run.output, entries)
+    show_entries(run.output, entries)
     if not entries:
         run.output.remark(text.NO_HISTORY, name=escape_name(name))
     elif len(entries) == limit:
@@ -108,7 +108,7 @@ async def search(
     """Print the messages of all conversations that contain a text."""
     async with run.client() as me:
         entries = me.search(wanted, limit)
-    _show_entries(run.output, entries)
+    show_entries(run.output, entries)
     if not entries:
         run.output.remark(text.NOTHING_FOUND)
 
@@ -128,6 +128,29 @@ def show_event(output: Output, event: "Event") -> None:
             show_change(output, event)
         case _:
             assert_never(event)
+
+
+def show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:
+    """Print messages of the history, a line each."""
+    for entry in entries:
+        values = {
+            "id": entry.id.hex(),
+            "contact": entry.contact,
+            "direction": "out" if entry.outgoing else "in",
+            "text": entry.text,
+            "is_file": entry.transfer is not None,
+            "time": utc(entry.time),
+            "state": entry.state,
+            "no_receipt": entry.no_receipt,
+        }
+        output.answer(
+            values,
+            text.OUTGOING if entry.outgoing else text.MESSAGE,
+            time=local(entry.time),
+            name=escape_name(entry.contact),
+            state=text.NO_RECEIPT if entry.no_receipt else text.MESSAGE_STATE[entry.state],
+            text=Lines(entry.text if entry.transfer is None else fill(text_files.HISTORY_FILE, file=entry.text)),
+        )
 
 
 def _read_message(output: Output) -> str:
@@ -193,24 +216,3 @@ def _show_notice(output: Output, notice: "Notice") -> None:
     parts = {**notice.data, "time": local(notice.time), "name": escape_name(name), "argument": shlex.quote(name)}
     words = text.NOTICE[notice.kind] + (text.SO_MANY_TIMES if "times" in notice.data else "")
     output.answer(values, words, **parts)
-
-
-def _show_entries(output: Output, entries: Sequence["HistoryEntry"]) -> None:
-    for entry in entries:
-        values = {
-            "id": entry.id.hex(),
-            "contact": entry.contact,
-            "direction": "out" if entry.outgoing else "in",
-            "text": entry.text,
-            "is_file": entry.transfer is not None,
-            "time": utc(entry.time),
-            "state": entry.state,
-        }
-        output.answer(
-            values,
-            text.OUTGOING if entry.outgoing else text.MESSAGE,
-            time=local(entry.time),
-            name=escape_name(entry.contact),
-            state=text.MESSAGE_STATE[entry.state],
-            text=Lines(entry.text if entry.transfer is None else fill(text_files.HISTORY_FILE, file=entry.text)),
-        )

@@ -300,6 +300,7 @@ MESSAGE_STATE: Final = {
     "failed": "given up",
     "received": "received",
 }
+NO_RECEIPT: Final = "sent, no receipt yet"
 MESSAGE: Final = "{time} {name}: {text}"
 CLOCK_AHEAD: Final = "{time} (their clock is ahead)"
 OUTGOING: Final = "{time} you to {name} ({state}): {text}"

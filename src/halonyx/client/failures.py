@@ -7,7 +7,7 @@ from typing import Final
 
 from halonyx.client.directory import freeze
 from halonyx.client.events import add_notice
-from halonyx.client.people import contact_by_id
+from halonyx.client.people import contact_by_id, device_row
 from halonyx.client.store import Store
 from halonyx.core.errors import (
     AuthenticationFailed,
@@ -68,6 +68,7 @@ def note_failure(store: Store, failed: Failed, now: Millis) -> None:
         case Replay():
             pass
         case error if isinstance(error, _NEEDS_RESET):
+            device_row(store, failed.contact, failed.device)  # a first message's vanished with its transaction
             # What anyone can forge never takes the place of what only the two of us can have sent.
             store.execute(
                 "UPDATE devices SET broken_session = ?, is_break_proven = ? WHERE contact = ? AND device = ?"

@@ -3,16 +3,19 @@
 Source: spec/conventions.md, "At rest".
 """
 
+from collections.abc import Sequence
 from typing import Final, cast
 
+from halonyx.client.account import now_ms
 from halonyx.client.model import HistoryEntry, MessageState
 from halonyx.client.people import contact_by_name
 from halonyx.client.store import Row, Store
 from halonyx.core.errors import Misuse
-from halonyx.core.types import MessageId, Millis
+from halonyx.core.types import DAY, MessageId, Millis
 
 TRIGRAM: Final = 3
 MAX_LIMIT: Final = 10_000
+RECEIPT_AFTER: Final = DAY  # who is online confirms at once
 _COLUMNS: Final = (
     "SELECT position, message_id, name, is_outgoing, messages.text, sent, messages.state AS state,"
     " EXISTS (SELECT 1 FROM transfers WHERE transfers.contact = messages.contact"
@@ -40,7 +43,7 @@ def history(store: Store, name: str, limit: int, before: int | MessageId | None)
         2**63 - 1 if before is None else before,
         _checked(limit),
     )
-    return [_entry(row) for row in reversed(rows)]
+    return _entries(rows)
 
 
 def search(store: Store, text: str, limit: int) -> list[HistoryEntry]:
@@ -63,7 +66,7 @@ def search(store: Store, text: str, limit: int) -> list[HistoryEntry]:
         value,
         _checked(limit),
     )
-    return [_entry(row) for row in reversed(rows)]
+    return _entries(rows)
 
 
 def _position(store: Store, contact: int, message_id: bytes) -> int:
@@ -81,7 +84,12 @@ def _checked(limit: int) -> int:
     return limit
 
 
-def _entry(row: Row) -> HistoryEntry:
+def _entries(rows: Sequence[Row]) -> list[HistoryEntry]:
+    now = now_ms()
+    return [_entry(row, now) for row in reversed(rows)]
+
+
+def _entry(row: Row, now: Millis) -> HistoryEntry:
     return HistoryEntry(
         position=row["position"],
         id=MessageId(row["message_id"]),
@@ -91,4 +99,5 @@ def _entry(row: Row) -> HistoryEntry:
         time=Millis(row["sent"]),
         state=cast("MessageState", row["state"]),
         transfer=MessageId(row["message_id"]) if row["is_file"] else None,
+        no_receipt=row["state"] == "accepted" and row["sent"] + RECEIPT_AFTER <= now,
     )

@@ -240,6 +240,8 @@ class HistoryEntry:
     Attributes:
         position: Our order of receipt; pass the smallest as `before` to see older ones.
         transfer: Of an offer of files, whose name is the text: the transfer's id.
+        no_receipt: It is `accepted`, was written a day ago or earlier, and their device has not confirmed it: they are
+            away, or their relay lost it or holds it back.
     """
 
     position: int
@@ -250,3 +252,4 @@ class HistoryEntry:
     time: Millis
     state: MessageState
     transfer: MessageId | None = None
+    no_receipt: bool = False

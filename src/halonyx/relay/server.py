@@ -42,6 +42,7 @@ from halonyx.relay.store.reserve import Reserve
 from halonyx.relay.tls import REVIEW_SECONDS, Certificate
 from halonyx.relay.tracker import Tracker
 from halonyx.relay.upkeep import every
+from halonyx.web.build import Build
 from halonyx.web.build import load as load_build
 
 BACKLOG: Final = 1024
@@ -60,6 +61,8 @@ class Relay:
         hub: Connections, once started.
         is_serving: Set once the port answers.
     """
+
+    hub_type: type[Hub] = Hub
 
     def __init__(self, settings: RelaySettings, limits: Limits | None = None) -> None:
         self.settings = settings
@@ -81,7 +84,7 @@ class Relay:
         with hold(self.settings.data), contextlib.closing(_listen(self.settings)) as listener:
             check_whole(self.settings.data)
             async with self._stores():
-                build = load_build()
+                build = self._load_build()
                 page = {"build": build.hash} if build else {}
                 log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode, **page)
                 app = create_app(self.context, build)
@@ -153,7 +156,7 @@ class Relay:
 
     def _make_hub(self, context: RelayContext) -> Hub:
         settings = self.settings
-        return Hub(
+        return self.hub_type(
             context.mailboxes,
             login_key=context.identity.login_key,
             prekeys_left=context.keys.counts,
@@ -165,6 +168,9 @@ class Relay:
             behind_proxy=settings.behind_proxy,
             tracker=Tracker(settings, context.limiter) if settings.files else None,
         )
+
+    def _load_build(self) -> Build | None:
+        return load_build()
 
     def _config(self, app: FastAPI) -> uvicorn.Config:
         crowd = Crowd(self.limits, behind_proxy=self.settings.behind_proxy)

@@ -1,0 +1,34 @@
+"""What a lie can do with envelopes: store one, say `accepted` and do something else, or store one that nobody sent."""
+
+import os
+from typing import Final, Protocol
+
+from halonyx.relay.store.intake import Submission
+
+
+class Queue(Protocol):
+    """The relay's hub, as a lie sees it."""
+
+    def store(self, submission: Submission) -> None:
+        """Store an envelope, and answer its sender when it is on disk: what an honest relay does."""
+
+    def pretend(self, submission: Submission) -> None:
+        """Tell the sender that the envelope is on disk."""
+
+
+class _Nobody:
+    """The sender of what nobody sent."""
+
+    def settled(self, submission: Submission) -> None:
+        """Hear that it is on disk."""
+
+    def abort(self) -> None:
+        """End no connection."""
+
+
+_NOBODY: Final = _Nobody()
+
+
+def of_nobody(like: Submission, envelope: bytes) -> Submission:
+    """Return an envelope for the mailbox that another one was for."""
+    return Submission(_NOBODY, (like.account, like.mailbox), like.key, os.urandom(16), envelope)
