@@ -68,7 +68,7 @@ export async function download(
   folders: Folders,
   row: StoredTransfer,
   from: number,
-  tell: (done: number) => void,
+  tell: (done: number) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
   const access = await folders.access(row.id, row.ciphertextSize)
@@ -79,7 +79,7 @@ export async function download(
     if (part.length !== end - at) throw new TransportError("the drop answers with another part")
     writeAll(access, part, at)
     at = end
-    tell(at)
+    await tell(at)
   }
 }
 

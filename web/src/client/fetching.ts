@@ -19,6 +19,7 @@ import type { Live, StoredTransfer } from "./transfer_row"
 
 const FIRST_PAUSE = SECOND
 const LONGEST_PAUSE = 60 * SECOND
+const NOTED = 4 * 1_048_576 // bytes that a tab which ends may have to fetch again
 
 /** What is told of the tasks. */
 export interface Told {
@@ -65,7 +66,7 @@ export class Fetching {
 
   /** Try until it is done, refused, or not wanted any more. */
   async #carry(row: StoredTransfer, signal: AbortSignal): Promise<void> {
-    let [at, pause] = [0, FIRST_PAUSE]
+    let [at, pause] = [row.isOutgoing === 1 ? 0 : await this.#fetched(row), FIRST_PAUSE]
     const tell = (done: number): void => {
       if (done > at) pause = FIRST_PAUSE
       at = done
@@ -100,8 +101,29 @@ export class Fetching {
 
   async #fetch(row: StoredTransfer, from: number, tell_: (done: number) => void, signal: AbortSignal): Promise<void> {
     await checkMeetingPlace(this.#store, row, await contactById(this.#store, row.contact))
-    await download(this.#folders, row, from, tell_, signal)
+    let noted = from
+    const note = async (done: number): Promise<void> => {
+      tell_(done)
+      if (done < noted + NOTED) return
+      noted = done
+      await this.#note(row.id, done)
+    }
+    await download(this.#folders, row, from, note, signal)
     await this.#told.arrived(row.id)
+  }
+
+  /** Return how much of a file came before, in this tab or another. */
+  async #fetched({ id, fetched = 0 }: StoredTransfer): Promise<number> {
+    return (await this.#folders.has(id)) ? fetched : 0
+  }
+
+  /** Note how much is on the disk, so that the next tab goes on there. */
+  async #note(id: string, fetched: number): Promise<void> {
+    await this.#folders.flush(id)
+    await this.#store.transaction(async (tx) => {
+      const row = await tx.get(table.transfers, id)
+      if (row?.stage === "running" || row?.stage === "paused") tx.put(table.transfers, { ...row, fetched })
+    })
   }
 
   /** What the drop does not take or has not goes from person to person, if at all. */

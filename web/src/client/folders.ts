@@ -106,6 +106,12 @@ export class Folders {
     return part.slice(0, open.read(part, { at }))
   }
 
+  /** Write what is still in memory, of an open file. */
+  async flush(id: string): Promise<void> {
+    const access = await this.#open.get(id)
+    access?.flush()
+  }
+
   /** Write what is still in memory, and let other tabs open it. */
   async close(id: string): Promise<void> {
     const open = this.#open.get(id)

@@ -17,7 +17,7 @@ import { reach } from "./reach"
 import * as table from "./schema"
 import type { Store } from "./store"
 import { torrentFile } from "./torrent_info"
-import { changeOne, tell } from "./transfer_states"
+import { change, changeOne, tell } from "./transfer_states"
 import type { StoredTransfer } from "./transfer_row"
 import type { Turn } from "./turn"
 
@@ -35,9 +35,10 @@ export async function jobsOf(store: Store, turn: Turn, wait: Wait): Promise<read
   for (const row of running) {
     const contact = await contactById(store, row.contact)
     if (contact.state !== "accepted" || (row.isOutgoing === 0 && row.inDrop)) continue
+    // Before anything else: whoever offers it may have to allow what we wait for.
+    if (row.isOutgoing === 0 && row.told + HOUR < nowMs()) await tellAgain(store, row)
     try {
       jobs.push(await jobOf(store, turn, row, contact))
-      if (row.isOutgoing === 0 && row.told + HOUR < nowMs()) await tellAgain(store, row)
     } catch (error) {
       if (!(error instanceof HalonyxError)) throw error
       wait(row.id, error.code === "transport-error" ? "relay-unreachable" : error.code)
@@ -94,7 +95,7 @@ async function serversFor(turn: Turn, contact: ContactRow): Promise<readonly Ice
 async function askDirect(store: Store, { id, isDirectAsked }: StoredTransfer): Promise<void> {
   if (isDirectAsked) return
   await changeOne(store, id, async (tx, row) => {
-    tx.put(table.transfers, { ...row, isDirectAsked: true })
+    await change(tx, row, { isDirectAsked: true })
     await tell(tx, row, State.NEEDS_DIRECT)
   })
 }
@@ -103,7 +104,7 @@ async function askDirect(store: Store, { id, isDirectAsked }: StoredTransfer): P
 async function tellAgain(store: Store, { id }: StoredTransfer): Promise<void> {
   await changeOne(store, id, async (tx, row) => {
     if (row.stage !== "running") return
-    tx.put(table.transfers, { ...row, told: nowMs() })
+    await change(tx, row, { told: nowMs() })
     await tell(tx, row, State.ACCEPTED)
   })
 }

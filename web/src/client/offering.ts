@@ -181,7 +181,8 @@ export class Offering {
       })
     } catch (error) {
       if (working.signal.aborted) return // by whoever ended it
-      const code = codeOf(error)
+      const found = codeOf(error)
+      const code = found === "disk-full" ? "no-room" : found // here, not theirs; and nothing is left to try again
       await changeOne(this.#store, id, async (tx, row) => {
         if (row.stage === "preparing") await failPreparing(tx, row, code)
       })

@@ -57,6 +57,8 @@ export interface StoredTransfer {
   /** Ours: the person agreed that the drop may hold it. */
   readonly wantsDrop: boolean
   readonly inDrop: boolean
+  /** Theirs: bytes from its beginning on that came from the drop and are on the disk; older rows have none. */
+  readonly fetched?: number
   /** They were told that we have no relayed way. */
   readonly isDirectAsked: boolean
   readonly made: Millis

@@ -92,6 +92,8 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
     // They did not hear of the end, or want again what is deleted here: they would wait for ever.
     if (isOver(row)) await tell(tx, row, State.CANCELLED)
     else if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
+    // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there.
+    if (row.inDrop && !isOver(row)) await tell(tx, row, State.IN_DROP)
   } else if (!isOpen) {
     return
   } else if (state === State.REFUSED) {

@@ -6,7 +6,7 @@
 
 import { State } from "../core/file_offer"
 import { HalonyxError, Misuse, StoreError } from "../core/errors"
-import type { Bytes } from "../core/types"
+import type { Bytes, Millis } from "../core/types"
 import { nowMs } from "./account"
 import type { Change, Contact, Entry, FileApi, OfferedFile, Transfer } from "./api"
 import { Contacts, contactOf } from "./contacts"
@@ -153,7 +153,7 @@ export class Transfers implements FileApi, Engine {
   async resumeFile(id: string): Promise<void> {
     await this.#change(id, async (tx, row) => {
       if (row.stage !== "paused") throw new Misuse("it is not paused")
-      await change(tx, row, { stage: "running", reason: null })
+      await change(tx, row, { stage: "running", reason: null, told: 0 as Millis }) // that we accepted is said again
     })
   }
 
@@ -299,7 +299,7 @@ export class Transfers implements FileApi, Engine {
   async #fail(id: string, code: string): Promise<void> {
     const { isOutgoing } = await this.#change(id, async (tx, row) => {
       if (ENDED.has(row.stage) && row.stage !== "done") return
-      await change(tx, row, { stage: "failed", reason: code, done: 0 })
+      await change(tx, row, { stage: "failed", reason: code, done: 0, ...(code === "disk-full" ? {} : { fetched: 0 }) })
       if (row.isOutgoing === 0) await tell(tx, row, State.FAILED, code)
     })
     // What is wrong is fetched anew, if it is; what has no room goes on; what is ours can't be made a second time.

@@ -3,13 +3,12 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
 import { nowMs } from "../../src/client/account"
-import type { OfferedFile, Transfer } from "../../src/client/api"
 import { HOLD, place } from "../../src/client/order"
 import { download } from "../../src/client/drop"
 import { Folders } from "../../src/client/folders"
 import { expire } from "../../src/client/outbox"
 import * as table from "../../src/client/schema"
-import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
+import { PIECE_SIZE } from "../../src/client/torrent_info"
 import { takeOffer, takeState } from "../../src/client/transfer_states"
 import { Turn } from "../../src/client/turn"
 import { Kind } from "../../src/core/content"
@@ -19,11 +18,11 @@ import { DAY } from "../../src/core/types"
 import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk } from "./disk"
+import { QUIET, acquainted as agreed, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
 
 const PATIENT = 120_000
-const QUIET = { down: 0, up: 0, uploaded: 0, path: null, isTrackerReached: true } as const
 
 let relay: RelayProcess
 
@@ -39,60 +38,7 @@ afterEach(async () => {
 
 afterAll(() => relay.remove())
 
-function file(path: string, size: number, type = ""): OfferedFile {
-  const content = Uint8Array.from({ length: size }, (_, at) => (at * 31) % 251)
-  return { path, file: new File([content], path, { type }) }
-}
-
-async function offer(from: Tab, to: string, files: readonly OfferedFile[], options = { drop: false }): Promise<string> {
-  const folder = files.length > 1 ? "folder" : null
-  const { id } = await from.client.files.offerFiles((await from.contact(to)).id, files, folder, null, options)
-  return id
-}
-
-async function shown(tab: Tab, name: string, id: string): Promise<Transfer | undefined> {
-  return (await tab.talk(name)).find((entry) => entry.id === id)?.file ?? undefined
-}
-
-async function untilState(tab: Tab, name: string, id: string, state: string): Promise<Transfer> {
-  await until(async () => (await shown(tab, name, id))?.state === state)
-  const found = await shown(tab, name, id)
-  if (found === undefined) throw new Error("it vanished")
-  return found
-}
-
-/** Do what torrents do. */
-async function carry(from: Tab, to: Tab, id: string, altered = false): Promise<void> {
-  const row = await to.client.store.get(table.transfers, id)
-  for (let index = 0; index < pieceCount(row?.ciphertextSize ?? 0); index++) {
-    const piece = await from.client.files.readPiece(id, index)
-    if (altered) piece[0] = (piece[0] ?? 0) ^ 1
-    await to.client.files.writePiece(id, index, piece)
-  }
-  await to.client.files.fileArrived(id)
-}
-
-async function acquainted(): Promise<readonly [Tab, Tab]> {
-  const [alice, bob] = await talking(relay.origin)
-  for (const [tab, name] of [[alice, "bob"], [bob, "alice"]] as const) {
-    await tab.client.files.allowDirect((await tab.contact(name)).id, true)
-  }
-  return [alice, bob]
-}
-
-/** Offer a file and let it be accepted. */
-async function running(alice: Tab, bob: Tab, files = [file("note", 2 * PIECE_SIZE)]): Promise<string> {
-  const id = await offer(alice, "bob", files)
-  await untilState(bob, "alice", id, "offered")
-  await bob.client.files.acceptFile(id)
-  await untilState(alice, "bob", id, "waiting")
-  return id
-}
-
-async function saved(tab: Tab, id: string): Promise<Map<string, Uint8Array>> {
-  const files = await tab.client.files.saveFile(id)
-  return new Map(await Promise.all(files.map(async ({ path, file: content }) => [path, new Uint8Array(await content.arrayBuffer())] as const)))
-}
+const acquainted = (): Promise<readonly [Tab, Tab]> => agreed(relay.origin)
 
 test("an offer is a line of the conversation, comes in its order and is confirmed", { timeout: PATIENT }, async () => {
   const [alice, bob] = await acquainted()
@@ -307,7 +253,7 @@ test("a drop that answers without end is left", { timeout: PATIENT }, async () =
   mayReach(relay.origin, liar.origin)
   const folders = new Folders("lied-to", () => Promise.resolve(new Disk()))
   const { signal } = new AbortController()
-  const fetched = download(folders, { ...row, origin: liar.origin }, 0, () => undefined, signal)
+  const fetched = download(folders, { ...row, origin: liar.origin }, 0, () => Promise.resolve(), signal)
   await expect(fetched).rejects.toMatchObject({ code: "transport-error" })
   expect(given).toBeLessThan(64) // long before the end
   await liar.end()
@@ -380,6 +326,7 @@ test("a tab that is going while it encrypts is waited for", { timeout: PATIENT }
   const held = navigator.locks.request(`${alice.client.store.name}-preparing-${id}`, () => gone)
   await alice.close()
   const again = await Tab.open(alice.client.store.name)
+  await until(async () => (await shown(again, "bob", id))?.hasTurn !== null) // it has looked at what was under way
   going()
   await held
   expect((await untilState(again, "bob", id, "failed")).reason).toBe("interrupted")

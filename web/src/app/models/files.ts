@@ -58,7 +58,9 @@ function waitingActions({ reason, path }: Transfer): readonly FileAction[] {
 }
 
 /** What was never encrypted to the end, or is not kept, has to be offered anew. */
-const NEVER_WHOLE: ReadonlySet<string | null> = new Set(["interrupted", "file-changed", "cancelled", "expired"])
+const NEVER_WHOLE: ReadonlySet<string | null> = new Set([
+  ...["interrupted", "file-changed", "cancelled", "expired", "no-room"],
+])
 
 function canRetry({ reason, outgoing }: Transfer): boolean {
   return !NEVER_WHOLE.has(reason) && !(outgoing && reason === "damaged")

@@ -139,6 +139,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
       ours: (name: string) => `${name} has no room for it. It can go on when there is some.`,
       theirs: () => "This browser has no room for it. Delete something here, then try again.",
     },
+    "no-room": both(() => "This browser has no room for the encrypted copy. Delete something here, then offer it again."),
     gone: both(() => "It is no longer here: the browser deleted it. Offer it, or ask for it, again."),
     "file-changed": both(() => "The file was changed or moved while it was read. Offer it again."),
     interrupted: both(() => "The page was closed before it was ready. Offer it again."),
