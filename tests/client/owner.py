@@ -17,7 +17,19 @@ from halonyx.core.primitives import KeyPair, SigningKey, sha256
 from halonyx.core.recovery import AccountKeys, account_keys, parse_recovery_code
 from halonyx.core.types import DeviceId
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
-from halonyx.wire.rest import AccountRequest, AccountStatus, NewDevice, ReplaceAccountRequest, ReplaceAccountResponse
+from halonyx.wire.rest import (
+    AccountRequest,
+    AccountStatus,
+    NewDevice,
+    RelayInfo,
+    ReplaceAccountRequest,
+    ReplaceAccountResponse,
+)
+
+
+async def _info(origin: str) -> RelayInfo:
+    async with Relay(origin) as relay:
+        return await relay.info()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Owner:
         unlock.make_home(path)
         store = Store(path / STORE_FILE, unlock.make_key(path, None))
         try:
-            plan = _Plan(self.keys, record, own, account.relay_key, invite=None)
+            plan = _Plan(self.keys, record, own, await _info(account.origin))
             login, _, prekeys = _store_account(store, account.origin, plan)
             forms = published_forms(account.usid, own, prekeys)
             kept = NewDevice(id=account.own.device.id, login_key=account.login.public.raw, prekeys=[])

@@ -9,6 +9,7 @@ from halonyx.core.labels import DEVICE_LOGIN, RELAY_CHALLENGE, REST_REQUEST
 from halonyx.core.primitives import SigningKey, VerifyKey, sha256
 from halonyx.core.types import Address, DeviceId, Millis
 from halonyx.wire import http_signature, work
+from halonyx.wire.announcement import Announcement
 from halonyx.wire.frames import (
     RECEIVE_PATH,
     SEND_PATH,
@@ -69,6 +70,16 @@ def login_verify(given: Fields) -> Output:
     return {}
 
 
+def announcement_sign(given: Fields) -> Output:
+    said = Announcement(Millis(given.number("time")), given.text("text"))
+    return {"announcement": said.sign(SigningKey.from_seed(given.hex("seed")))}
+
+
+def announcement_parse(given: Fields) -> Output:
+    found = Announcement.parse(given.hex("announcement"), VerifyKey(given.hex("key")))
+    return {"time": found.time, "text": found.text}
+
+
 def _target(given: Fields) -> Target:
     return Target(given.text("method"), given.text("authority"), given.text("path"))
 
@@ -126,6 +137,8 @@ WIRE_RUNS: dict[str, Runner] = {
     "challenge_verify": challenge_verify,
     "login_sign": login_sign,
     "login_verify": login_verify,
+    "announcement_sign": announcement_sign,
+    "announcement_parse": announcement_parse,
     "http_sign": http_sign,
     "http_verify": http_verify,
     "work_solve": work_solve,

@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from halonyx.relay.guard import Guard, client_host
-from halonyx.wire.rest import AccountRequest, LookupRequest, WorkRequest
+from halonyx.wire.rest import AccountRequest, LookupRequest, RelayInfo, WorkRequest
 from relay.rest_kit import Person, Relay, running_relay
 
 ANONYMOUS = ("/v1/lookup", "/v1/bundle", "/v1/signup/challenge")
@@ -38,7 +38,7 @@ async def test_the_relay_says_who_it_is(tmp_path: Path) -> None:
         info = (await relay.call("GET", "/v1/relay")).json
         again = (await relay.call("GET", "/v1/relay")).json
 
-        assert set(info) == {"relay_key", "operator_key", "origins", "signup", "version", "time", "limits", "files"}
+        assert set(info) == RelayInfo.model_fields.keys()
         assert info["files"] == {"tracker": True, "turn": False, "drop": 0}
         assert info["origins"] == list(relay.settings.public_origins)
         assert info["signup"] == "open"

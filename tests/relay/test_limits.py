@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from halonyx.core.types import DeviceId
-from halonyx.relay.guard import client_host
+from halonyx.relay.guard import RULES, client_host
 from halonyx.relay.limits import Limiter, Scope
 from halonyx.wire.rest import AccountRequest, BundleRequest, LookupRequest, WorkRequest
 from relay.rest_kit import Answer, Person, Relay, prekeys, running_relay
@@ -205,6 +205,15 @@ async def test_each_route_has_its_limit(tmp_path: Path, rate: str, path: str) ->
 
         assert all(answer.status != 429 for answer in answers[:2])
         assert [answer.status for answer in answers[2:]] == [429, 429]
+
+
+async def test_no_route_is_without_a_limit(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, **dict.fromkeys({rule.rate for rule in RULES.values()}, "2/minute")) as relay:
+        for path in [*RULES, "/", "/metrics", "/nowhere"]:
+            answers = [await relay.call("POST", path.replace("{drop}", "0" * 32)) for _ in range(3)]
+
+            assert answers[2].status == 429, path
+            assert int(answers[2].headers["Retry-After"]) >= 1
 
 
 async def test_five_hundred_strangers_take_ten_one_time_prekeys_and_contacts_still_get_theirs(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ NONCE, EPOCH, ENVELOPE_ID = bytes_for("challenge nonce"), bytes_for("epoch", 8),
 ENVELOPE = b"\x01" + bytes_for("envelope", 1023)
 ACCESS_KEY = bytes_for("access key", 16)
 RELAY_SEED, LOGIN_SEED = bytes_for("relay key"), bytes_for("login key")
+OPERATOR_SEED, ANNOUNCED = bytes_for("operator key"), b"The relay moves on Sunday."
 ORIGIN_BYTES = ORIGIN.encode("ascii")
 CREATED = NOW // 1000
 Refusal = tuple[str, Fields, str]
@@ -39,6 +40,7 @@ def make(drawn: Drawn) -> Book:
         _frame(book, name, (path, sender), frame, fields)
     _frame_refusals(book)
     _login(book)
+    _announcements(book)
     _signed_calls(book)
     _work(book)
     _base64url(book)
@@ -53,6 +55,12 @@ def challenge_body(nonce: bytes = NONCE, time: int = NOW, origin: bytes = ORIGIN
 def login_body(nonce: bytes = NONCE, origin: bytes = ORIGIN_BYTES, address: bytes = ALICE.address) -> bytes:
     """Return what device 1 signs."""
     return nonce + be(len(origin), 2) + origin + address + b"\x01\x01"
+
+
+def announcement(text: bytes = ANNOUNCED, time: int = NOW, head: bytes = b"\x01\x40") -> bytes:
+    """Return what the operator signed, with the signature."""
+    body = head + be(time, 8) + be(len(text), 2) + text
+    return body + ed25519_sign(OPERATOR_SEED, "announcement", body)
 
 
 def _frames() -> list[tuple[str, str, str, bytes, Fields]]:
@@ -96,6 +104,7 @@ def _frames() -> list[tuple[str, str, str, bytes, Fields]]:
             b"\x01\x09" + ENVELOPE_ID + b"\x04" + be(5, 2),
             {"envelope_id": ENVELOPE_ID, "status": 4, "retry_after_s": 5},
         ),
+        ("ANNOUNCE", RECEIVE, RELAY, b"\x01\x0a" + announcement(), {"announcement": announcement()}),
         ("ERROR", SEND, RELAY, b"\x01\x0b\x01", {"code": 1}),
     ]
 
@@ -109,11 +118,18 @@ def _frame(book: Book, name: str, way: tuple[str, str], frame: bytes, fields: Fi
     for case, changes, code in (
         ("version 2", {"frame": put(frame, 0, b"\x02")}, "unsupported-version"),
         ("sent by the other side", others, "malformed"),
-        ("cut off", {"frame": frame[:-1] if len(frame) < 1000 else frame[:18]}, "malformed"),
+        ("cut off", {"frame": _cut_off(name, frame)}, "malformed"),
     ):
         book.refuse(place, operation, f"{name}: {case}", given | changes, code)
-    if name not in {"DELIVER", "SUBMIT"}:
+    if name not in {"DELIVER", "SUBMIT", "ANNOUNCE"}:
         book.refuse(place, operation, f"{name}: trailing byte", given | {"frame": frame + b"\x00"}, "malformed")
+
+
+def _cut_off(name: str, frame: bytes) -> bytes:
+    """Cut a frame where its own layout ends, not that of what it carries."""
+    if name == "ANNOUNCE":
+        return frame[:2]
+    return frame[:-1] if len(frame) < 1000 else frame[:18]
 
 
 def _frame_refusals(book: Book) -> None:
@@ -130,7 +146,6 @@ def _frame_refusals(book: Book) -> None:
         ("frame longer than 66 KiB", "SUBMIT", submit.ljust(66 * 1024 + 1, b"\x00")),
         ("type 0", "HELLO", put(frames["HELLO"][2], 1, b"\x00")),
         ("type 12", "HELLO", put(frames["HELLO"][2], 1, b"\x0c")),
-        ("ANNOUNCE, which is reserved", "CAUGHT_UP", put(frames["CAUGHT_UP"][2], 1, b"\x0a")),
         ("SUBMIT on the receiving path", "HELLO", submit),
         ("empty", "HELLO", b""),
         ("one byte", "HELLO", b"\x01"),
@@ -172,6 +187,49 @@ def _login(book: Book) -> None:
         ("login under the label of calls", {"signature": ed25519_sign(LOGIN_SEED, "rest request", login_body())}),
     ):
         book.refuse(place, "login_verify", name, shown | changes, "bad-signature")
+
+
+def _announcements(book: Book) -> None:
+    place, sign, parse = "Announcements", "announcement_sign", "announcement_parse"
+    said: Fields = {"seed": OPERATOR_SEED, "time": NOW, "text": ANNOUNCED.decode("ascii")}
+    good, key = announcement(), ed25519_public(OPERATOR_SEED)
+    book.ok(place, sign, "the operator's announcement", said, {"announcement": good})
+    for name, wrong, code in (
+        ("an empty text", {"text": ""}, "misuse"),
+        ("a text of 2,001 bytes in 1,001 characters", {"text": "\u00e9" * 1000 + "e"}, "misuse"),
+        ("a text of two lines", {"text": "one\ntwo"}, "misuse"),
+        ("seed of 31 bytes", {"seed": OPERATOR_SEED[:-1]}, "malformed"),
+    ):
+        book.refuse(place, sign, f"announcing: {name}", said | wrong, code)
+    given: Fields = {"key": key, "announcement": good}
+    book.ok(place, parse, "an announcement", given, {"time": NOW, "text": said["text"]})
+    longest = "\u20ac".encode() * 666 + b"e."
+    output: Fields = {"time": 0, "text": longest.decode("utf-8")}
+    book.ok(place, parse, "one of 2,000 bytes", given | {"announcement": announcement(longest, 0)}, output)
+    at = len(good) - 64
+    for name, wrong_bytes, code in (
+        ("unsigned", good[:at], "malformed"),
+        ("a signature of 63 bytes", good[:-1], "malformed"),
+        ("a byte behind it", good + b"\x00", "malformed"),
+        ("a text of 0 bytes", announcement(b""), "malformed"),
+        ("a text of 2,001 bytes", announcement(longest + b"."), "malformed"),
+        ("a text that is not UTF-8", announcement(b"gr\xfc\xdfe"), "malformed"),
+        ("a surrogate", announcement(b"\xed\xa0\x80"), "malformed"),
+        ("a line end", announcement(b"one\ntwo"), "malformed"),
+        ("an escape", announcement(b"\x1b[2J"), "malformed"),
+        ("U+007F", announcement(b"a\x7f"), "malformed"),
+        ("U+009F", announcement("a\u009f".encode()), "malformed"),
+        ("another type", announcement(head=b"\x01\x41"), "malformed"),
+        ("version 2", announcement(head=b"\x02\x40"), "unsupported-version"),
+        ("an altered text", put(good, 12, b"W"), "bad-signature"),
+        ("an altered time", put(good, 9, bytes((good[9] ^ 1,))), "bad-signature"),
+        ("an altered signature", flip(good, at), "bad-signature"),
+    ):
+        book.refuse(place, parse, f"announcement: {name}", given | {"announcement": wrong_bytes}, code)
+    relay = given | {"key": ed25519_public(RELAY_SEED)}
+    book.refuse(place, parse, "announcement: by another key", relay, "bad-signature")
+    label = good[:at] + ed25519_sign(OPERATOR_SEED, "relay challenge", good[:at])
+    book.refuse(place, parse, "announcement: under another label", given | {"announcement": label}, "bad-signature")
 
 
 def _base64(data: bytes) -> str:

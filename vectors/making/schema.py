@@ -268,6 +268,8 @@ OPERATIONS: dict[str, tuple[Json, Json]] = {
     "challenge_verify": (fields("key nonce signature", time=COUNT, origin=TEXT), fields()),
     "login_sign": (fields("seed nonce address", origin=TEXT, device=COUNT), fields("body signature")),
     "login_verify": (fields("key nonce address signature", origin=TEXT, device=COUNT), fields()),
+    "announcement_sign": (fields("seed", time=COUNT, text=TEXT), fields("announcement")),
+    "announcement_parse": (fields("key announcement"), fields(time=COUNT, text=TEXT)),
     "http_sign": (
         fields("body seed address nonce", **CALL, device=COUNT, created=COUNT),
         fields("base", **SIGNATURE_HEADERS),

@@ -19,6 +19,8 @@ GROUPS_PER_LINE: Final = 3
 RelayOption = Annotated[str, typer.Option("--relay", metavar="URL", envvar="HALONYX_RELAY", help=text.RELAY_URL)]
 
 InviteOption = Annotated[str | None, typer.Option("--invite", metavar="INVITE", help=text.INVITE_OPTION)]
+NameOption = Annotated[str | None, typer.Option("--my-name", metavar="NAME", help=text.MY_NAME)]
+EmailOption = Annotated[str | None, typer.Option("--my-email", metavar="ADDRESS", help=text.MY_EMAIL)]
 
 
 class MalformedRelay(Misuse):
@@ -36,13 +38,19 @@ group = typer.Typer(name="account", help=text.GROUP["account"], no_args_is_help=
 
 
 @command(group, "account create")
-async def create(run: Run, relay: RelayOption = DEFAULT_RELAY, invite: InviteOption = None) -> None:
+async def create(
+    run: Run,
+    relay: RelayOption = DEFAULT_RELAY,
+    invite: InviteOption = None,
+    my_name: NameOption = None,
+    my_email: EmailOption = None,
+) -> None:
     """Sign up; the recovery code exists only in what is printed here."""
-    from halonyx.client import create_account  # noqa: PLC0415 (slow import; not for --help)
+    from halonyx.client import admission, create_account  # noqa: PLC0415 (slow import; not for --help)
 
-    origin = relay_origin(relay)
+    origin, given = relay_origin(relay), admission(invite, my_name, my_email)
     passphrase = passphrase_to_create()
-    new = await create_account(run.home, origin, passphrase, invite)
+    new = await create_account(run.home, origin, passphrase, given)
     values = {
         "usid": new.account.usid.hex(),
         "address": new.account.address.hex(),
@@ -57,12 +65,19 @@ async def create(run: Run, relay: RelayOption = DEFAULT_RELAY, invite: InviteOpt
 
 
 @command(group, "account recover")
-async def recover(run: Run, relay: RelayOption = DEFAULT_RELAY, invite: InviteOption = None) -> None:
+async def recover(
+    run: Run,
+    relay: RelayOption = DEFAULT_RELAY,
+    invite: InviteOption = None,
+    my_name: NameOption = None,
+    my_email: EmailOption = None,
+) -> None:
     """Take the account over on this machine."""
-    from halonyx.client import recover_account  # noqa: PLC0415
+    from halonyx.client import admission, recover_account  # noqa: PLC0415
 
-    origin, code = relay_origin(relay), recovery_code()
-    account = await recover_account(run.home, origin, code, passphrase_to_create(), invite)
+    origin, given = relay_origin(relay), admission(invite, my_name, my_email)
+    code = recovery_code()
+    account = await recover_account(run.home, origin, code, passphrase_to_create(), given)
     run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
 
 

@@ -1,8 +1,9 @@
 """`halonyx relay`: run a relay in this process, and what its operator does besides."""
 
+import sys
 from collections.abc import Container
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,12 +12,16 @@ from halonyx.cli.command import Run, command, open_group
 from halonyx.cli.output import JsonValue, fill, local
 from halonyx.core.errors import Misuse
 
+MAX_INPUT: Final = 64 * 1024  # more than may be announced: whatever is too long is refused by its length
+
 
 def register(app: typer.Typer) -> None:
     """Add the group to the program."""
     group = open_group(app, "relay")(relay)
     command(group, "relay doctor", has_home=False, takes_rest=True)(doctor)
     command(group, "relay invite", has_home=False)(invite)
+    command(group, "relay announce", has_home=False)(announce)
+    command(group, "relay contacts", has_home=False)(contacts)
     command(group, "relay backup", has_home=False)(backup)
     command(group, "relay restore", has_home=False)(restore)
 
@@ -118,6 +123,38 @@ def invite(
     run.output.remark(text.INVITED_NEXT, expires=local(expires), origin=settings.public_origins[0])
 
 
+def announce(
+    run: Run,
+    message: Annotated[str | None, typer.Argument(metavar="[TEXT|-]", help=text.ANNOUNCED_TEXT)] = None,
+    *,
+    data: DataOption = None,
+    secrets: SecretsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Sign a text and leave it for the relay to tell."""
+    from halonyx.relay.announcing import announce as sign  # noqa: PLC0415
+    from halonyx.relay.context import wall_clock  # noqa: PLC0415
+    from halonyx.relay.settings import load_settings  # noqa: PLC0415
+
+    words = _from_standard_input() if message in (None, "-") else message
+    now = wall_clock()
+    sign(load_settings(data=data, secrets=secrets, config=config), words, now)
+    run.output.answer({"announcement": words, "time": utc(now)}, text.ANNOUNCED)
+
+
+def contacts(run: Run, *, data: DataOption = None, secrets: SecretsOption = None, config: ConfigOption = None) -> None:
+    """Print who gave a name and an e-mail address."""
+    from halonyx.relay.secrets import read  # noqa: PLC0415
+    from halonyx.relay.settings import load_settings  # noqa: PLC0415
+    from halonyx.relay.store import details  # noqa: PLC0415
+    from halonyx.relay.store.sealing import sealing_key  # noqa: PLC0415
+
+    settings = load_settings(data=data, secrets=secrets, config=config)
+    key = sealing_key(read(settings.secrets_path).identity_pepper)
+    for one in details.read_all(settings.data / "identity.db", key):
+        run.output.answer({"name": one.name, "email": one.email}, text.CONTACT, name=one.name, email=one.email)
+
+
 def backup(
     run: Run,
     file: Annotated[Path, typer.Argument(metavar="FILE", help=text.BACKUP_FILE, show_default=False)],
@@ -157,6 +194,14 @@ def restore(  # noqa: PLR0913 (one argument an option)
     run.output.answer(values, text.RESTORED, data=settings.data, taken=local(done.taken))
     if aside is not None:
         run.output.say(text.MOVED_ASIDE, replaced=aside)
+
+
+def _from_standard_input() -> str:
+    data = sys.stdin.buffer.read(MAX_INPUT)
+    try:
+        return data.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError:
+        raise Misuse(text.ANNOUNCED_NO_TEXT) from None
 
 
 def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[str, str]:

@@ -109,6 +109,8 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
 
 RELAY_URL: Final = "Relay to use, for example https://relay.example."
 INVITE_OPTION: Final = "Invite to the relay, if it asks for one: 32 characters."
+MY_NAME: Final = "Your name, for the operator of a relay that asks for it. No other relay gets it, and no contact."
+MY_EMAIL: Final = "Your e-mail address, likewise."
 CARD_QR: Final = "Draw the card as a QR code."
 CARD_ARGUMENT: Final = "Their contact card: halonyx:… or a link."
 NAME_ARGUMENT: Final = "Your name for the contact."
@@ -333,6 +335,7 @@ NOTICE: Final = {
     ),
     "restored": "{time} Your relay was put back to an older copy. What it may have lost is asked for and sent again.",
     "failed": "{time} {name} did not confirm a message within 14 days. It was given up.",
+    "announcement": "{time} Announcement by the operator of {relay}, who is none of your contacts:\n    {announcement}",
 }
 SO_MANY_TIMES: Final = " ({times} times since the one before.)"
 SOMEONE: Final = "someone"
@@ -366,6 +369,10 @@ HINT: Final = {
     "transport-error": "Check that the relay runs and that you are online, then try again.",
     "untrusted-identity": "Compare safety numbers: halonyx verify NAME",
     "bad-invite": "Ask whoever runs the relay for an invite; then: halonyx account create --invite INVITE",
+    "contact-required": (
+        "Give them with --my-name and --my-email. The operator of the relay keeps and sees them, and nobody else does. "
+        "Or choose a relay that doesn't ask."
+    ),
     "sign-up-closed": "Ask whoever runs the relay, or choose another relay.",
     "unsupported-version": "Get a newer Halonyx.",
 }

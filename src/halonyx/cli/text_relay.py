@@ -6,6 +6,8 @@ COMMAND: Final = {
     "relay": "Run a relay: it carries encrypted messages and can't read them.",
     "relay doctor": "Look at everything an operator can get wrong and say what to change.",
     "relay invite": "Make invites, each of which lets one person sign up (--signup token).",
+    "relay announce": "Tell everybody on your relay something, signed by the operator's key.",
+    "relay contacts": "List the names and e-mail addresses of your people (--contact-required).",
     "relay backup": "Copy a relay's databases to a file, also while it runs.",
     "relay restore": "Put a relay's backup back into its data folder.",
 }
@@ -21,6 +23,11 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
         "halonyx relay doctor --behind-proxy --origin https://relay.example",
     ),
     "relay invite": ("halonyx relay invite", "halonyx relay invite --count 5 --days 3 --data /var/lib/halonyx/relay"),
+    "relay announce": (
+        'halonyx relay announce "The relay moves on Sunday between 8 and 9."',
+        "halonyx relay announce --data /var/lib/halonyx/relay < announcement.txt",
+    ),
+    "relay contacts": ("halonyx relay contacts --data /var/lib/halonyx/relay",),
     "relay backup": ("halonyx relay backup /mnt/copies/relay-monday --data /var/lib/halonyx/relay",),
     "relay restore": (
         "halonyx relay restore /mnt/copies/relay-monday --data /var/lib/halonyx/relay",
@@ -50,6 +57,7 @@ SECRETS: Final = "The relay's secrets file. Default: DIR.secrets beside the data
 FOLDER: Final = "The relay's data folder. Default: halonyx-data."
 INVITE_DAYS: Final = "Days until they expire, 1 to 365. Default: the relay's setting invite_days, 14."
 INVITE_COUNT: Final = "How many, 1 to 1000."
+ANNOUNCED_TEXT: Final = "At most 2,000 bytes, one line. Without it, or with -, it is read from standard input."
 BACKUP_FILE: Final = "The file to write; it must not exist yet. The secrets go to FILE.secrets."
 RESTORE_FILE: Final = "A file written by 'halonyx relay backup', with its secrets in FILE.secrets beside it."
 REPLACE: Final = "Move what is in the data folder aside, into a folder in it."
@@ -84,6 +92,15 @@ INVITED_NEXT: Final = """
 Each is good for one person, until {expires}; it is shown this once. They use it with:
   halonyx account create --relay {origin} --invite INVITE
 """
+
+# Announcements.
+
+ANNOUNCED: Final = "The relay tells it to everybody who is connected now, and for seven days to those who come later."
+ANNOUNCED_NO_TEXT: Final = "The announcement is not UTF-8 text."
+
+# Names and e-mail addresses.
+
+CONTACT: Final = "{name} <{email}>"
 
 # Backup.
 

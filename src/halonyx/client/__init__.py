@@ -1,6 +1,7 @@
 """The SDK: an account, its contacts and its messages on this machine."""
 
 from halonyx.client.account import create_account, recover_account
+from halonyx.client.admission import Admission, admission
 from halonyx.client.client import Client
 from halonyx.client.locks import ReceiverBusy
 from halonyx.client.model import (
@@ -20,6 +21,7 @@ from halonyx.client.model import (
 
 __all__ = [
     "AccountInfo",
+    "Admission",
     "Client",
     "Contact",
     "Event",
@@ -33,6 +35,7 @@ __all__ = [
     "Sent",
     "Transfer",
     "TransferChanged",
+    "admission",
     "create_account",
     "recover_account",
 ]

@@ -5,8 +5,6 @@ The recovery code's keys live only as long as a sign-up or a recovery takes.
 Source: spec/identity.md; spec/handshake.md, "Prekeys".
 """
 
-import asyncio
-import re
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -14,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from halonyx.client.admission import Admission, prove
 from halonyx.client.home import new_store
 from halonyx.client.model import AccountInfo, Invite, NewAccount
 from halonyx.client.prekeys import AT_RELAY, NewPrekey, full_set, published_forms, store_prekeys
@@ -21,7 +20,7 @@ from halonyx.client.store import Store
 from halonyx.client.transport import Refused, Relay
 from halonyx.core import kdf
 from halonyx.core.directory import open_object, record_slot, seal_object
-from halonyx.core.errors import Malformed, RemoteError, StoreError, TransportError
+from halonyx.core.errors import RemoteError, StoreError, TransportError
 from halonyx.core.identity import (
     AccountRecord,
     Device,
@@ -36,10 +35,10 @@ from halonyx.core.origin import check_origin
 from halonyx.core.primitives import NONCE_SIZE, KeyPair, SigningKey, VerifyKey, sha256
 from halonyx.core.recovery import ENTROPY_SIZE, AccountKeys, account_keys, encode_recovery_code, parse_recovery_code
 from halonyx.core.types import Address, DeviceId, Millis, Usid
-from halonyx.wire import work
 from halonyx.wire.frames import EPOCH_SIZE
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
 from halonyx.wire.rest import (
+    ERRORS,
     AccountRequest,
     AccountStatus,
     InviteAnswer,
@@ -47,19 +46,15 @@ from halonyx.wire.rest import (
     LookupRequest,
     LookupResponse,
     NewDevice,
+    RelayInfo,
     ReplaceAccountRequest,
     ReplaceAccountResponse,
     SignUpRequest,
     SignUpResponse,
-    Work,
-    WorkChallenge,
-    WorkRequest,
 )
 
 PROFILE_KEY_SIZE: Final = 32
-MAX_WORK_BITS: Final = 28  # minutes on a small machine
-WORK_SLICE: Final = 20_000  # hashes between two looks at the event loop
-_INVITE: Final = re.compile(r"[0-9a-f]{32}")
+_NOTHING: Final = Admission()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +138,7 @@ def load_account(store: Store) -> Account:
 
 
 async def create_account(
-    home: Path, origin: str, passphrase: str | None = None, invite: str | None = None
+    home: Path, origin: str, passphrase: str | None = None, given: Admission = _NOTHING
 ) -> NewAccount:
     """Make an identity and register it at a relay.
 
@@ -151,51 +146,49 @@ async def create_account(
         home: Folder for the store; made with mode 0700.
         origin: The relay to receive at.
         passphrase: Locks the store; None uses the OS keyring.
-        invite: For a relay that asks for one.
+        given: For a relay that asks for an invite, or for a name and an e-mail address.
 
     Raises:
         StoreError: The home has an account, or there is neither passphrase nor keyring.
-        Malformed: `origin` or `invite` is not how it is written.
+        Malformed: `origin` is not how it is written.
         Refused: The relay takes no sign-ups, or not this one.
         TransportError: It can't be reached.
     """
     check_origin(origin)
-    invite = _invite(invite)
     entropy = secrets.token_bytes(ENTROPY_SIZE)
     keys, now = account_keys(entropy), now_ms()
     with new_store(home, passphrase) as store:
         async with Relay(origin) as relay:
-            relay_key = VerifyKey((await relay.info()).relay_key)
+            info = await relay.info()
             own = _new_device(address_of(usid_of(keys)), DeviceId(1), now)
             record = make_record(keys, next_version(0, now), now, (origin,), (own.device,))
-            account = await _sign_up(store, relay, _Plan(keys, record, own, relay_key, invite))
+            account = await _sign_up(store, relay, _Plan(keys, record, own, info, given))
     return NewAccount(account.info(), encode_recovery_code(entropy))
 
 
 async def recover_account(
-    home: Path, origin: str, code: str, passphrase: str | None = None, invite: str | None = None
+    home: Path, origin: str, code: str, passphrase: str | None = None, given: Admission = _NOTHING
 ) -> AccountInfo:
     """Get an account back from its recovery code; this device replaces every other.
 
     Contacts keep the same USID and safety number; their next message finds this device by itself.
 
     Args:
-        invite: For a relay that asks for one and has never had this account.
+        given: For a relay that asks for something and has never had this account.
 
     Raises:
-        Malformed: The code has a typing error, or `origin` or `invite` is not how it is written.
+        Malformed: The code has a typing error, or `origin` is not how it is written.
         StoreError: The home has an account, or there is neither passphrase nor keyring.
         Refused: The relay refuses, or the account changed in the same moment.
         TransportError: The relay can't be reached.
     """
     check_origin(origin)
-    invite = _invite(invite)
     keys, now = account_keys(parse_recovery_code(code)), now_ms()
     usid = usid_of(keys)
     address = address_of(usid)
     with new_store(home, passphrase) as store:
         async with Relay(origin) as relay:
-            relay_key = VerifyKey((await relay.info()).relay_key)
+            info = await relay.info()
             signer = Signer(KeyId(address, MANAGEMENT), keys.management)
             found = await _status(relay, signer, address)
             previous = await _previous_record(relay, usid) if found.exists else None
@@ -204,7 +197,7 @@ async def recover_account(
             own = _new_device(address, DeviceId(found.highest_device + 1), now)
             version = next_version(previous.version if previous else 0, now)
             record = make_record(keys, version, previous.created if previous else now, (origin,), (own.device,))
-            plan = _Plan(keys, record, own, relay_key, invite)
+            plan = _Plan(keys, record, own, info, given)
             if found.record_hash is None:
                 account = await _sign_up(store, relay, plan)
             else:
@@ -217,14 +210,8 @@ class _Plan:
     keys: AccountKeys
     record: AccountRecord
     own: OwnDevice
-    relay_key: VerifyKey
-    invite: str | None = field(repr=False)
-
-
-def _invite(typed: str | None) -> str | None:
-    if typed is not None and not _INVITE.fullmatch(typed.strip().lower()):
-        raise Malformed("an invite has 32 characters of 0-9 and a-f")
-    return None if typed is None else typed.strip().lower()
+    relay: RelayInfo
+    given: Admission = _NOTHING
 
 
 def _new_device(address: Address, device_id: DeviceId, now: Millis) -> OwnDevice:
@@ -233,6 +220,8 @@ def _new_device(address: Address, device_id: DeviceId, now: Millis) -> OwnDevice
 
 
 async def _sign_up(store: Store, relay: Relay, plan: _Plan) -> Account:
+    if plan.relay.contact_required and plan.given.details is None:
+        raise Refused("contact-required", ERRORS["contact-required"][1])
     login, profile_key, prekeys = _store_account(store, relay.origin, plan)
     usid, address = plan.record.usid, plan.record.address
     request = SignUpRequest(
@@ -244,8 +233,9 @@ async def _sign_up(store: Store, relay: Relay, plan: _Plan) -> Account:
         device=NewDevice(
             id=plan.own.device.id, login_key=login.public.raw, prekeys=published_forms(usid, plan.own, prekeys)
         ),
-        work=await _solve(relay, address, plan.invite),
-        invite=plan.invite,
+        work=await prove(relay, address, plan.given),
+        invite=plan.given.invite,
+        contact=plan.given.details if plan.relay.contact_required else None,
     )
     signer = Signer(KeyId(address, MANAGEMENT), plan.keys.management)
     answer = await relay.call("POST", "/v1/accounts", request, SignUpResponse, signer)
@@ -275,12 +265,13 @@ def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, 
     prekeys = full_set(plan.own, 0, now_ms())
     with store.transaction():
         store.execute(
-            "INSERT INTO account (one, usid, origin, relay_key, device, identity_private, signing_seed, login_seed,"
-            " record, profile_key, is_access_published, is_registered, last_prekey, epoch, cursor)"
-            " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
+            "INSERT INTO account (one, usid, origin, relay_key, operator_key, device, identity_private, signing_seed,"
+            " login_seed, record, profile_key, is_access_published, is_registered, last_prekey, epoch, cursor)"
+            " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
             plan.record.usid,
             origin,
-            plan.relay_key.raw,
+            VerifyKey(plan.relay.relay_key).raw,
+            VerifyKey(plan.relay.operator_key).raw,
             plan.own.device.id,
             plan.own.identity.private_raw(),
             plan.own.signing.seed(),
@@ -317,26 +308,6 @@ async def make_invite(account: Account) -> Invite:
 def _sealed_record(record: AccountRecord) -> bytes:
     nonce = secrets.token_bytes(NONCE_SIZE)
     return seal_object(record.usid, record_slot(record.address), record.encoded, nonce)
-
-
-async def _solve(relay: Relay, address: Address, invite: str | None) -> Work | None:
-    challenge = await relay.call("POST", "/v1/signup/challenge", WorkRequest(address=address), WorkChallenge)
-    if challenge.mode == "token" and invite is None:
-        raise Refused("bad-invite", "this relay takes new accounts by invite only")
-    if challenge.mode == "closed":
-        raise Refused("sign-up-closed", "this relay takes no new accounts")
-    if challenge.seed is None:
-        return None
-    if challenge.bits > MAX_WORK_BITS:
-        raise Refused("bad-work", f"this relay asks for {challenge.bits} bits of work to sign up: too much")
-    start = 0
-    while now_ms() < challenge.expires:
-        nonce = work.solve(challenge.seed, address, challenge.bits, start, WORK_SLICE)
-        if nonce is not None:
-            return Work(seed=challenge.seed, nonce=nonce)
-        start += WORK_SLICE
-        await asyncio.sleep(0)
-    raise TransportError("the relay's sign-up challenge ran out before this machine had solved it: try again")
 
 
 async def _status(relay: Relay, signer: Signer, address: Address) -> AccountStatus:

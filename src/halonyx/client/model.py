@@ -118,6 +118,7 @@ NoticeKind = Literal[
     "drained",  # a contact got none of our one-time keys: they are used up or withheld
     "restored",  # our relay was put back to an older copy
     "failed",  # a message was not confirmed within 14 days
+    "announcement",  # the operator of our relay says something
 ]
 
 

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from halonyx.client import inbox, repair, upkeep
+from halonyx.client import announcements, inbox, repair, upkeep
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import DeviceReplaced, Refused, Relay, Socket, log_in, receive_reply
 from halonyx.core.errors import BadSignature, HalonyxError, RemoteError, TransportError
+from halonyx.wire.announcement import Announce
 from halonyx.wire.frames import RECEIVE_PATH, Ack, CaughtUp, Deliver, Hello
 
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -100,6 +101,9 @@ class Receiver:
                     inbox.take_in(self.store, account, deliver)
                     await socket.send(Ack(epoch, deliver.seq).encode())
                     self._tell()
+                case Announce() as announce:
+                    if announcements.take_in(self.store, announce.announcement, now_ms()):
+                        self._tell()
                 case CaughtUp():
                     self.is_caught_up, self.pause = True, FIRST_PAUSE_SECONDS
                     self._tell()

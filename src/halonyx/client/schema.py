@@ -220,4 +220,10 @@ _VERSION_3: Final = """
 ALTER TABLE transfers ADD COLUMN told INTEGER NOT NULL DEFAULT 0;  -- when they last heard that we accepted
 """
 
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4: Final = """
+ALTER TABLE account ADD COLUMN operator_key BLOB;  -- pinned at sign-up; NULL in an account of a version before
+ALTER TABLE account ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;  -- time of the announcement shown last
+ALTER TABLE account ADD COLUMN announcement_came INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -57,12 +57,14 @@ ONE_TIME_KEM_PREKEY: Final = _label("one-time kem prekey")
 RELAY_CHALLENGE: Final = _label("relay challenge")
 DEVICE_LOGIN: Final = _label("login")
 REST_REQUEST: Final = _label("rest request")
+ANNOUNCEMENT: Final = _label("announcement")
 
-# Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds, its backups
+# Kept by the relay for itself: pseudonyms in its files, proof-of-work seeds, its backups and admin log
 RELAY_PSEUDONYM: Final = _label("relay pseudonym")
 SIGNUP_WORK: Final = _label("sign-up work")
 RELAY_SEAL: Final = _label("sealed column")
 RELAY_BACKUP: Final = _label("relay backup")
+RELAY_MARK: Final = _label("setting mark")
 
 
 def hash_of(label: bytes, *parts: bytes) -> bytes:

@@ -87,8 +87,8 @@ class Accounts:
             The mailbox epoch, and whether the account is new (False: the same call came before).
 
         Raises:
-            Refused: address-taken, storage-conflict, bad-work, bad-invite, sign-up-closed, bad-key, malformed,
-                prekeys-full, or what `admit` says.
+            Refused: address-taken, storage-conflict, bad-work, bad-invite, sign-up-closed, contact-required, bad-key,
+                malformed, prekeys-full, or what `admit` says.
         """
         address, device = Address(call.address), DeviceId(call.device.id)
         keys = verify_key(call.management_key), verify_key(call.device.login_key)
@@ -113,6 +113,11 @@ class Accounts:
         return epoch, is_new
 
     def _check_right(self, call: SignUpRequest) -> None:
+        is_asked = self._context.settings.contact_required
+        if is_asked and call.contact is None:
+            raise Refused("contact-required")
+        if call.contact is not None and not is_asked:
+            raise Refused("malformed")  # what was not asked for is not taken
         match self._context.settings.signup_mode:
             case "open":
                 return
@@ -141,7 +146,8 @@ class Accounts:
             await self._stage(address, call.record, [(device, call.device.prekeys)])
             await mailboxes.create_mailbox(address, device)
             await mailboxes.set_keys(address, call.access_hash, call.request_hash)
-            _demand(await identity.register(address, keys[0], sha256(call.record), (device, keys[1]), spent))
+            record_hash, login = sha256(call.record), (device, keys[1])
+            _demand(await identity.register(address, keys[0], record_hash, login, spent, contact=call.contact))
         self._context.metrics.sign_ups.inc()
 
     @asynccontextmanager

@@ -9,13 +9,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import cast
+from typing import Final, cast
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Millis
+from halonyx.relay.announcing import LOOK_SECONDS, Board
 from halonyx.relay.decide import Limits, Pressure, pressure
 from halonyx.relay.events import Event, log
 from halonyx.relay.handshake import MAIL_PATHS, Upgrade
@@ -29,6 +30,8 @@ from halonyx.relay.tracker import Tracker, Tracking
 from halonyx.relay.upkeep import every
 from halonyx.wire.frames import RECEIVE_PATH, CloseCode, Status
 from halonyx.wire.tracker import TRACKER_PATH
+
+TOLD_AT_ONCE: Final = 100  # devices that hear an announcement before anything else is done
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ class Hub:
         rate_sockets: Their rate per client.
         behind_proxy: Whether X-Forwarded-For is believed.
         tracker: Introduces people who send files; None if this relay does not.
+        board: What the operator announced; None announces nothing.
         clock: Milliseconds since 1970.
     """
 
@@ -79,6 +83,7 @@ class Hub:
         rate_sockets: str,
         behind_proxy: bool = False,
         tracker: Tracker | None = None,
+        board: Board | None = None,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         self.mailboxes = mailboxes
@@ -92,6 +97,7 @@ class Hub:
         self._rate = rate_sockets
         self.behind_proxy = behind_proxy
         self.tracker = tracker
+        self._board = board
         self.paths = MAIL_PATHS if tracker is None else MAIL_PATHS | {TRACKER_PATH}
         self.counts = Counts()
         self.pressure = Pressure.OPEN
@@ -114,6 +120,7 @@ class Hub:
         """Begin to look after time: deadlines of connections, expiry of envelopes."""
         self.keep(self._loop.create_task(every(self.limits.tick_s, self._tick)))
         self.keep(self._loop.create_task(every(self.limits.sweep_s, self._sweep)))
+        self.keep(self._loop.create_task(every(LOOK_SECONDS, self._look)))
 
     async def stop(self) -> None:
         """End the tasks; connections are closed before, by whoever stops the server."""
@@ -124,6 +131,10 @@ class Hub:
     def clock(self) -> Millis:
         """Return the time of day."""
         return Millis(self._clock())
+
+    def announcement(self) -> bytes | None:
+        """Return the frame of the operator's announcement, if there is one to tell."""
+        return None if self._board is None else self._board.frame(self.clock())
 
     def collect(self) -> Iterator[Metric]:
         """Return what /metrics shows of the sockets; no number is about one account."""
@@ -289,6 +300,15 @@ class Hub:
         for connection in tuple(self._connections):
             with _Apart(connection):
                 connection.tick()
+
+    async def _look(self) -> None:
+        frame = None if self._board is None else self._board.look(self.clock())
+        if frame is None:
+            return
+        for told, receiver in enumerate(tuple(self._receivers.values())):
+            receiver.announce(frame)
+            if told % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)  # mail goes on meanwhile
 
     async def _sweep(self) -> None:
         swept = await self.mailboxes.sweep()

@@ -55,6 +55,9 @@ class Post(Gate, Protocol):
     def clock(self) -> Millis:
         """Return the time of day."""
 
+    def announcement(self) -> bytes | None:
+        """Return the frame of the operator's announcement, if there is one to tell."""
+
     def enter(self, connection: "Receiving", mailbox: bytes) -> None:
         """Make this the device's only connection."""
 
@@ -173,6 +176,9 @@ class Receiving(Connection):
         self._opened, self._sent = opened, opened.after
         self._state, self._progress_at = State.OPEN, self._hub.now
         self.send(Welcome(opened.epoch, opened.head, one_time, one_time_kem).encode())
+        announcement = self._hub.announcement()
+        if announcement is not None:
+            self.send(announcement)
         self._pump()
 
     # Delivery
@@ -185,6 +191,11 @@ class Receiving(Connection):
             self._deliver(submission.seq, submission.row, submission.envelope_id, submission.time, submission.envelope)
         else:
             self._is_live = False
+
+    def announce(self, frame: bytes) -> None:
+        """Tell what the operator says; a device that is not ready for it now hears it at its next login."""
+        if self._state is State.OPEN and not self._is_blocked:
+            self.send(frame)
 
     def _pump(self) -> None:
         """Send rows from the store in order until there is no room or no row."""

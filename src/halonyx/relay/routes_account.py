@@ -70,6 +70,7 @@ def _admit(context: RelayContext, host: str) -> None:
             "bad-work",
             "bad-invite",
             "sign-up-closed",
+            "contact-required",
             "bad-key",
             "address-taken",
             "storage-conflict",

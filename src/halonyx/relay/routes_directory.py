@@ -43,6 +43,7 @@ async def relay_info(here: Here) -> Response:
             signup=context.settings.signup_mode,
             version=VERSION,
             time=context.clock(),
+            contact_required=context.settings.contact_required,
             limits=context.settings.public_limits(),
             files=context.settings.public_files(),
         )

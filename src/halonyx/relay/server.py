@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from halonyx.core.errors import Misuse
 from halonyx.core.types import SECOND, Millis
+from halonyx.relay.announcing import Board
 from halonyx.relay.app import create_app
 from halonyx.relay.context import RelayContext
 from halonyx.relay.decide import Limits
@@ -114,6 +115,8 @@ class Relay:
                 return found
 
             self.context = self._make_context(database)
+            if settings.contact_required:
+                await self.context.identity.ask_for_details()
             self.hub = self._make_hub(self.context)
             for numbers in (self.hub, self.context.drops):
                 self.context.metrics.registry.register(numbers)
@@ -167,6 +170,7 @@ class Relay:
             rate_sockets=settings.rate_sockets,
             behind_proxy=settings.behind_proxy,
             tracker=Tracker(settings, context.limiter) if settings.files else None,
+            board=Board(settings.data, context.secrets.operator_key.public),
         )
 
     def _load_build(self) -> Build | None:

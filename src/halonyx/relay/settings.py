@@ -116,6 +116,9 @@ class RelaySettings(BaseSettings):
     )
     member_invites: int = Field(0, ge=0, le=100, description="invites a member may make a week in mode token; 0: none")
     invite_days: int = Field(14, ge=1, le=365, description="days an invite is good for")
+    contact_required: bool = Field(
+        default=False, description="ask everybody who signs up for a name and an e-mail address, for the operator alone"
+    )
     pow_bits: int = Field(20, ge=1, le=40, description="leading zero bits of the sign-up work")
     metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics from elsewhere than loopback")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")

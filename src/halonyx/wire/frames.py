@@ -1,6 +1,6 @@
 """Frames of the two WebSocket paths: fixed binary, one value, one encoding.
 
-`/v1/receive` is identified: CHALLENGE, AUTH, HELLO, WELCOME, DELIVER, ACK, CAUGHT_UP. `/v1/send` is
+`/v1/receive` is identified: CHALLENGE, AUTH, HELLO, WELCOME, DELIVER, ACK, CAUGHT_UP, ANNOUNCE. `/v1/send` is
 anonymous: SUBMIT, ACCEPTED. ERROR ends either. A frame is version u8 ‖ type u8 ‖ body, in one binary message.
 
 Source: spec/delivery.md, "Frames".
@@ -24,6 +24,7 @@ from halonyx.core.types import (
     EnvelopeId,
     Millis,
 )
+from halonyx.wire.announcement import Announce
 
 VERSION: Final = 1
 SUBPROTOCOL: Final = "halonyx.1"
@@ -48,7 +49,7 @@ _ACCEPTED: Final = Struct(">BB16sBH")
 
 
 class FrameType(IntEnum):
-    """Second byte of a frame. ANNOUNCE is reserved: version 1 refuses it."""
+    """Second byte of a frame."""
 
     CHALLENGE = 1
     AUTH = 2
@@ -333,7 +334,7 @@ class Error:
 
 
 ReceiveRequest = Auth | Hello | Ack
-ReceiveReply = Challenge | Welcome | Deliver | CaughtUp | Error
+ReceiveReply = Challenge | Welcome | Deliver | CaughtUp | Announce | Error
 SendReply = Accepted | Error
 
 T = TypeVar("T")
@@ -342,7 +343,7 @@ _RECEIVE_REQUESTS: Final[dict[int, Callable[[Reader], ReceiveRequest]]] = {
     kind.TYPE: kind.read for kind in (Auth, Hello, Ack)
 }
 _RECEIVE_REPLIES: Final[dict[int, Callable[[Reader], ReceiveReply]]] = {
-    kind.TYPE: kind.read for kind in (Challenge, Welcome, Deliver, CaughtUp, Error)
+    kind.TYPE: kind.read for kind in (Challenge, Welcome, Deliver, CaughtUp, Announce, Error)
 }
 _SEND_REQUESTS: Final[dict[int, Callable[[Reader], Submit]]] = {Submit.TYPE: Submit.read}
 _SEND_REPLIES: Final[dict[int, Callable[[Reader], SendReply]]] = {kind.TYPE: kind.read for kind in (Accepted, Error)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -27,6 +27,13 @@ DROP_ID_SIZE: Final = 16
 DROP_KEY_SIZE: Final = 16
 MAX_DROP_PART: Final = 4 * 1024 * 1024
 UPLOAD_HEADER: Final = "Halonyx-Upload"
+MAX_NAME: Final = 64  # code points
+MIN_EMAIL: Final = 5
+MAX_EMAIL: Final = 254
+EMAIL: Final = (
+    "^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])+"
+    "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+)
 MAX_SAFE_INTEGER: Final = 2**53 - 1  # largest integer every JSON reader keeps exactly
 
 USE_SIGNED: Final = 1
@@ -45,6 +52,7 @@ ErrorCode = Literal[
     "bad-work",
     "bad-invite",
     "sign-up-closed",
+    "contact-required",
     "no-invites",
     "invites-used",
     "wrong-origin",
@@ -77,6 +85,7 @@ ERRORS: Final[dict[ErrorCode, tuple[HTTPStatus, str]]] = {
     "bad-work": (HTTPStatus.FORBIDDEN, "sign-up needs a fresh solved challenge"),
     "bad-invite": (HTTPStatus.FORBIDDEN, "sign-up needs an invite that was not used and has not expired"),
     "sign-up-closed": (HTTPStatus.FORBIDDEN, "this relay takes no new accounts"),
+    "contact-required": (HTTPStatus.FORBIDDEN, "sign-up needs a name and an e-mail address, for the operator"),
     "no-invites": (HTTPStatus.NOT_FOUND, "members of this relay make no invites"),
     "invites-used": (HTTPStatus.CONFLICT, "the account has made all the invites it may this week"),
     "wrong-origin": (HTTPStatus.FORBIDDEN, "this origin may not make signed calls"),
@@ -195,6 +204,12 @@ InviteHex = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 SignUpMode = Literal["open", "pow", "token", "closed"]
 
 
+def _printable(name: str) -> str:
+    if name != name.strip() or not name.isprintable():
+        raise ValueError("a name is printable, without space around it")
+    return name
+
+
 class Body(BaseModel):
     """Base of all bodies: immutable, strict types, no unknown field."""
 
@@ -250,6 +265,7 @@ class RelayInfo(Body):
     signup: SignUpMode
     version: str
     time: UtcMillis
+    contact_required: bool
     limits: RelayLimits
     files: RelayFiles
 
@@ -295,6 +311,13 @@ class NewDevice(Body):
     prekeys: Prekeys
 
 
+class ContactDetails(Body):
+    """Who a person says they are, for the operator of a relay that asks."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
+    email: Annotated[str, Field(min_length=MIN_EMAIL, max_length=MAX_EMAIL, pattern=EMAIL)]
+
+
 class SignUpRequest(Body):
     """POST /v1/accounts, signed by the management key in it."""
 
@@ -306,6 +329,7 @@ class SignUpRequest(Body):
     device: NewDevice
     work: Work | None
     invite: InviteHex | None = None
+    contact: ContactDetails | None = None
 
 
 class InviteRequest(Body):

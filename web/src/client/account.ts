@@ -21,17 +21,18 @@ import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
 import { KeyId, MANAGEMENT } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
 import {
+  EMAIL,
   parseAccountStatus,
   parseLookupResponse,
   parseReplaceAccountResponse,
   parseSignUpResponse,
   parseWorkChallenge,
 } from "../wire/rest"
-import type { AccountStatus, Work } from "../wire/rest"
+import type { AccountStatus, ContactDetails, RelayInfo, Work } from "../wire/rest"
 import { solve } from "../wire/work"
 import type { AccountInfo } from "./api"
 import { tryLock } from "./locks"
-import { cachedRecord } from "./people"
+import { cachedRecord, checkName } from "./people"
 import { AT_RELAY, fullSet, publishedForms, storePrekeys } from "./prekeys"
 import type { NewPrekey } from "./prekeys"
 import { account } from "./schema"
@@ -133,28 +134,29 @@ export async function loadAccount(reads: Reads): Promise<Account> {
 /**
  * Make an identity and register it at a relay.
  *
- * @param invite For a relay that asks for one.
+ * @param given For a relay that asks for an invite, or for a name and an e-mail address; other relays get neither.
  * @returns The account, and its recovery code: whoever closes the tab before writing it down has none.
  * @throws StoreError: the browser has an account, another tab makes one, or nothing can be stored.
- * Malformed: `origin` or `invite` is not how it is written. Refused: the relay takes no sign-ups, or not this one.
+ * Malformed: `origin`, invite, name or address is not how it is written. Refused: the relay takes no sign-ups, or not
+ * this one.
  * TransportError: it can't be reached.
  */
 export async function createAccount(
   store: Store,
   origin: string,
-  invite: string | null,
+  given: Admission,
   progress: Progress,
 ): Promise<{ readonly account: Account; readonly recoveryCode: string }> {
   checkOrigin(origin)
-  if (invite !== null && !INVITE.test(invite)) throw new Malformed("an invite has 32 characters of 0-9 and a-f")
+  checkAdmission(given)
   return alone(store, async () => {
     const entropy = randomBytes(ENTROPY_SIZE)
     const [keys, now, relay] = [await accountKeys(entropy), nowMs(), new Relay(origin)]
     try {
-      const relayKey = new VerifyKey((await relay.info()).relayKey)
+      const info = await relay.info()
       const own = await newDevice(addressOf(usidOf(keys)), FIRST_DEVICE, now)
       const record = await makeRecord(keys, nextVersion(0, now), BigInt(now), [origin], [own.device])
-      const made = await signUp(relay, await planned(keys, record, own, relayKey), invite, progress)
+      const made = await signUp(relay, await planned(keys, record, own, info), given, progress)
       return { account: await storeAccount(store, origin, made), recoveryCode: encodeRecoveryCode(entropy) }
     } finally {
       relay.close()
@@ -184,12 +186,27 @@ export async function recoverAccount(store: Store, origin: string, code: string,
   })
 }
 
+/** What a person has for a relay that asks for it. */
+export interface Admission {
+  readonly invite: string | null
+  readonly contact: ContactDetails | null
+}
+
+const NOTHING: Admission = { invite: null, contact: null }
+
+function checkAdmission({ invite, contact }: Admission): void {
+  if (invite !== null && !INVITE.test(invite)) throw new Malformed("an invite has 32 characters of 0-9 and a-f")
+  if (contact === null) return
+  checkName(contact.name)
+  if (!EMAIL.test(contact.email)) throw new Malformed("an e-mail address is like ann@mail.example")
+}
+
 /** All that a device needs, before the relay has heard of it. */
 interface Plan {
   readonly keys: AccountKeys
   readonly record: AccountRecord
   readonly own: OwnDevice
-  readonly relayKey: VerifyKey
+  readonly relay: RelayInfo
   readonly login: SigningKey
   readonly profileKey: Bytes
   readonly prekeys: readonly NewPrekey[]
@@ -225,17 +242,17 @@ async function planned(
   keys: AccountKeys,
   record: AccountRecord,
   own: OwnDevice,
-  relayKey: VerifyKey,
+  relay: RelayInfo,
 ): Promise<Plan> {
   const login = await SigningKey.generate()
   const [profileKey, prekeys] = [randomBytes(PROFILE_KEY_SIZE), await fullSet(own, 0, nowMs())]
-  return { keys, record, own, relayKey, login, profileKey, prekeys }
+  return { keys, record, own, relay, login, profileKey, prekeys }
 }
 
 async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): Promise<Registered> {
   const [usid, now] = [usidOf(keys), nowMs()]
   const address = addressOf(usid)
-  const relayKey = new VerifyKey((await relay.info()).relayKey)
+  const info = await relay.info()
   const found = await status(relay, managing(keys, address), address)
   const previous = found.exists ? await previousRecord(relay, usid) : null
   if (found.highestDevice === MAX_DEVICE_ID) {
@@ -244,17 +261,22 @@ async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): P
   const own = await newDevice(address, (found.highestDevice + 1) as DeviceId, now)
   const version = nextVersion(previous?.version ?? 0, now)
   const record = await makeRecord(keys, version, previous?.created ?? BigInt(now), [relay.origin], [own.device])
-  const plan = await planned(keys, record, own, relayKey)
-  return found.recordHash === null ? signUp(relay, plan, null, progress) : replace(relay, plan, found.recordHash)
+  const plan = await planned(keys, record, own, info)
+  return found.recordHash === null ? signUp(relay, plan, NOTHING, progress) : replace(relay, plan, found.recordHash)
 }
 
-async function signUp(relay: Relay, plan: Plan, invite: string | null, progress: Progress): Promise<Registered> {
+async function signUp(relay: Relay, plan: Plan, given: Admission, progress: Progress): Promise<Registered> {
+  const contact = plan.relay.contactRequired ? given.contact : null
+  if (plan.relay.contactRequired && contact === null) {
+    throw new Refused("contact-required", "this relay asks for a name and an e-mail address")
+  }
   const request = {
     ...(await published(plan)),
     managementKey: plan.keys.management.public.raw,
     device: await device(plan),
-    work: await solved(relay, plan.record.address, invite, progress),
-    invite,
+    work: await solved(relay, plan.record.address, given.invite, progress),
+    invite: given.invite,
+    contact,
   }
   const signer = managing(plan.keys, plan.record.address)
   const { epoch } = await relay.call("POST", "/v1/accounts", request, parseSignUpResponse, signer)
@@ -295,7 +317,8 @@ async function storeAccount(store: Store, origin: string, plan: Registered): Pro
       one: 1,
       usid: plan.record.usid,
       origin,
-      relayKey: plan.relayKey.raw,
+      relayKey: new VerifyKey(plan.relay.relayKey).raw,
+      operatorKey: new VerifyKey(plan.relay.operatorKey).raw,
       device: plan.own.device.id,
       identity: plan.own.identity,
       signing: plan.own.signing,

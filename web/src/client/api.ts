@@ -7,6 +7,7 @@
  */
 
 import type { Bytes } from "../core/types"
+import type { ContactDetails } from "../wire/rest"
 
 export type ContactState = "accepted" | "request" | "blocked" | "removed"
 export type MessageState = "waiting" | "accepted" | "delivered" | "failed" | "received"
@@ -135,6 +136,7 @@ export type NoticeKind =
   | "drained" // a contact got none of our one-time keys: they are used up or withheld
   | "restored" // our relay was put back to an older copy; what it lost is asked for and sent again
   | "failed" // a message was not confirmed within 14 days
+  | "announcement" // the operator of our relay says something; `data` has `relay` and `announcement`
 
 /** Something the person should know that is no message; the keys of `data` depend on the kind. */
 export interface Notice {
@@ -225,8 +227,16 @@ export interface FileApi {
 /** Every call of the page; a rejected one is a HalonyxError with its `code`. */
 export interface Api extends FileApi {
   status(): Promise<Status>
-  /** Make an identity and register it, with an invite if the relay asks for one; work comes as Change "progress". */
-  createAccount(origin: string, invite?: string | null): Promise<{ readonly recoveryCode: string }>
+  /**
+   * Make an identity and register it; work comes as Change "progress".
+   *
+   * @param invite, contact For a relay that asks for them: the codes "bad-invite" and "contact-required" say so.
+   */
+  createAccount(
+    origin: string,
+    invite?: string | null,
+    contact?: ContactDetails | null,
+  ): Promise<{ readonly recoveryCode: string }>
   recoverAccount(origin: string, code: string): Promise<void>
   /** Our card as a halonyx URI. */
   card(): Promise<string>
@@ -250,6 +260,8 @@ export interface Api extends FileApi {
   messagesAround(contact: number, position: number, limit: number): Promise<readonly Entry[]>
   /** Quiet lines of a conversation, by time; null: what concerns no contact ("requests-full", "restored"). */
   notices(contact: number | null): Promise<readonly Notice[]>
+  /** Forget a quiet line that was read. */
+  forgetNotice(id: number): Promise<void>
   /** Durable when it resolves; goes out by itself. */
   send(contact: number, text: string): Promise<Entry>
   markRead(contact: number): Promise<void>

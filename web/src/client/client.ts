@@ -7,6 +7,7 @@
 import { HalonyxError, StaleDirectory, TransportError } from "../core/errors"
 import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
 import { toHex } from "../core/encoding"
+import type { ContactDetails } from "../wire/rest"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
 import type {
   Api,
@@ -22,7 +23,7 @@ import type {
   Status,
 } from "./api"
 import { Contacts, ourCard, contactOf } from "./contacts"
-import { markRead, noticesOf } from "./events"
+import { forgetNotice, markRead, noticesOf } from "./events"
 import { Search, conversations, history, historyAround } from "./history"
 import { addText } from "./outbox"
 import type { ContactRow } from "./people"
@@ -127,9 +128,13 @@ export class Client implements Omit<Api, keyof FileApi> {
     }
   }
 
-  async createAccount(origin: string, invite: string | null = null): Promise<{ readonly recoveryCode: string }> {
+  async createAccount(
+    origin: string,
+    invite: string | null = null,
+    contact: ContactDetails | null = null,
+  ): Promise<{ readonly recoveryCode: string }> {
     await this.#prepared()
-    const { recoveryCode } = await createAccount(this.store, origin, invite, this.#progress)
+    const { recoveryCode } = await createAccount(this.store, origin, { invite, contact }, this.#progress)
     await this.#start()
     return { recoveryCode }
   }
@@ -213,6 +218,10 @@ export class Client implements Omit<Api, keyof FileApi> {
 
   notices(contact: number | null): Promise<readonly Notice[]> {
     return noticesOf(this.store, contact)
+  }
+
+  async forgetNotice(id: number): Promise<void> {
+    await this.store.transaction((tx) => forgetNotice(tx, id))
   }
 
   async send(contact: number, text: string): Promise<Entry> {

@@ -81,6 +81,14 @@ export async function markRead(tx: Transaction, contact: number): Promise<void> 
   tx.changed({ kind: "contacts" })
 }
 
+/** Forget a notice that a person has closed. */
+export async function forgetNotice(tx: Transaction, id: number): Promise<void> {
+  const row = await tx.get(events, id)
+  if (row === undefined) return
+  tx.delete(events, id)
+  tx.changed({ kind: "notices", contact: row.contact })
+}
+
 /** Return the notices of a conversation, by time; null: those that are of none. */
 export async function noticesOf(reads: Reads, contact: number | null): Promise<readonly Notice[]> {
   const found = contact === null ? reads.all(events, null, null) : reads.all(events, "contact", contact)

@@ -10,6 +10,7 @@ import type { Bytes } from "../core/types"
 import { RECEIVE_PATH, encode } from "../wire/frames"
 import { loadAccount, nowMs } from "./account"
 import { Alarm } from "./alarm"
+import { takeInAnnouncement } from "./announcements"
 import { takeIn } from "./inbox"
 import type { Left } from "./prekeys"
 import { makeUp } from "./repair"
@@ -146,6 +147,8 @@ export class Receiver {
         await takeIn(this.#store, account, frame)
         socket.send(encode({ type: "ACK", epoch, upto: frame.seq }))
         untold += 1
+      } else if (frame.type === "ANNOUNCE") {
+        await takeInAnnouncement(this.#store, frame.announcement, nowMs())
       } else if (frame.type === "CAUGHT_UP") {
         this.#pause = FIRST_PAUSE_MS
       } else {

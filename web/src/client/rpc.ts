@@ -32,6 +32,7 @@ const METHODS: Readonly<Record<Exclude<keyof Api, keyof FileApi>, true>> = {
   messages: true,
   messagesAround: true,
   notices: true,
+  forgetNotice: true,
   send: true,
   markRead: true,
   safetyNumber: true,

@@ -64,6 +64,11 @@ export interface StoredAccount {
   readonly isReplaced?: boolean
   /** When it last showed that it does. */
   readonly known?: Millis
+  /** Pinned at sign-up; not there in an account of a version before. */
+  readonly operatorKey?: Bytes
+  /** Time of the announcement shown last, by the operator's clock, and when it came, by ours. */
+  readonly announced?: bigint
+  readonly announcementCame?: Millis
 }
 
 /** Where a prekey of ours is: made, at the relay, or taken back from it. */

@@ -54,6 +54,7 @@ export const ONE_TIME_KEM_PREKEY = label("one-time kem prekey")
 export const RELAY_CHALLENGE = label("relay challenge")
 export const DEVICE_LOGIN = label("login")
 export const REST_REQUEST = label("rest request")
+export const ANNOUNCEMENT = label("announcement")
 
 /**
  * Return HS(role; parts): SHA-256 over the label and the parts, each with its length.

@@ -1,8 +1,8 @@
 /**
  * Frames of the two WebSocket paths: fixed binary, one value, one encoding.
  *
- * `/v1/receive` is identified: CHALLENGE, AUTH, HELLO, WELCOME, DELIVER, ACK, CAUGHT_UP. `/v1/send` is anonymous: SUBMIT,
- * ACCEPTED. ERROR ends either. A frame is version u8 ‖ type u8 ‖ body, in one binary message.
+ * `/v1/receive` is identified: CHALLENGE, AUTH, HELLO, WELCOME, DELIVER, ACK, CAUGHT_UP, ANNOUNCE. `/v1/send` is
+ * anonymous: SUBMIT, ACCEPTED. ERROR ends either. A frame is version u8 ‖ type u8 ‖ body, in one binary message.
  *
  * Source: spec/delivery.md, "Frames".
  */
@@ -26,7 +26,7 @@ export const ENVELOPE_ID_SIZE = 16
 /** The epoch of a device that knows none; a fresh copy each time, since bytes can be written to. */
 export const noEpoch = (): Bytes => new Uint8Array(EPOCH_SIZE)
 
-/** Second byte of a frame. ANNOUNCE is reserved: version 1 refuses it. */
+/** Second byte of a frame. */
 export const FrameType = {
   CHALLENGE: 1,
   AUTH: 2,
@@ -151,6 +151,16 @@ export interface Accepted {
   readonly retryAfterS: number
 }
 
+/**
+ * What the operator of the relay says: 2 bytes and an announcement.
+ *
+ * Read by `parseAnnouncement`, apart: one that can't be read does not cost the connection.
+ */
+export interface Announce {
+  readonly type: "ANNOUNCE"
+  readonly announcement: Bytes
+}
+
 /** The relay closes after this frame: 3 bytes. Codes unknown to the reader stay numbers. */
 export interface ErrorFrame {
   readonly type: "ERROR"
@@ -158,7 +168,7 @@ export interface ErrorFrame {
 }
 
 export type ReceiveRequest = Auth | Hello | Ack
-export type ReceiveReply = Challenge | Welcome | Deliver | CaughtUp | ErrorFrame
+export type ReceiveReply = Challenge | Welcome | Deliver | CaughtUp | Announce | ErrorFrame
 export type SendReply = Accepted | ErrorFrame
 export type Frame = ReceiveRequest | ReceiveReply | Submit | SendReply
 
@@ -194,6 +204,8 @@ export function encode(frame: Frame): Bytes {
       return writer.fixed(frame.key, ACCESS_KEY_SIZE).raw(frame.envelope).done()
     case "ACCEPTED":
       return writer.fixed(frame.envelopeId, ENVELOPE_ID_SIZE).u8(frame.status).u16(frame.retryAfterS).done()
+    case "ANNOUNCE":
+      return writer.raw(frame.announcement).done()
     case "ERROR":
       return writer.u8(frame.code).done()
   }
@@ -272,6 +284,12 @@ const readAccepted: Read<Accepted> = (reader) => {
   return { type: "ACCEPTED", envelopeId, status, retryAfterS: reader.u16() }
 }
 
+const readAnnounce: Read<Announce> = (reader) => {
+  const announcement = reader.rest()
+  if (announcement.length === 0) throw new Malformed("an announcement of 0 bytes")
+  return { type: "ANNOUNCE", announcement }
+}
+
 const readError: Read<ErrorFrame> = (reader) => ({ type: "ERROR", code: reader.u8() })
 
 const RECEIVE_REQUESTS: ReadonlyMap<number, Read<ReceiveRequest>> = new Map<number, Read<ReceiveRequest>>([
@@ -284,6 +302,7 @@ const RECEIVE_REPLIES: ReadonlyMap<number, Read<ReceiveReply>> = new Map<number,
   [FrameType.WELCOME, readWelcome],
   [FrameType.DELIVER, readDeliver],
   [FrameType.CAUGHT_UP, readCaughtUp],
+  [FrameType.ANNOUNCE, readAnnounce],
   [FrameType.ERROR, readError],
 ])
 const SEND_REQUESTS: ReadonlyMap<number, Read<Submit>> = new Map([[FrameType.SUBMIT, readSubmit]])

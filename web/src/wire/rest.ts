@@ -41,6 +41,7 @@ export const ERRORS: ReadonlyMap<string, string> = new Map([
   ["bad-work", "sign-up needs a fresh solved challenge"],
   ["bad-invite", "sign-up needs an invite that was not used and has not expired"],
   ["sign-up-closed", "this relay takes no new accounts"],
+  ["contact-required", "sign-up needs a name and an e-mail address, for the operator"],
   ["no-invites", "members of this relay make no invites"],
   ["invites-used", "the account has made all the invites it may this week"],
   ["wrong-origin", "this origin may not make signed calls"],
@@ -72,7 +73,17 @@ const BUNDLE_FIELDS = [
   "one_time_prekey",
   "one_time_kem_prekey",
 ]
-const INFO_FIELDS = ["relay_key", "operator_key", "origins", "signup", "version", "time", "limits", "files"]
+const INFO_FIELDS = [
+  "relay_key",
+  "operator_key",
+  "origins",
+  "signup",
+  "version",
+  "time",
+  "contact_required",
+  "limits",
+  "files",
+]
 const SIGN_UP_MODES = ["open", "pow", "token", "closed"] as const
 const LIMIT_FIELDS = [
   "max_envelope_bytes",
@@ -121,6 +132,20 @@ export interface SignUpRequest {
   readonly work: Work | null
   /** 32 characters of lowercase hex, for a relay in mode `token`. */
   readonly invite: string | null
+  /** For the operator of a relay that asks for it. */
+  readonly contact: ContactDetails | null
+}
+
+/** An e-mail address that relays take: ASCII, at most 254 characters. */
+export const EMAIL =
+  /^(?=.{5,254}$)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?[.])+[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/
+
+/** Who a person says they are, for the operator. */
+export interface ContactDetails {
+  /** 1 to 64 code points. */
+  readonly name: string
+  /** ASCII, at most 254 characters. */
+  readonly email: string
 }
 
 /** PUT /v1/account, signed by the management key; devices absent from the list are removed. */
@@ -231,6 +256,8 @@ export interface RelayInfo {
   readonly version: string
   /** Milliseconds since 1970, UTC. */
   readonly time: number
+  /** Sign-up needs a name and an e-mail address. */
+  readonly contactRequired: boolean
   readonly limits: RelayLimits
   readonly files: RelayFiles
 }
@@ -341,6 +368,7 @@ export const parseRelayInfo: Parse<RelayInfo> = (value) => {
     signup: signUpMode(body["signup"]),
     version: text(body["version"]),
     time: integer(body["time"], 0),
+    contactRequired: truth(body["contact_required"]),
     limits: relayLimits(body["limits"]),
     files: relayFiles(body["files"]),
   }

@@ -263,6 +263,7 @@ describe("a server that lies about calls", () => {
     signup: "open",
     version: "0.1.0",
     time: 0,
+    contact_required: false,
     limits: {
       max_envelope_bytes: 1,
       mailbox_messages: 1,

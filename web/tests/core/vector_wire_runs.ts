@@ -5,6 +5,7 @@ import { BadSignature, Malformed } from "../../src/core/errors"
 import { DEVICE_LOGIN, RELAY_CHALLENGE, REST_REQUEST } from "../../src/core/labels"
 import { SigningKey, VerifyKey, sha256 } from "../../src/core/primitives"
 import type { Address, Bytes, DeviceId } from "../../src/core/types"
+import { parseAnnouncement, signAnnouncement } from "../../src/wire/announcement"
 import {
   RECEIVE_PATH,
   SEND_PATH,
@@ -74,6 +75,16 @@ const loginVerify: Runner = async (given) => {
   return {}
 }
 
+const announcementSign: Runner = async (given) => {
+  const operator = await SigningKey.fromSeed(given.hex("seed"))
+  return { announcement: await signAnnouncement({ time: given.u64("time"), text: given.text("text") }, operator) }
+}
+
+const announcementParse: Runner = async (given) => {
+  const found = await parseAnnouncement(given.hex("announcement"), new VerifyKey(given.hex("key")))
+  return { time: found.time, text: found.text }
+}
+
 const targetOf = (given: Fields): Target => ({
   method: given.text("method"),
   authority: given.text("authority"),
@@ -124,6 +135,8 @@ export const WIRE_RUNS: Readonly<Record<string, Runner>> = {
   challenge_verify: challengeVerify,
   login_sign: loginSign,
   login_verify: loginVerify,
+  announcement_sign: announcementSign,
+  announcement_parse: announcementParse,
   http_sign: httpSign,
   http_verify: httpVerify,
   work_solve: workSolve,

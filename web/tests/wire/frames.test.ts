@@ -66,6 +66,11 @@ const CASES: readonly (readonly [string, Parse, fc.Arbitrary<Frame>])[] = [
       retryAfterS: u16,
     }),
   ],
+  [
+    "ANNOUNCE",
+    parseReceiveReply,
+    fc.record({ type: fc.constant("ANNOUNCE"), announcement: fc.integer({ min: 1, max: 2100 }).map(envelopeOf) }),
+  ],
   ["ERROR", parseSendReply, fc.record({ type: fc.constant("ERROR"), code: fc.nat(255) })],
 ]
 
@@ -87,11 +92,13 @@ describe.each(CASES)("%s", (type, parse, frames) => {
     fc.assert(
       fc.property(frames, fc.nat(), (frame, at) => {
         const data = encode(frame)
-        const header = frame.type === "SUBMIT" ? 67 : data.length // any shorter envelope is one too
+        // Any shorter envelope is one, too, and an announcement is read apart.
+        const header = frame.type === "SUBMIT" ? 67 : frame.type === "ANNOUNCE" ? 3 : data.length
         expect(() => parse(data.slice(0, at % header))).toThrow(Malformed)
         const longer = new Uint8Array(data.length + 1)
         longer.set(data)
-        if (frame.type === "SUBMIT" && frame.envelope.length < MAX_ENVELOPE) expect(parse(longer).type).toBe("SUBMIT")
+        const isOpen = frame.type === "ANNOUNCE" || (frame.type === "SUBMIT" && frame.envelope.length < MAX_ENVELOPE)
+        if (isOpen) expect(parse(longer).type).toBe(type)
         else expect(() => parse(longer)).toThrow(Malformed)
       }),
       { numRuns: 50 },

@@ -27,6 +27,7 @@ const INFO = {
   signup: "pow",
   version: "0.1.0",
   time: 1760000000000,
+  contact_required: false,
   limits: LIMITS,
   files: { tracker: true, turn: false, drop: 0 },
 }

@@ -1,7 +1,8 @@
 """identity.db: which management key holds an address, which devices it has, and their login keys.
 
-No name, e-mail or phone column, and no time but that of the signed calls of the last minutes, which no row joins with
-an account: rows are keyed by a pseudonym of the address under this file's pepper.
+No name, e-mail or phone column, unless the operator asks for names (details.py), and no time but that of the signed
+calls of the last minutes, which no row joins with an account: rows are keyed by a pseudonym of the address under this
+file's pepper.
 A change that touches more than this file is announced here first, so that a crash in the middle can be tidied up:
 SQLite does not commit atomically across files. Which record is current is sealed: its hash in clear would join this
 file's rows with those of keys.db.
@@ -9,7 +10,6 @@ file's rows with those of keys.db.
 Source: spec/delivery.md, "Accounts at the relay".
 """
 
-import secrets as random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -17,14 +17,15 @@ from typing import Any, Final, NewType
 
 import apsw
 
-from halonyx.core.errors import AuthenticationFailed, StoreError
-from halonyx.core.labels import RELAY_PSEUDONYM, RELAY_SEAL
-from halonyx.core.primitives import NONCE_SIZE, SigningKey, VerifyKey, aead_open, aead_seal, hkdf, hmac_sha256
-from halonyx.core.types import KEY_SIZE, Address, DeviceId, Millis
+from halonyx.core.labels import RELAY_PSEUDONYM
+from halonyx.core.primitives import SigningKey, VerifyKey, hmac_sha256
+from halonyx.core.types import Address, DeviceId, Millis
 from halonyx.relay.secrets import pseudonym
-from halonyx.relay.store import invites
+from halonyx.relay.store import details, invites
 from halonyx.relay.store.database import Database, Schema
 from halonyx.relay.store.invites import Invite
+from halonyx.relay.store.sealing import seal, sealing_key, unseal
+from halonyx.wire.rest import ContactDetails
 
 SCHEMA: Final = Schema(
     application_id=0x48584944,  # "HXID"
@@ -102,7 +103,11 @@ class IdentityStore:
     def __init__(self, database: Database, pepper: bytes) -> None:
         self.database = database
         self._pepper = pepper
-        self._seal_key = hkdf(pepper, RELAY_SEAL + b"\x00", KEY_SIZE)
+        self._seal_key = sealing_key(pepper)
+
+    async def ask_for_details(self) -> None:
+        """Make a place for names and e-mail addresses, if there is none."""
+        await self.database.write(lambda connection: connection.execute(details.TABLE).fetchall())
 
     def account(self, address: Address) -> Account | None:
         """Return the account or the reservation that a deleted one left."""
@@ -125,7 +130,7 @@ class IdentityStore:
 
     async def announce(self, address: Address, *, is_removal: bool = False) -> Intent:
         """Note durably that a change of several files begins; a removal may be noted on a full disk too."""
-        sealed = self._seal(address, _INTENT)
+        sealed = seal(self._seal_key, address, _INTENT)
         return await self.database.write(lambda connection: _announce(connection, sealed), may_grow=not is_removal)
 
     async def settle(self, intent: Intent) -> None:
@@ -144,7 +149,7 @@ class IdentityStore:
         rows: Any = self.database.read(
             lambda connection: connection.execute("select id, sealed_address from intent order by id").fetchall()
         )
-        return [(Intent(number), Address(self._unseal(sealed, _INTENT))) for number, sealed in rows]
+        return [(Intent(number), Address(unseal(self._seal_key, sealed, _INTENT))) for number, sealed in rows]
 
     async def note_call(self, call: bytes, now: Millis, expires: Millis) -> bool:
         """Note a signed call until its signature is too old to be taken again, also over a restart.
@@ -166,13 +171,15 @@ class IdentityStore:
 
         return await self.database.write(job, may_grow=False)
 
-    async def register(
+    async def register(  # noqa: PLR0913 (what an account is made of)
         self,
         address: Address,
         management_key: VerifyKey,
         record_hash: bytes,
         device: tuple[DeviceId, VerifyKey],
         invite: tuple[Invite, Millis] | None = None,
+        *,
+        contact: ContactDetails | None = None,
     ) -> Change:
         """Make an account: this commit is the moment from which it exists.
 
@@ -180,6 +187,7 @@ class IdentityStore:
             record_hash: SHA-256 of the sealed record, which keys.db already has.
             device: The first device and its login key.
             invite: What is used up by it, and the time; None where none is needed.
+            contact: For the operator, after `ask_for_details`.
 
         Returns:
             DONE; REPEATED for the very same call; ADDRESS_TAKEN if another management key holds the address;
@@ -201,9 +209,11 @@ class IdentityStore:
             connection.execute(
                 "insert into account values (?, ?, ?, ?) on conflict (row) do update"
                 " set sealed_record_hash = excluded.sealed_record_hash, highest_device = excluded.highest_device",
-                (row, management_key.raw, self._seal(record_hash, row), device[0]),
+                (row, management_key.raw, seal(self._seal_key, record_hash, row), device[0]),
             )
             connection.execute("insert into device values (?, ?, ?)", (row, device[0], device[1].raw))
+            if contact is not None:
+                details.put(connection, row, seal(self._seal_key, contact.to_json(), details.PLACE + row))
             return Change.DONE
 
         return await self.database.write(job)
@@ -230,7 +240,7 @@ class IdentityStore:
                 highest = max(account.highest_device, *devices)
                 connection.execute(
                     "update account set sealed_record_hash = ?, highest_device = ? where row = ?",
-                    (self._seal(record_hash, row), highest, row),
+                    (seal(self._seal_key, record_hash, row), highest, row),
                 )
                 connection.execute("delete from device where row = ?", (row,))
                 connection.executemany(
@@ -247,6 +257,7 @@ class IdentityStore:
         def job(connection: apsw.Connection) -> None:
             connection.execute("delete from device where row = ?", (row,))
             connection.execute("update account set sealed_record_hash = null where row = ?", (row,))
+            details.delete(connection, row)
 
         await self.database.write(job, may_grow=False)
 
@@ -259,18 +270,8 @@ class IdentityStore:
         management_key, sealed, highest = found
         devices = connection.execute("select device, login_key from device where row = ? order by device", (row,))
         keys = {DeviceId(number): VerifyKey(key) for number, key in devices}
-        record_hash = None if sealed is None else self._unseal(sealed, row)
+        record_hash = None if sealed is None else unseal(self._seal_key, sealed, row)
         return Account(VerifyKey(management_key), record_hash, keys, highest)
-
-    def _seal(self, content: bytes, where: bytes) -> bytes:
-        nonce = random.token_bytes(NONCE_SIZE)
-        return nonce + aead_seal(self._seal_key, nonce, content, where)
-
-    def _unseal(self, sealed: bytes, where: bytes) -> bytes:
-        try:
-            return aead_open(self._seal_key, sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], where)
-        except AuthenticationFailed:
-            raise StoreError("identity.db belongs to another secrets file") from None
 
 
 def judge_replacement(

@@ -27,6 +27,10 @@ export class FirstRun {
   /** What was typed, and whether the relay has said that it asks for one. */
   readonly invite = signal("")
   readonly asksInvite = signal(false)
+  /** Name and e-mail address for the operator, and whether the relay has said that it asks for them. */
+  readonly name = signal("")
+  readonly email = signal("")
+  readonly asksContact = signal(false)
   readonly problem = signal<string | null>(null)
   /** Of the proof of work: how many tries there were, and how many are to be expected. */
   readonly progress = signal<{ readonly tried: number; readonly expected: number } | null>(null)
@@ -56,12 +60,14 @@ export class FirstRun {
     this.progress.value = null
     try {
       const invite = this.invite.value === "" ? null : this.invite.value
-      const { recoveryCode } = await this.#api.createAccount(this.origin.value, invite)
+      const contact = this.asksContact.value ? { name: this.name.value.trim(), email: this.email.value.trim() } : null
+      const { recoveryCode } = await this.#api.createAccount(this.origin.value, invite, contact)
       this.keeping.value = "shown"
       this.step.value = { kind: "steps", groups: recoveryCode.split("-"), asked: this.#twoGroups() }
     } catch (error) {
       this.problem.value = codeOf(error)
       this.asksInvite.value ||= this.problem.value === "bad-invite"
+      this.asksContact.value ||= this.problem.value === "contact-required"
       this.step.value = { kind: "welcome" }
     }
   }

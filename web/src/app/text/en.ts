@@ -47,6 +47,9 @@ export const en = {
     invite: "Invite",
     inviteHint: "32 letters and digits, from whoever runs the relay.",
     noPhone: "No phone number, no email, no password.",
+    name: "Your name",
+    email: "Your e-mail address",
+    contactHint: "The operator of this relay keeps both and sees them. Your contacts don’t, and no other relay does.",
     relay: "Relay",
     relayHint: "It carries your messages while you are away. Any relay will do; it can’t read them.",
     changeRelay: "Use another relay",
@@ -225,6 +228,10 @@ export const en = {
     "requests-full": "Someone new wrote to you, and it was dropped: too many requests wait. Decide about those first.",
     restored: "Your relay was put back to an older copy. What it may have lost is asked for and sent again.",
     request: "They wrote to you first, and you accepted.",
+    announcement: "The operator of your relay announced something.",
+    announcedBy: (host: string) => `From the operator of ${host}`,
+    announcedWhat: "It concerns your relay. It comes from none of your contacts.",
+    forget: "Close this announcement",
     times: (times: number) => `(${times} times since the line before)`,
     someone: "Someone",
   },
@@ -371,6 +378,8 @@ export const en = {
     "stale-directory": "The relay serves an old record of this identity. Try later or ask its operator.",
     "bad-invite":
       "This relay takes new people by invite. Ask whoever runs it, or someone who is there; each invite is good once.",
+    "contact-required":
+      "The operator of this relay wants to know your name and e-mail address. Give them, or choose another relay.",
     "sign-up-closed": "This relay takes no new people. Choose another, or run your own.",
     "bad-work": "The relay asks for too much work to sign up, or the puzzle ran out. Try again.",
     "not-authenticated":

@@ -5,6 +5,7 @@ import type { JSX } from "preact"
 import { useRef } from "preact/hooks"
 import type { Search } from "../models/search"
 import { text } from "../text/text"
+import { AnnouncementLine } from "./announcement"
 import { Avatar } from "./avatar"
 import { ConnectionBar } from "./connection_bar"
 import { useApp } from "./context"
@@ -31,6 +32,7 @@ export function ConversationList(): JSX.Element {
       <ListHead />
       <SearchField search={app.search} />
       <ConnectionBar />
+      <AnnouncementLine />
       <GeneralNotices />
       <div class="list-body" ref={body}>
         {isSearching ? <SearchResults search={app.search} onPick={() => { app.search.type("") }} /> : <Rows />}

@@ -14,11 +14,13 @@ const closed = signal<ReadonlySet<number>>(new Set())
 
 export function GeneralNotices(): JSX.Element {
   const { people } = useApp()
-  const latest = people.notices.value.filter(({ id, time }) => !closed.value.has(id) && now.value - time < DAY).at(-1)
-  const isKnown = latest?.kind === "requests-full" || latest?.kind === "restored"
+  const latest = people.notices.value.findLast(
+    ({ id, kind, time }) =>
+      (kind === "requests-full" || kind === "restored") && !closed.value.has(id) && now.value - time < DAY,
+  )
   return (
     <div role="status">
-      {latest !== undefined && isKnown && (
+      {latest !== undefined && (
         <div class="bar">
           <Info size={18} />
           <span>{words(latest.kind)}</span>

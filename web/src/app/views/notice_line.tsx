@@ -1,6 +1,6 @@
 /** Something to know that is no message, as a quiet line; louder if it is about trust. */
 
-import { CircleAlert, Info, RefreshCw, ShieldAlert, Smartphone, TriangleAlert, type LucideIcon } from "lucide-preact"
+import { CircleAlert, Info, Megaphone, RefreshCw, ShieldAlert, Smartphone, TriangleAlert, type LucideIcon } from "lucide-preact"
 import type { JSX } from "preact"
 import type { Notice, NoticeKind } from "../../client/api"
 import { clockTime } from "../text/dates"
@@ -18,6 +18,7 @@ const ICONS: Readonly<Record<NoticeKind, LucideIcon>> = {
   restored: RefreshCw,
   drained: TriangleAlert,
   failed: CircleAlert,
+  announcement: Megaphone,
 }
 const LOUD: ReadonlySet<NoticeKind> = new Set(["device", "stale", "own-record", "drained", "failed"])
 
@@ -47,6 +48,7 @@ function words(notice: Notice, name: string): string {
     case "restored":
     case "refreshed":
     case "failed":
+    case "announcement":
       return text.notice[notice.kind]
     case "device":
     case "stale":

@@ -39,6 +39,7 @@ export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
                 hint={text.welcome.inviteHint}
               />
             )}
+            {firstRun.asksContact.value && <ForTheOperator firstRun={firstRun} />}
             <Button kind="primary" disabled={!isOrigin(firstRun.origin.value)} onClick={() => void firstRun.create()}>
               {text.welcome.create}
             </Button>
@@ -47,10 +48,31 @@ export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
             </Button>
           </div>
           <RelayChoice firstRun={firstRun} />
-          <p class="small faint">{text.welcome.noPhone}</p>
+          {!firstRun.asksContact.value && <p class="small faint">{text.welcome.noPhone}</p>}
         </>
       )}
     </main>
+  )
+}
+
+function ForTheOperator({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
+  return (
+    <>
+      <Field
+        label={text.welcome.name}
+        value={firstRun.name.value}
+        maxLength={128} // of two units a character
+        autoFocus
+        onInput={(typed) => { firstRun.name.value = typed }}
+      />
+      <Field
+        label={text.welcome.email}
+        value={firstRun.email.value}
+        maxLength={254}
+        onInput={(typed) => { firstRun.email.value = typed }}
+        hint={text.welcome.contactHint}
+      />
+    </>
   )
 }
 

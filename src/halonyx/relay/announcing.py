@@ -1,0 +1,117 @@
+"""The operator's announcement: one file in the data folder, written by a command and read by the relay that runs.
+
+The relay keeps the last one for those who come later, and forgets it after seven days.
+
+Source: spec/delivery.md, "Announcements".
+"""
+
+import os
+import secrets as random
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from halonyx.core.errors import Misuse, RemoteError, StoreError
+from halonyx.core.primitives import VerifyKey
+from halonyx.core.types import SIGNATURE_SIZE, Millis
+from halonyx.relay.secrets import DATABASES, MODE, read
+from halonyx.relay.settings import RelaySettings
+from halonyx.wire.announcement import APART, MAX_TEXT, Announce, Announcement
+
+FILE: Final = "announcement"
+LOOK_SECONDS: Final = 1.0  # between two looks at the file
+_MAX_SIZE: Final = 12 + MAX_TEXT + SIGNATURE_SIZE
+
+
+class TooSoon(Misuse):
+    """The last announcement is not an hour old."""
+
+    code = "too-soon"
+
+
+class Board:
+    """What the operator said last.
+
+    Args:
+        data: The data folder.
+        key: The operator's.
+    """
+
+    def __init__(self, data: Path, key: VerifyKey) -> None:
+        self._path = data / FILE
+        self._key = key
+        self._state: tuple[int, int] | None = None
+        self._last: Announcement | None = None
+        self._frame = b""
+
+    def look(self, now: Millis) -> bytes | None:
+        """Read the file if it changed; return the frame to tell everybody if there is a new announcement in it."""
+        state = _state(self._path)
+        if state == self._state:
+            return None
+        self._state = state
+        found = _read(self._path, self._key)
+        if found is None:
+            return None
+        announcement, encoded = found
+        if self._last is not None and not announcement.may_follow(self._last.time):
+            return None
+        self._last, self._frame = announcement, Announce(encoded).encode()
+        return self.frame(now)
+
+    def frame(self, now: Millis) -> bytes | None:
+        """Return the frame for a device that comes now, or None."""
+        return self._frame if self._last is not None and self._last.is_current(now) else None
+
+
+def announce(settings: RelaySettings, text: str, now: Millis) -> None:
+    """Sign an announcement and put it where the relay finds it; the relay may run.
+
+    Raises:
+        Misuse: There is no relay in the data folder, or nobody may announce this text.
+        TooSoon: The last one is not an hour old.
+        StoreError: The secrets can't be read, or the file can't be written.
+    """
+    if not all((settings.data / name).is_file() for name in DATABASES):
+        raise Misuse(f"there is no relay in {settings.data}: name its folder with --data, or start it once")
+    key = read(settings.secrets_path).operator_key
+    announcement = Announcement(now, text)
+    encoded = announcement.sign(key)
+    last = _read(settings.data / FILE, key.public)
+    if last is not None and last[0].is_current(now) and not announcement.may_follow(last[0].time):
+        at = datetime.fromtimestamp((last[0].time + APART) / 1000, UTC).astimezone()
+        raise TooSoon(f"one announcement an hour: devices would pass over another. The next is possible at {at:%H:%M}")
+    _write(settings.data / FILE, encoded)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read(path: Path, key: VerifyKey) -> tuple[Announcement, bytes] | None:
+    """Return what is in the file, if it is the operator's."""
+    try:
+        with path.open("rb") as file:
+            encoded = file.read(_MAX_SIZE + 1)
+        return Announcement.parse(encoded, key), encoded
+    except (OSError, RemoteError):
+        return None
+
+
+def _write(path: Path, encoded: bytes) -> None:
+    """Exchange the file in one step: the relay reads the former one or this one."""
+    temporary = path.with_name(f".{path.name}.{random.token_hex(8)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(f"{path} can't be written: {error.strerror}") from None

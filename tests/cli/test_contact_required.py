@@ -1,0 +1,34 @@
+"""Signing up from the command line where the operator asks for a name and an e-mail address."""
+
+from pathlib import Path
+
+from command_line import Person
+from relay_process import RelayProcess, running_relay
+
+DETAILS = ("--my-name", "Ann Example", "--my-email", "ann@mail.example")
+
+
+def test_the_operator_learns_it_and_nobody_else(tmp_path: Path) -> None:
+    with running_relay(tmp_path, HALONYX_CONTACT_REQUIRED="true") as relay:
+        operator, alice, bob = (Person(tmp_path / name, relay.origin) for name in ("operator", "alice", "bob"))
+        refused = alice.run("account", "create", "--json", status=1)
+        assert refused.error["code"] == "contact-required"
+        assert "--my-name and --my-email" in refused.error["message"]
+        assert not list(alice.home.glob("*.db"))
+        half = alice.run("account", "create", "--my-name", "Ann", "--json", status=1)
+        assert half.error["code"] == "malformed"
+
+        code = alice.one("account", "create", *DETAILS)["recovery_code"]
+        listed = ("relay", "contacts", "--data", str(relay.data))
+        assert operator.many(*listed) == [{"name": "Ann Example", "email": "ann@mail.example"}]
+        assert operator.run(*listed).out == "Ann Example <ann@mail.example>\n"
+        assert b"Ann Example" not in alice.card().encode() + relay.log().encode()
+
+        bob.settings["HALONYX_RECOVERY_CODE"] = code
+        bob.run("account", "recover", "--json")
+        assert len(operator.many(*listed)) == 1, "who has an account is not asked again"
+
+
+def test_other_relays_are_not_told(relay: RelayProcess, newcomer: Person) -> None:
+    newcomer.run("account", "create", *DETAILS, "--json")
+    assert newcomer.many("relay", "contacts", "--data", str(relay.data)) == []

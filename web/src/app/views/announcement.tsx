@@ -1,0 +1,40 @@
+/** What the operator of the relay says: outside of every conversation, and in a form that no message has. */
+
+import { Megaphone, X } from "lucide-preact"
+import type { JSX } from "preact"
+import { LIFETIME } from "../../wire/announcement"
+import { shortTime } from "../text/dates"
+import { text } from "../text/text"
+import { useApp } from "./context"
+import { now } from "./now"
+import { IconButton } from "./parts"
+
+/** The newest one, until it is closed or its seven days are over. */
+export function AnnouncementLine(): JSX.Element {
+  const { api, people } = useApp()
+  const all = people.notices.value.filter(({ kind }) => kind === "announcement")
+  const latest = all.findLast(({ time }) => now.value - time < LIFETIME)
+  const close = (): void => {
+    for (const { id } of all) void api.forgetNotice(id).catch(() => undefined) // it is still there, and can be closed
+  }
+  return (
+    <div role="status">
+      {latest !== undefined && (
+        <section class="announcement">
+          <header>
+            <Megaphone size={18} />
+            <h2>{text.notice.announcedBy(hostOf(latest.data["relay"]))}</h2>
+            <time class="faint">{shortTime(latest.time, now.value)}</time>
+            <IconButton icon={X} label={text.notice.forget} onClick={close} />
+          </header>
+          <p dir="auto">{latest.data["announcement"]}</p>
+          <p class="small faint">{text.notice.announcedWhat}</p>
+        </section>
+      )}
+    </div>
+  )
+}
+
+function hostOf(origin: unknown): string {
+  return String(origin).replace(/^https?:\/\//, "")
+}
