@@ -145,10 +145,12 @@ class RelayProcess:
 
 
 @contextlib.contextmanager
-def running_relay(folder: Path, **settings: str) -> Iterator[RelayProcess]:
+def running_relay(
+    folder: Path, program: tuple[str, ...] = ("halonyx.relay",), **settings: str
+) -> Iterator[RelayProcess]:
     """Run a relay on a free port with its files in `folder`; `settings` are HALONYX_… variables."""
     folder.mkdir(parents=True, exist_ok=True)
-    relay = RelayProcess(free_port(), folder / "relay", dict(settings))
+    relay = RelayProcess(free_port(), folder / "relay", dict(settings), program)
     relay.start()
     try:
         yield relay

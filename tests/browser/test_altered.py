@@ -1,6 +1,5 @@
 """A relay that serves altered scripts: its own page is lost, and whoever uses `halonyx web` is not."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +8,14 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser.builds import adjust_service_worker, alter, copied_package, hash_of_site, running_web, site_of
+from browser.builds import alter, copied_package, hash_of_site, running_web, site_of
 from browser.people import Person, introduce, person
+from halonyx.web.build import load
+from hostile.liars import DEMO
+from lying_relay.insider import Cards
+from lying_relay.page import THIEF, AlteredJavaScript
 from relay_process import RelayProcess, running_relay
 
-THIEF: Final = b"""
-globalThis.stolen = []
-addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target instanceof HTMLTextAreaElement) globalThis.stolen.push(event.target.value)
-}, true)
-"""
 STOLEN: Final = "globalThis.stolen ?? null"
 
 
@@ -43,12 +40,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     """A relay with a script that reads along, and with all of its hashes made to fit."""
     folder = tmp_path_factory.mktemp("hostile")
     clean = copied_package(folder / "clean")
-    shutil.copytree(clean, folder / "altered")
-    site = site_of(folder / "altered")
-    alter(site, "assets/index-*.js", lambda script: script + THIEF)
-    adjust_service_worker(site)
-    with running_relay(folder / "relay", PYTHONPATH=str(folder / "altered")) as relay:
-        yield Hostile(relay, hash_of_site(site), clean, hash_of_site(site_of(clean)))
+    altered = AlteredJavaScript(Cards(None), None).page(load())
+    assert altered is not None
+    with running_relay(folder / "relay", ("lying_relay", "altered-javascript"), PYTHONPATH=f"{clean}:{DEMO}") as relay:
+        yield Hostile(relay, altered.hash, clean, hash_of_site(site_of(clean)))
 
 
 def about(someone: Person) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -186,3 +187,20 @@ def test_without_a_camera_there_is_a_way_out(friends: tuple[Person, Person]) -> 
     expect(dialog.get_by_label("Their link or card")).to_be_focused()
     alice.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+def test_a_message_that_nobody_confirms_for_a_day_says_so(browser: Browser, alice: Person) -> None:
+    """Whoever is away confirms nothing, nor does anyone whose relay keeps the message back."""
+    with person(browser, alice.page.url) as bob:
+        bob.create()
+        card = bob.card()
+    alice.add(card, "Bob")
+    alice.write("Bob", "are you there?")
+    alice.sees("are you there?", "accepted")
+    expect(alice.row("are you there?")).not_to_contain_text("No receipt yet")
+
+    alice.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(hours=25))
+    alice.page.reload()
+    alice.open("Bob")
+
+    expect(alice.row("are you there?")).to_contain_text("No receipt yet")

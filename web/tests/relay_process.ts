@@ -31,17 +31,27 @@ export class RelayProcess {
   readonly port: number
   readonly #folder: string
   readonly #settings: Readonly<Record<string, string>>
+  readonly #program: readonly string[]
   #process: ChildProcess | null = null
 
-  private constructor(port: number, settings: Readonly<Record<string, string>>) {
+  private constructor(port: number, settings: Readonly<Record<string, string>>, program: readonly string[]) {
     this.port = port
     this.#folder = mkdtempSync(join(tmpdir(), "halonyx-relay-"))
     this.#settings = settings
+    this.#program = program
   }
 
-  /** Start one on a free port with fresh files; `settings` are HALONYX_… variables over the generous ones. */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<RelayProcess> {
-    const relay = new RelayProcess(await freePort(), settings)
+  /**
+   * Start one on a free port with fresh files.
+   *
+   * @param settings HALONYX_… variables over the generous ones.
+   * @param program Module that is run, and what its command line begins with.
+   */
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    program: readonly string[] = ["halonyx.relay"],
+  ): Promise<RelayProcess> {
+    const relay = new RelayProcess(await freePort(), settings, program)
     await relay.start()
     return relay
   }
@@ -56,7 +66,7 @@ export class RelayProcess {
     const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("HALONYX_"))
     const env = { ...Object.fromEntries(kept), ...GENEROUS, ...this.#settings }
     const log = openSync(join(this.#folder, "log"), "a")
-    const options = ["-m", "halonyx.relay", "--port", String(this.port), "--data", join(this.#folder, "relay")]
+    const options = ["-m", ...this.#program, "--port", String(this.port), "--data", join(this.#folder, "relay")]
     this.#process = spawn(PYTHON, options, { env, stdio: ["ignore", log, log] })
     closeSync(log)
     const deadline = performance.now() + STARTING_MILLIS

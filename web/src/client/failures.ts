@@ -18,7 +18,7 @@ import { DAY } from "../core/types"
 import type { Bytes, DeviceId, Millis, SessionId } from "../core/types"
 import { freeze } from "./directory"
 import { addNotice } from "./events"
-import { contactById } from "./people"
+import { contactById, ensureDevice } from "./people"
 import * as table from "./schema"
 import type { Transaction } from "./store"
 
@@ -77,6 +77,7 @@ export async function noteFailure(tx: Transaction, failed: Failed, now: Millis):
 }
 
 async function noteBreak(tx: Transaction, sender: Sender, details: Details): Promise<void> {
+  await ensureDevice(tx, ...sender) // a first message's vanished with its transaction
   const row = await tx.get(table.devices, [...sender])
   if (row === undefined) return
   // What anyone can forge never takes the place of what only the two of us can have sent.

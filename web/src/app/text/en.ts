@@ -182,6 +182,7 @@ export const en = {
     written: (time: string) => `written ${time}`,
     receivedAt: (time: string) => `received ${time}`,
     clockAhead: "their clock is ahead",
+    noReceipt: "No receipt yet",
     blocked: (name: string) => `You blocked ${name}. What they send is dropped.`,
   },
 

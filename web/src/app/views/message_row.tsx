@@ -5,7 +5,7 @@ import type { Line } from "../models/lines"
 import { clockTime, messageTime } from "../text/dates"
 import { text } from "../text/text"
 import { FileCard } from "./file_card"
-import { MessageStateIcon } from "./message_state"
+import { MessageStateIcon, NoReceipt } from "./message_state"
 
 const FRESH_MS = 1500 // a message this new moves in
 
@@ -45,6 +45,7 @@ export class MessageRow extends Component<Props> {
           ) : (
             <FileCard file={entry.file} name={name} messageState={entry.state} />
           )}
+          <NoReceipt entry={entry} />
         </div>
         <time
           class="when"
