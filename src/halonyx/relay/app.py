@@ -8,12 +8,16 @@ import functools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
+from starlette.types import Scope
 
 from halonyx.core.errors import StoreError
 from halonyx.relay import routes_account, routes_directory, routes_files, routes_public
@@ -81,8 +85,9 @@ def openapi_document() -> bytes:
         document["components"]["schemas"].pop(unused, None)
     document["components"]["securitySchemes"] = {
         "signature": {
-            "type": "http",
-            "scheme": "signature",
+            "type": "apiKey",
+            "in": "header",
+            "name": "Signature",
             "description": "HTTP message signature (RFC 9421) by the account's management key or a device's login key",
         }
     }
@@ -134,6 +139,15 @@ async def _on_invalid(request: Request, error: Exception) -> Response:  # noqa: 
     return answer(Refused("malformed"))
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 400
-    return answer(Refused(_CODES_BY_STATUS.get(status, "malformed")))
+    response = answer(Refused(_CODES_BY_STATUS.get(status, "malformed")))
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:  # has to say which are (RFC 9110 section 15.5.6)
+        response.headers["Allow"] = ", ".join(sorted(_methods(request.scope)))
+    return response
+
+
+def _methods(scope: Scope) -> set[str]:
+    routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    found = {method for route in routes if route.matches(scope)[0] is not Match.NONE for method in route.methods or ()}
+    return found or {"GET"}  # files of the web client
