@@ -51,7 +51,7 @@ async def test_two_hundred_fetches_at_once_never_get_the_same_prekey(tmp_path: P
         assert all(answer.json["last_resort_prekey"]["id"] == 1 for answer in answers)
 
 
-async def test_the_same_fetch_gets_the_same_bundle_for_ten_minutes(tmp_path: Path) -> None:
+async def test_the_same_fetch_gets_the_same_bundle_for_ten_to_twenty_minutes(tmp_path: Path) -> None:
     async with running_relay(tmp_path) as relay:
         alice = Person()
         await alice.sign_up(relay)
@@ -62,7 +62,7 @@ async def test_the_same_fetch_gets_the_same_bundle_for_ten_minutes(tmp_path: Pat
         other = await alice.bundle(relay)
         relay.clock.ahead = 599_000
         late = await alice.bundle(relay, fetch)
-        relay.clock.ahead = 601_000
+        relay.clock.ahead = 1_201_000
         too_late = await alice.bundle(relay, fetch)
 
         assert {answer.body for answer in at_once} == {first.body}
@@ -88,7 +88,7 @@ async def test_cached_bundles_are_forgotten(tmp_path: Path) -> None:
         alice = Person()
         await alice.sign_up(relay)
         await alice.bundle(relay)
-        relay.clock.ahead = 601_000
+        relay.clock.ahead = 1_201_000
 
         await relay.here.keys.forget_fetches(relay.clock())
 

@@ -7,9 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
+from halonyx.cli import relay_looks
 from halonyx.cli import text_relay as text
 from halonyx.cli.command import Run, command, open_group
 from halonyx.cli.output import JsonValue, fill, local
+from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption
 from halonyx.core.errors import Misuse
 
 MAX_INPUT: Final = 64 * 1024  # more than may be announced: whatever is too long is refused by its length
@@ -24,11 +26,7 @@ def register(app: typer.Typer) -> None:
     command(group, "relay contacts", has_home=False)(contacts)
     command(group, "relay backup", has_home=False)(backup)
     command(group, "relay restore", has_home=False)(restore)
-
-
-DataOption = Annotated[Path | None, typer.Option("--data", metavar="DIR", help=text.FOLDER)]
-SecretsOption = Annotated[Path | None, typer.Option("--secrets", metavar="FILE", help=text.SECRETS)]
-ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=text.CONFIG)]
+    relay_looks.register(group)
 
 
 # None leaves a setting to its HALONYX_ variable, the settings file or the relay's own default.

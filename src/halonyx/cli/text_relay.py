@@ -10,6 +10,8 @@ COMMAND: Final = {
     "relay contacts": "List the names and e-mail addresses of your people (--contact-required).",
     "relay backup": "Copy a relay's databases to a file, also while it runs.",
     "relay restore": "Put a relay's backup back into its data folder.",
+    "relay knows": "Print what a relay holds about an account, and what it could tell a court.",
+    "relay admin-log": "Print what was done with a relay, or check that nobody changed that.",
 }
 EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "relay": (
@@ -32,6 +34,14 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "relay restore": (
         "halonyx relay restore /mnt/copies/relay-monday --data /var/lib/halonyx/relay",
         "halonyx relay restore relay-monday --replace",
+    ),
+    "relay knows": (
+        "halonyx relay knows --data /var/lib/halonyx/relay",
+        "halonyx relay knows halonyx:AQ... --data /var/lib/halonyx/relay",
+    ),
+    "relay admin-log": (
+        "halonyx relay admin-log --data /var/lib/halonyx/relay",
+        "halonyx relay admin-log --verify --data /var/lib/halonyx/relay",
     ),
 }
 
@@ -60,6 +70,9 @@ INVITE_COUNT: Final = "How many, 1 to 1000."
 ANNOUNCED_TEXT: Final = "At most 2,000 bytes, one line. Without it, or with -, it is read from standard input."
 BACKUP_FILE: Final = "The file to write; it must not exist yet. The secrets go to FILE.secrets."
 RESTORE_FILE: Final = "A file written by 'halonyx relay backup', with its secrets in FILE.secrets beside it."
+KNOWS_WHOSE: Final = "An account's address (64 hex digits) or contact card. Without it: what is held about anybody."
+ADMIN_VERIFY: Final = "Print nothing but whether the log is as it was written."
+ADMIN_HEAD: Final = "A hash that --verify printed before: check that this line is still there, too."
 REPLACE: Final = "Move what is in the data folder aside, into a folder in it."
 
 # Running.
@@ -101,6 +114,37 @@ ANNOUNCED_NO_TEXT: Final = "The announcement is not UTF-8 text."
 # Names and e-mail addresses.
 
 CONTACT: Final = "{name} <{email}>"
+
+# What it knows.
+
+KNOWS_FILE: Final = "\n{file}"
+KNOWS_HELD: Final = "  {name}: {text}"
+KNOWS_OF: Final = "  {name}: {text}\n    Here: {found}"
+KNOWS_BESIDE: Final = "  {text}"
+KNOWS_NOBODYS: Final = "nothing says whose a row is"
+KNOWS_NONE: Final = "nothing"
+KNOWS_ONE: Final = "{value}"
+KNOWS_MORE: Final = "{rows} rows, {value}"
+KNOWS_EMPTY: Final = "empty"
+KNOWS_CAN: Final = "\nIt could tell a court:"
+KNOWS_CANNOT: Final = "\nIt could not tell:"
+KNOWS_SENTENCE: Final = "  - {sentence}"
+KNOWS_NO_ADDRESS: Final = "That is neither an address (64 hex digits, see 'halonyx account show') nor a contact card."
+
+# The admin log.
+
+ADMIN_LINE: Final = "{time}  {event}  {details}"
+ADMIN_FLAW: Final = {
+    "altered": "Line {line} is not as it was written, or its neighbour isn't.",
+    "deleted": "Line {line} is missing.",
+    "swapped": "Line {line} is not in its place, or is there twice.",
+    "cut": "The end of the log is missing, from line {line} on.",
+    "torn": "Line {line} was cut off by a crash while it was written; what it would have told may not have happened.",
+}
+ADMIN_NO_HEAD: Final = "No line has the hash you gave: the log was made anew or cut since you noted it."
+ADMIN_WELL: Final = """\
+All {number} lines are as they were written. Note this hash elsewhere; --head HASH then finds a log that was made anew:
+{digest}"""
 
 # Backup.
 

@@ -55,6 +55,7 @@ class Rule:
 DROP_PART: Final = "/v1/drop/{drop}"
 RULES: Final = {
     "/v1/relay": Rule(Access.ANONYMOUS, "rate_public"),
+    "/v1/relay/knows": Rule(Access.ANONYMOUS, "rate_public"),
     "/v1/signup/challenge": Rule(Access.ANONYMOUS, "rate_challenge"),
     "/v1/lookup": Rule(Access.ANONYMOUS, "rate_lookup"),
     "/v1/bundle": Rule(Access.ANONYMOUS, "rate_bundle"),

@@ -3,6 +3,7 @@
 Unknown account, wrong key and unknown device get the same answer, byte for byte.
 """
 
+from functools import partial
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from halonyx.core.types import Address, DeviceId
 from halonyx.relay.context import RelayContext
 from halonyx.relay.decide import KeyKind
 from halonyx.relay.guard import client_host
+from halonyx.relay.knows import columns, page
 from halonyx.relay.limits import Scope
 from halonyx.relay.refusals import Refused
 from halonyx.relay.services import VERSION, Here, Services, refusals, reply
@@ -23,6 +25,7 @@ from halonyx.wire.rest import (
     LookupRequest,
     LookupResponse,
     RelayInfo,
+    RelayKnows,
     WorkChallenge,
     WorkRequest,
 )
@@ -48,6 +51,14 @@ async def relay_info(here: Here) -> Response:
             files=context.settings.public_files(),
         )
     )
+
+
+@router.get("/relay/knows", response_model=RelayKnows, responses=refusals())
+async def relay_knows(here: Here) -> Response:
+    """Say what is held about an account, from the schema of the databases as they are."""
+    context = here.context
+    databases = (context.identity.database, context.mailboxes.database, context.keys.database)
+    return reply(page([one for database in databases for one in database.read(partial(columns, database.path.name))]))
 
 
 @router.post("/signup/challenge", response_model=WorkChallenge, responses=refusals(*_BODY))

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from halonyx.core.errors import Misuse
 from halonyx.core.types import SECOND, Millis
+from halonyx.relay.admin_start import note_start, note_stop
 from halonyx.relay.announcing import Board
 from halonyx.relay.app import create_app
 from halonyx.relay.context import RelayContext
@@ -88,11 +89,13 @@ class Relay:
                 build = self._load_build()
                 page = {"build": build.hash} if build else {}
                 log(Event.STARTED, port=self.settings.port, version=VERSION, mode=self.settings.signup_mode, **page)
+                note_start(self.settings, self.context.secrets)
                 app = create_app(self.context, build)
                 # Entered here and not by uvicorn, which turns a failed start into a traceback and an exit.
                 async with app.router.lifespan_context(app):
                     self._server = _Server(self._config(app), self.is_serving)
                     await self._server.serve(sockets=[listener])
+            note_stop(self.settings)
         log(Event.STOPPED)
 
     def stop(self) -> None:

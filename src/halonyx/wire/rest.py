@@ -27,6 +27,8 @@ DROP_ID_SIZE: Final = 16
 DROP_KEY_SIZE: Final = 16
 MAX_DROP_PART: Final = 4 * 1024 * 1024
 UPLOAD_HEADER: Final = "Halonyx-Upload"
+MAX_HELD: Final = 200
+MAX_SENTENCES: Final = 20
 MAX_NAME: Final = 64  # code points
 MIN_EMAIL: Final = 5
 MAX_EMAIL: Final = 254
@@ -200,6 +202,7 @@ PrekeyNumber = Annotated[int, Field(ge=1, le=MAX_PREKEY_ID)]
 PrekeyUse = Annotated[int, Field(ge=USE_SIGNED, le=USE_ONE_TIME_KEM)]
 WorkNonce = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 UtcMillis = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER, description="milliseconds since 1970, UTC")]
+Sentence = Annotated[str, Field(min_length=1, max_length=400)]
 InviteHex = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 SignUpMode = Literal["open", "pow", "token", "closed"]
 
@@ -268,6 +271,22 @@ class RelayInfo(Body):
     contact_required: bool
     limits: RelayLimits
     files: RelayFiles
+
+
+class Held(Body):
+    """Something the relay holds: a file, a `table.column` in it (empty if it is no database), and what that is."""
+
+    file: Annotated[str, Field(min_length=1, max_length=40)]
+    name: Annotated[str, Field(max_length=80)]
+    text: Sentence
+
+
+class RelayKnows(Body):
+    """Answer of GET /v1/relay/knows: what the relay holds about an account, and what it could tell a court."""
+
+    held: Annotated[list[Held], Field(max_length=MAX_HELD)]
+    can_tell: Annotated[list[Sentence], Field(max_length=MAX_SENTENCES)]
+    cannot_tell: Annotated[list[Sentence], Field(max_length=MAX_SENTENCES)]
 
 
 class WorkRequest(Body):

@@ -92,7 +92,7 @@ class KeyStore:
         database: keys.db, opened with SCHEMA.
         pepper: 32 bytes, `Secrets.keys_pepper`.
         one_time_cap: One-time prekeys a device stores per use.
-        cache: Milliseconds in which a repeated fetch gets the same bundle.
+        cache: Milliseconds in which a repeated fetch gets the same bundle at least; at most twice as long.
     """
 
     def __init__(self, database: Database, pepper: bytes, *, one_time_cap: int, cache: Millis) -> None:
@@ -186,6 +186,8 @@ class KeyStore:
             The bundle, or None if the device is not there or lacks a signed, envelope or last-resort prekey.
         """
         slot = self._slot(address, device)
+        # Not to the millisecond: the stranger's envelope that follows has its time in app.db, and would join the files.
+        expires = (now // self._cache + 2) * self._cache if self._cache else now
 
         def job(connection: apsw.Connection) -> Bundle | None:
             known = _fetched(connection, slot, fetch_id, now)
@@ -195,7 +197,7 @@ class KeyStore:
             if bundle is not None:
                 connection.execute(
                     "insert or replace into fetch values (?, ?, ?, ?, ?)",
-                    (slot.row, device, fetch_id, now + self._cache, bundle.to_json()),
+                    (slot.row, device, fetch_id, expires, bundle.to_json()),
                 )
             return bundle
 

@@ -1,0 +1,197 @@
+"""The admin log tells what was done, survives a crash in the middle of a line, and shows whatever was changed."""
+
+import asyncio
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from halonyx.cli.main import run
+from halonyx.core.errors import Misuse, StoreError
+from halonyx.relay import admin_log
+from halonyx.relay.admin_log import HEAD, LOG, AdminEvent, Finding, Flaw, append, last_marks, read
+from halonyx.relay.backup import back_up, restore
+from halonyx.relay.settings import load_settings
+from relay.rest_kit import running_relay
+from relay_process import free_port
+
+Captured = pytest.CaptureFixture[str]
+
+
+def written(folder: Path, count: int = 5) -> list[bytes]:
+    """Write `count` lines and return them."""
+    for number in range(count):
+        append(folder, AdminEvent.INVITED, count=number + 1)
+    return (folder / LOG).read_bytes().splitlines(keepends=True)
+
+
+def flaws(folder: Path) -> list[tuple[str, int]]:
+    return [(finding.flaw.value, finding.line) for finding in read(folder).findings]
+
+
+def events(folder: Path) -> list[str]:
+    return [line.fields["event"] for line in read(folder).lines if line is not None]
+
+
+def test_lines_follow_each_other(tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in written(tmp_path)]
+
+    assert [line["number"] for line in lines] == [1, 2, 3, 4, 5]
+    assert [line["count"] for line in lines] == [1, 2, 3, 4, 5]
+    assert read(tmp_path).findings == ()
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / LOG, tmp_path / HEAD)} == {0o600}
+
+
+Change = Callable[[list[bytes]], list[bytes]]
+CHANGES: dict[str, tuple[Change, list[tuple[str, int]]]] = {
+    "alter": (lambda lines: [*lines[:2], lines[2].replace(b'"count":3', b'"count":4'), *lines[3:]], [("altered", 3)]),
+    "alter the last": (lambda lines: [*lines[:4], lines[4].replace(b'"count":5', b'"count":6')], [("altered", 5)]),
+    "write over": (lambda lines: [*lines[:2], b"nothing\n", *lines[3:]], [("altered", 3), ("altered", 3)]),
+    "delete": (lambda lines: [*lines[:2], *lines[3:]], [("deleted", 3)]),
+    "delete the first": (lambda lines: lines[1:], [("deleted", 1)]),
+    "delete two": (lambda lines: [*lines[:1], *lines[3:]], [("deleted", 2)]),
+    "swap": (lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], [("swapped", 2)]),
+    "repeat": (lambda lines: [*lines[:3], lines[1], *lines[3:]], [("swapped", 2)]),
+    "truncate": (lambda lines: lines[:3], [("cut", 4)]),
+    "truncate within": (lambda lines: [*lines[:3], lines[3][:9]], [("torn", 4), ("cut", 5)]),
+    "empty": (lambda _: [], [("cut", 1)]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_change_is_named(name: str, tmp_path: Path) -> None:
+    lines = written(tmp_path)
+    change, expected = CHANGES[name]
+    (tmp_path / LOG).write_bytes(b"".join(change(lines)))
+
+    assert flaws(tmp_path) == expected
+    append(tmp_path, AdminEvent.STOPPED)
+    assert set(flaws(tmp_path)) - {("torn", 4)}, "what is written afterwards hides it"
+
+
+def test_a_log_that_is_gone_is_missed(tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / LOG).unlink()
+
+    assert flaws(tmp_path) == [("cut", 1)]
+
+
+@pytest.mark.parametrize("head", [b"", b"nonsense", b"2 " + b"0" * 64, None])
+def test_a_head_that_does_not_fit_is_named(head: bytes | None, tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / HEAD).unlink() if head is None else (tmp_path / HEAD).write_bytes(head)
+
+    assert [flaw for flaw, _ in flaws(tmp_path)] == ["altered"]
+
+
+@pytest.mark.parametrize("kept", [1, 40])
+def test_a_line_torn_by_a_crash_is_told_and_mended(kept: int, tmp_path: Path) -> None:
+    lines = written(tmp_path, 3)
+    with (tmp_path / LOG).open("ab") as log:
+        log.write(lines[0][:kept])
+
+    assert flaws(tmp_path) == [("torn", 4)]
+    append(tmp_path, AdminEvent.STARTED)
+    assert flaws(tmp_path) == [("torn", 4)]
+    assert events(tmp_path)[-2:] == ["log-mended", "relay-started"]
+    assert lines[0][:kept] + b"\n" in (tmp_path / LOG).read_bytes().splitlines(keepends=True)
+
+
+def test_a_crash_between_line_and_head_is_no_flaw(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    head = (tmp_path / HEAD).read_bytes()
+    append(tmp_path, AdminEvent.STOPPED)
+    (tmp_path / HEAD).write_bytes(head)
+
+    assert flaws(tmp_path) == []
+    append(tmp_path, AdminEvent.STARTED)
+    assert (flaws(tmp_path), len(events(tmp_path))) == ([], 5)
+
+
+def _write_some(folder: Path) -> None:
+    for _ in range(20):
+        append(folder, AdminEvent.INVITED, count=1)
+
+
+def test_processes_write_one_after_the_other(tmp_path: Path) -> None:
+    processes = [multiprocessing.get_context("fork").Process(target=_write_some, args=(tmp_path,)) for _ in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+    assert (flaws(tmp_path), len(events(tmp_path))) == ([], 60)
+
+
+def test_only_listed_fields_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(Misuse):
+        append(tmp_path, AdminEvent.INVITED, address="ab" * 32)
+    with pytest.raises(Misuse):
+        append(tmp_path, AdminEvent.INVITED, count="127.0.0.1")
+
+
+def test_a_log_that_can_not_be_used_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / LOG).mkdir()
+    with pytest.raises(StoreError):
+        append(tmp_path, AdminEvent.STOPPED)
+    with pytest.raises(StoreError):
+        read(tmp_path)
+
+
+def test_a_log_beyond_bounds_is_not_read(tmp_path: Path) -> None:
+    written(tmp_path, 1)
+    os.truncate(tmp_path / LOG, admin_log.MAX_BYTES + 1)
+    with pytest.raises(StoreError, match="larger"):
+        read(tmp_path)
+
+
+async def test_a_relay_notes_its_life_and_nobody_s(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    for flags in ({}, {}, {"pow_bits": 21, "metrics_token": "a secret of the operator"}):
+        async with running_relay(tmp_path, reserve_bytes=0, port=port, **flags) as relay:
+            back_up(relay.settings, tmp_path / f"copy {len(events(data))}")
+    await asyncio.to_thread(restore, load_settings(data=data), tmp_path / "copy 1", replace=True)
+
+    life = ["relay-started", "backed-up", "relay-stopped"]
+    assert events(data) == [*life, *life, "relay-started", "settings-changed", *life[1:], "restored"]
+    assert flaws(data) == []
+    changed = [line.fields["names"] for line in read(data).lines if line and "names" in line.fields]
+    assert changed == [["metrics_token", "pow_bits"]]
+    marks = last_marks(read(data))
+    assert marks is not None
+    assert set(marks) >= {"data", "pow_bits", "metrics_token"}
+    text = (data / LOG).read_text()
+    assert not [word for word in ("127.0.0.1", "localhost", "secret of", str(tmp_path)) if word in text]
+
+
+def test_the_command_prints_it_and_checks_it(tmp_path: Path, capsys: Captured) -> None:
+    lines = written(tmp_path, 2)
+    option = ["--data", str(tmp_path)]
+
+    assert run(["relay", "admin-log", *option]) == 0
+    assert "invites-made  count 2" in capsys.readouterr().out
+    assert run(["relay", "admin-log", "--json", *option]) == 0
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [json.loads(line) for line in lines]
+    assert run(["relay", "admin-log", "--verify", "--json", *option]) == 0
+    noted = json.loads(capsys.readouterr().out)
+    assert noted["lines"] == 2
+    assert run(["relay", "admin-log", "--head", noted["head"], *option]) == 0
+    (tmp_path / LOG).unlink()
+    (tmp_path / HEAD).unlink()
+    written(tmp_path, 3)  # made anew
+    assert run(["relay", "admin-log", "--verify", *option]) == 0
+    assert run(["relay", "admin-log", "--verify", "--head", noted["head"], *option]) == 1
+    (tmp_path / LOG).write_bytes(b"".join((tmp_path / LOG).read_bytes().splitlines(keepends=True)[:2]))
+    capsys.readouterr()
+    assert run(["relay", "admin-log", "--verify", *option]) == 1
+    assert capsys.readouterr().out == "The end of the log is missing, from line 3 on.\n"
+
+
+def test_every_flaw_has_words() -> None:
+    from halonyx.cli import text_relay  # noqa: PLC0415
+
+    assert set(text_relay.ADMIN_FLAW) == set(Flaw)
+    assert Finding(Flaw.CUT, 1).line == 1
