@@ -10,7 +10,7 @@ import typer
 from halonyx.cli import relay_looks
 from halonyx.cli import text_relay as text
 from halonyx.cli.command import Run, command, open_group
-from halonyx.cli.output import JsonValue, fill, local
+from halonyx.cli.output import JsonValue, fill, local, utc
 from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption
 from halonyx.core.errors import Misuse
 
