@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web tools run demo test test-modules test-journeys check vectors bench screenshots soak wheel format clean
+.PHONY: help setup web tools run demo demo-mitm threat-table test test-modules test-journeys check vectors bench screenshots soak wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,12 +47,16 @@ run: setup web ## Start the relay with the browser client on http://localhost:30
 demo: setup ## Two people, one relay, step by step
 	@$(BIN)/python demo/demo.py
 
+demo-mitm: setup ## A relay swaps Bob's key for its own, and fails in front of you
+	@$(BIN)/python demo/mitm.py
+
 threat-table: setup ## Write what lying relays achieve into docs/threat-model.md
 	@PYTHONPATH=tests:demo $(BIN)/python -P tests/hostile/threat_table.py
 
 check: setup web/node_modules/.ready ## Lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
@@ -89,8 +93,11 @@ bench: setup web tools ## Every published number, as ratios in one run
 screenshots: setup web tools ## Every screen of the browser client, to build/screenshots
 	@PYTHONPATH=tests $(BIN)/python tests/browser/tours.py build/screenshots
 
-soak: setup ## The long runs: 3,000 kills
+soak: setup ## The long runs (about an hour): kills, power failures, fuzzing, the clock, slow clients
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py
+	@HALONYX_SOAK=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/fuzz tests/relay/test_power_loss.py tests/relay/test_schemathesis.py
+	@# These ask the clock: nothing else may run.
+	@$(BIN)/python -m pytest tests/relay/soak_timing.py tests/relay/soak_slow_clients.py
 
 wheel: setup ## Build a wheel that carries the browser client
 	@test -f $(SITE)/index.html || { echo "There is no build of the browser client: 'make web' first." >&2; exit 1; }

@@ -46,7 +46,8 @@ class Untrue(Exception):
 class Relay:
     """A relay in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: tuple[str, ...] = (HALONYX, "relay")) -> None:
+        self.program = program
         self.data, self.log = folder / "relay", folder / "relay.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -57,7 +58,7 @@ class Relay:
     def start(self) -> None:
         """Start it, and return once it answers."""
         with self.log.open("ab") as log:
-            command = [HALONYX, "relay", "--port", str(self.port), "--data", str(self.data)]
+            command = [*self.program, "--port", str(self.port), "--data", str(self.data)]
             self.process = subprocess.Popen(command, env=environment(), stdout=log, stderr=log)
         deadline = time.monotonic() + STARTING_SECONDS
         while not self.answers():

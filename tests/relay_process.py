@@ -145,12 +145,10 @@ class RelayProcess:
 
 
 @contextlib.contextmanager
-def running_relay(
-    folder: Path, program: tuple[str, ...] = ("halonyx.relay",), **settings: str
-) -> Iterator[RelayProcess]:
+def running_relay(folder: Path, **settings: str) -> Iterator[RelayProcess]:
     """Run a relay on a free port with its files in `folder`; `settings` are HALONYX_… variables."""
     folder.mkdir(parents=True, exist_ok=True)
-    relay = RelayProcess(free_port(), folder / "relay", dict(settings), program)
+    relay = RelayProcess(free_port(), folder / "relay", dict(settings))
     relay.start()
     try:
         yield relay

@@ -14,7 +14,7 @@ from halonyx.web.build import load
 from hostile.liars import DEMO
 from lying_relay.insider import Cards
 from lying_relay.page import THIEF, AlteredJavaScript
-from relay_process import RelayProcess, running_relay
+from relay_process import RelayProcess, free_port, running_relay
 
 STOLEN: Final = "globalThis.stolen ?? null"
 
@@ -42,8 +42,11 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     clean = copied_package(folder / "clean")
     altered = AlteredJavaScript(Cards(None), None).page(load())
     assert altered is not None
-    with running_relay(folder / "relay", ("lying_relay", "altered-javascript"), PYTHONPATH=f"{clean}:{DEMO}") as relay:
-        yield Hostile(relay, altered.hash, clean, hash_of_site(site_of(clean)))
+    program = ("lying_relay", "altered-javascript")
+    relay = RelayProcess(free_port(), folder / "relay", {"PYTHONPATH": f"{clean}:{DEMO}"}, program)
+    relay.start()
+    yield Hostile(relay, altered.hash, clean, hash_of_site(site_of(clean)))
+    relay.stop()
 
 
 def about(someone: Person) -> str:

@@ -1,4 +1,4 @@
-"""The demo keeps its word: every step is there, everything it claims holds, and nothing is left behind."""
+"""The demos keep their word: every step is there, everything it claims holds, and nothing is left behind."""
 
 import subprocess
 import sys
@@ -10,15 +10,14 @@ import pytest
 
 from relay_process import clean_environment
 
-DEMO: Final = Path(__file__).parents[2] / "demo" / "demo.py"
-STEPS: Final = 8
-CLAIMS: Final = 23
+DEMOS: Final = Path(__file__).parents[2] / "demo"
 
 
 @pytest.mark.timeout(300)
-def test_the_demo(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("program", "steps", "claims"), [("demo.py", 8, 23), ("mitm.py", 6, 12)])
+def test_a_demo(program: str, steps: int, claims: int, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(DEMO)],
+        [sys.executable, str(DEMOS / program)],
         env=clean_environment(TMPDIR=str(tmp_path)),
         capture_output=True,
         text=True,
@@ -28,8 +27,8 @@ def test_the_demo(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    assert [line[0] for line in done.stdout.splitlines() if line[:1].isdigit()] == [str(n + 1) for n in range(STEPS)]
-    assert done.stdout.count("✓") == CLAIMS
+    assert [line[0] for line in done.stdout.splitlines() if line[:1].isdigit()] == [str(n + 1) for n in range(steps)]
+    assert done.stdout.count("✓") == claims
     assert "✗" not in done.stdout
     assert list(tmp_path.iterdir()) == []
     started_here = [process for process in psutil.process_iter() if str(tmp_path) in " ".join(_command(process))]
