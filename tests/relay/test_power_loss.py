@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 TESTS: Final = Path(__file__).parents[1]
 CUTS: Final = 1000 if os.environ.get("HALONYX_SOAK") else 100
 
@@ -25,6 +27,7 @@ def failures(folder: Path, cuts: int, *, is_careless: bool = False) -> dict[str,
     return told
 
 
+@pytest.mark.timeout(120 + CUTS)
 def test_nothing_accepted_is_lost(tmp_path: Path) -> None:
     told = failures(tmp_path, CUTS)
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import requests
 
 from halonyx.relay.app import openapi_document
@@ -67,6 +68,7 @@ def answers(relay: RelayProcess) -> dict[str, set[int]]:
     return found
 
 
+@pytest.mark.timeout(120 + 10 * EXAMPLES)
 def test_the_api_is_as_it_is_described(tmp_path: Path) -> None:
     with running_relay(tmp_path, **SETTINGS) as relay:
         done = explored(relay)

@@ -57,7 +57,7 @@ class Receiver:
                 self.problem = error
                 self._tell()
             # Spread, so that a relay that restarts is not hit by everyone at once.
-            await asyncio.sleep(self.pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+            await asyncio.sleep(self.pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)  # nosec B311
             self.pause = min(2 * self.pause, LONGEST_PAUSE_SECONDS)
 
     def _tell(self) -> None:

@@ -42,7 +42,7 @@ class Certificate:
         if stamps == self._seen:
             return
         _context(self._chain, self._key)  # first: loading half of a pair would leave the context without the other
-        self.context.load_cert_chain(self._chain, self._key, password="")
+        self.context.load_cert_chain(self._chain, self._key, password="")  # nosec B106
         self._seen = stamps
 
     def _stamps(self) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ def _context(chain: Path, key: Path) -> ssl.SSLContext:
             raise Misuse(f"tls: {path} can't be read: {error.strerror}") from None
     try:
         # Without a passphrase to give, OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(chain, key, password="")
+        context.load_cert_chain(chain, key, password="")  # nosec B106
     except (ssl.SSLError, ValueError):
         raise Misuse(
             f"tls: {chain} and {key} are no certificate and the private key that belongs to it, both PEM and the key "
