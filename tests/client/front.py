@@ -32,6 +32,7 @@ class Front:
     Attributes:
         alter: By path, what to make of the relay's answer to a REST call.
         asked: Bodies of REST calls by path, in order.
+        sent: All that clients sent: paths, headers, bodies, frames.
         on_frame: What to make of a frame from the relay; None cuts the connection instead.
         on_sending: What to do with a sending connection instead of passing it on.
     """
@@ -40,6 +41,7 @@ class Front:
     port: int
     alter: dict[str, Alter] = field(default_factory=dict)
     asked: dict[str, list[Answer]] = field(default_factory=dict)
+    sent: bytearray = field(default_factory=bytearray)
     on_frame: Callable[[bytes], bytes | None] = bytes
     on_sending: Callable[[web.WebSocketResponse], Awaitable[None]] | None = None
     _runner: web.AppRunner | None = None
@@ -62,6 +64,7 @@ class Front:
             self._runner = None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.sent += f"{request.path_qs}\n{dict(request.headers)}\n".encode()
         async with aiohttp.ClientSession(auto_decompress=False) as session:
             if request.headers.get("Upgrade", "").lower() == "websocket":
                 return await self._forward_socket(request, session)
@@ -74,6 +77,7 @@ class Front:
             request.method, self.relay.origin + path, data=body or None, headers=headers
         ) as answer:
             text, status = await answer.read(), answer.status
+        self.sent += body
         asked = json.loads(body or b"{}")
         self.asked.setdefault(path, []).append(asked)
         if status == HTTPStatus.OK and path in self.alter:
@@ -95,6 +99,7 @@ class Front:
 
             async def upwards() -> None:
                 async for message in theirs:
+                    self.sent += message.data
                     await ours.send_bytes(message.data)
                 await ours.close()
 
