@@ -76,7 +76,8 @@ def _allocate(host: str, port: int, secret: bytes) -> int:
         realm = challenge[REALM].decode("utf-8", "replace")
         proof = _attribute(USERNAME, credentials.username.encode("ascii"))
         proof += _attribute(REALM, challenge[REALM]) + _attribute(NONCE, challenge[NONCE])
-        # MD5 is what the protocol names (RFC 8489 section 9.2.2); the key it makes of a short-lived credential guards nothing else.
+        # MD5 is what the protocol names (RFC 8489 section 9.2.2); the key it makes of a short-lived credential guards
+        # nothing else.
         words = f"{credentials.username}:{realm}:{credentials.credential}"
         key = hashlib.md5(words.encode(), usedforsecurity=False).digest()
         code = _code(_attributes(_exchange(own, ALLOCATE, wanted + proof, key)))
