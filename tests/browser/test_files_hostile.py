@@ -1,5 +1,6 @@
 """Hostile senders: what they offer and serve is refused, by its name, and nothing of it is kept or released."""
 
+import contextlib
 import hashlib
 import os
 from base64 import b64encode
@@ -30,18 +31,21 @@ from relay_process import RelayProcess
 
 PIECE: Final = MEBIBYTE
 
-SERVE: Final = """async ([library, torrent, tracker, content]) => {
+SERVE: Final = """async ([library, torrent, tracker, content, isHeld]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
   const { default: WebTorrent } = await import(library)
   const data = bytes(content)
   const client = new WebTorrent({ dht: false, lsd: false, tracker: { rtcConfig: { iceServers: [] } } })
-  client.add(bytes(torrent), {
+  const released = new Promise((resolve) => { globalThis.release = resolve })
+  if (!isHeld) release()
+  globalThis.seeding = client.add(bytes(torrent), {
     announce: [tracker],
     skipVerify: true,
     store: class {
       constructor(chunkLength) { this.chunkLength = chunkLength }
       get(index, options, last) {
-        (last ?? options)(null, data.slice(index * this.chunkLength, (index + 1) * this.chunkLength))
+        const piece = data.slice(index * this.chunkLength, (index + 1) * this.chunkLength)
+        void released.then(() => (last ?? options)(null, piece))
       }
       put(index, piece, done) { done(null) }
       close(done) { done(null) }
@@ -49,7 +53,13 @@ SERVE: Final = """async ([library, torrent, tracker, content]) => {
     },
   })
 }"""
-"""Seed whatever bytes under a torrent, whether or not they fit."""
+"""Seed whatever bytes under a torrent, whether or not they fit; one that is held gives none before `release`."""
+
+LEFT: Final = """async () => {
+  while (seeding.uploaded === 0 || seeding.numPeers > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+  return seeding.uploaded
+}"""
+"""Wait until what a page seeds was taken from it, and it was left; return how many bytes it gave."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +138,26 @@ def bob(browser: Browser, relay: RelayProcess, mallory: Peer) -> Iterator[Sharer
         yield opened
 
 
-@pytest.fixture
-def server(browser: Browser, relay: RelayProcess) -> Iterator[Page]:
+@contextlib.contextmanager
+def serving_page(browser: Browser, origin: str) -> Iterator[Page]:
     """A page that seeds what it is told."""
     context = browser.new_context(permissions=["camera", "microphone"])
     page = context.new_page()
-    page.goto(relay.origin)
+    page.goto(origin)
     yield page
     context.close()
+
+
+@pytest.fixture
+def server(browser: Browser, relay: RelayProcess) -> Iterator[Page]:
+    with serving_page(browser, relay.origin) as page:
+        yield page
+
+
+@pytest.fixture
+def servers(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Page, Page]]:
+    with serving_page(browser, relay.origin) as first, serving_page(browser, relay.origin) as second:
+        yield first, second
 
 
 def send(mallory: Peer, body: bytes) -> str:
@@ -152,13 +174,13 @@ def send(mallory: Peer, body: bytes) -> str:
     return message.hex()
 
 
-def serve(server: Page, lie: Lie, origin: str) -> None:
+def serve(server: Page, lie: Lie, origin: str, *, is_held: bool = False) -> None:
     build = load()
     assert build is not None
     (library,) = [f"/{path}" for path in build.files if path.startswith("assets/webtorrent")]
     tracker = tracker_url(origin, tracker_token(lie.offer.key))
     torrent = b"d4:info" + lie.info + b"e"
-    server.evaluate(SERVE, [library, b64encode(torrent).decode(), tracker, b64encode(lie.served).decode()])
+    server.evaluate(SERVE, [library, b64encode(torrent).decode(), tracker, b64encode(lie.served).decode(), is_held])
 
 
 def ends(bob: Sharer, mallory: Peer, server: Page, lie: Lie) -> dict[str, Any]:
@@ -193,6 +215,25 @@ def test_pieces_that_fit_no_hash(bob: Sharer, mallory: Peer, server: Page, relay
     end = ends(bob, mallory, server, Lie(lie.offer, lie.info, os.urandom(len(lie.served))))
     assert (end["state"], end["reason"], end["done"]) == ("failed", "wrong-hash", 0)
     bob.until_stored(lambda found: found == {})
+
+
+@pytest.mark.parametrize("first", ["garbage", "both"])
+def test_a_peer_that_serves_garbage_beside_an_honest_one(
+    bob: Sharer, mallory: Peer, servers: tuple[Page, Page], relay: RelayProcess, first: str
+) -> None:
+    server, second = servers
+    lie = honest(relay.origin, 5 * MEBIBYTE)
+    offer = send(mallory, lie.offer.encode())
+    serve(server, lie, relay.origin, is_held=True)
+    serve(second, replace(lie, served=os.urandom(len(lie.served))), relay.origin, is_held=True)
+    bob.accept("Mallory", offer)
+    bob.until("Mallory", offer, lambda found: found["peers"] == 2)
+    second.evaluate("release()")
+    if first == "garbage":
+        assert second.evaluate(LEFT) > 0
+    server.evaluate("release()")
+    assert bob.until("Mallory", offer, lambda found: found["state"] in {"done", "failed"})["state"] == "done"
+    assert list(bob.saved(offer)) == ["note"]
 
 
 @pytest.mark.parametrize("wrong", ["name", "piece length", "length", "private"])

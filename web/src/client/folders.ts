@@ -202,7 +202,7 @@ export function writeAll(access: Access, data: Uint8Array, at: number): void {
   } catch (error) {
     throw asFull(error)
   }
-  if (written < data.length) throw diskFull()
+  if (written !== data.length) throw diskFull() // a private window of Chromium counts wildly when it has no room
 }
 
 /** Open a file for writing; one that another tab holds may be free in a moment. */

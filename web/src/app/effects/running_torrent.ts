@@ -6,6 +6,7 @@
 
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
+import { Suspects } from "./suspects"
 import type { PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent } from "./web_torrent"
 
 const PIECE_SIZE = 1_048_576
@@ -15,7 +16,8 @@ const MAX_PEERS = 8 // a contact has few devices
 const OFFERS = 2 // in an announce: two people, so rarely more than one takes any
 const RECONNECT_MS = 5000
 const ANNOUNCE_MS = 20_000 // without a peer
-const MAX_BAD_PIECES = 8 // only our contact is in this swarm: what does not fit its own hashes is no accident of a stranger
+const BAD_PIECE = /^Piece (\d+) failed verification$/
+const MAX_BAD_PIECES = 8 // with nobody else to ask: then it is our contact, whose pieces do not fit their own hashes
 
 export class RunningTorrent {
   /** The network changed. */
@@ -59,8 +61,11 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
+    const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
-      if (message.endsWith("failed verification") && ++this.#bad >= MAX_BAD_PIECES) this.#end("wrong-hash")
+      const [, bad] = BAD_PIECE.exec(message) ?? []
+      if (bad === undefined || suspects.part(Number(bad))) return
+      if (++this.#bad >= MAX_BAD_PIECES) this.#end("wrong-hash")
     })
     this.#torrent.on("done", () => {
       if (job.torrent === null && !this.#hasEnded) void this.#engine.fileArrived(job.id)

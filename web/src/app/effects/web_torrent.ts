@@ -9,7 +9,11 @@ import address from "webtorrent/dist/webtorrent.min.js?url"
 
 /** One connection to a peer, over which BitTorrent is spoken. */
 export interface Wire {
+  /** Random, drawn by the peer. */
+  readonly peerId: string
   readonly peerPieces: { get(index: number): boolean }
+  on(event: "piece", listener: (index: number) => void): void
+  destroy(): void
 }
 
 /** What WebTorrent keeps about a peer; the connection is there while it lasts. */
@@ -41,7 +45,9 @@ export interface Torrent {
   readonly wires: readonly Wire[]
   readonly _peers: ReadonlyMap<string, Peer>
   readonly discovery?: { readonly tracker: { readonly _trackers: readonly TrackerSocket[]; update(): void } | null }
-  on(event: "metadata" | "done" | "ready" | "wire", listener: () => void): void
+  on(event: "metadata" | "done" | "ready", listener: () => void): void
+  on(event: "wire", listener: (wire: Wire) => void): void
+  on(event: "verified", listener: (index: number) => void): void
   on(event: "error" | "warning", listener: (error: Error) => void): void
 }
 
