@@ -17,7 +17,16 @@ const AGAIN_MS = 25
 const { resolve } = createRequire(new URL("../../web/package.json", import.meta.url))
 const { default: puppeteer } = await import(resolve("puppeteer-core"))
 const userDataDir = fs.mkdtempSync(path.join(os.tmpdir(), "firefox-"))
-const browser = await puppeteer.launch({ browser: "firefox", executablePath: process.argv[2], headless: true, userDataDir })
+const downloads = path.join(userDataDir, "downloads")
+const extraPrefsFirefox = {
+  "browser.download.dir": downloads,
+  "browser.download.folderList": 2, // that folder
+  "media.peerconnection.ice.loopback": true, // this machine alone, without a name service for addresses
+  "media.peerconnection.ice.obfuscate_host_addresses": false,
+}
+const browser = await puppeteer.launch({
+  browser: "firefox", executablePath: process.argv[2], headless: true, userDataDir, extraPrefsFirefox,
+})
 const page = await browser.newPage()
 const wrong = []
 page.on("pageerror", (error) => wrong.push(error.message))
@@ -62,6 +71,11 @@ const commands = {
   until: (script) => until(() => page.evaluate(script)),
   evaluate: (script) => page.evaluate(script),
   wrong: () => wrong,
+  downloaded: (name) => until(() => {
+    const saved = path.join(downloads, name)
+    const isWhole = fs.existsSync(saved) && fs.statSync(saved).size > 0 && !fs.existsSync(`${saved}.part`)
+    return isWhole && saved
+  }),
 }
 
 const say = (answer) => process.stdout.write(`${JSON.stringify(answer)}\n`)

@@ -6,6 +6,7 @@ The real page runs under its real policy; the test only listens in and speaks to
 import asyncio
 import contextlib
 import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, Playwright
 
-from browser.people import HANGING_MS, Person, person
+from browser.browsers import FLAGS, watched
+from browser.people import HANGING_MS, WIDE, Person, person
 from relay.turn_kit import turn_server
 
+WEBRTC: Final = ("camera", "microphone")  # else addresses are hidden, and loopback has no mDNS
 LOOPBACK: Final = "--allow-loopback-in-peer-connection"
 POLL_MS: Final = 50
 SECRET: Final = "0123456789abcdef0123456789abcdef"
@@ -182,6 +185,14 @@ class Sharer:
     def until_state(self, name: str, offer: str, state: str) -> dict[str, Any]:
         return self.until(name, offer, lambda found: found["state"] == state)
 
+    def until_offered(self, name: str, file: str) -> str:
+        """Wait until someone offers a file of this name; return the id."""
+        deadline = time.monotonic() + HANGING_MS / 1000
+        while not (found := [one for one in self.call("filesOf", self.contact(name)) if one["name"] == file]):
+            assert time.monotonic() < deadline, f"no {file} was offered"
+            self.page.wait_for_timeout(POLL_MS)
+        return str(found[0]["id"])
+
     def accept(self, name: str, offer: str) -> None:
         self.until_state(name, offer, "offered")
         self.call("acceptFile", offer)
@@ -230,6 +241,32 @@ class Sharer:
         return sorted(set(self.page.evaluate(script)))
 
 
+@contextlib.contextmanager
+def sharer_on_disk(playwright: Playwright, profile: Path, address: str) -> Iterator[Sharer]:
+    """As `sharer`, with the profile on a disk: other profiles keep files in memory, and meet other limits."""
+    context = playwright.chromium.launch_persistent_context(
+        profile,
+        executable_path=shutil.which("chromium"),
+        headless=False,
+        args=[*FLAGS, LOOPBACK],
+        viewport=WIDE,
+        locale="en-GB",
+        permissions=list(WEBRTC),
+    )
+    context.set_default_timeout(HANGING_MS)
+    context.add_init_script(f"({LISTENING})()")
+    try:
+        with watched(context) as wrong:
+            page = context.new_page()
+            page.goto(address)
+            newcomer = Person(context, page)
+            newcomer.create()
+            yield Sharer(newcomer)
+            assert wrong == [], wrong
+    finally:
+        context.close()
+
+
 def shortened(transfer: dict[str, Any] | None) -> dict[str, Any] | None:
     return transfer and {key: value for key, value in transfer.items() if key != "thumbnail"}
 
@@ -237,7 +274,7 @@ def shortened(transfer: dict[str, Any] | None) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
     """Open the client in a fresh profile, where WebRTC has addresses without a network."""
-    with person(browser, address, permissions=["camera", "microphone"]) as newcomer:
+    with person(browser, address, permissions=list(WEBRTC)) as newcomer:
         newcomer.context.add_init_script(f"({LISTENING})()")
         newcomer.page.reload()
         newcomer.create()
@@ -245,15 +282,15 @@ def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
 
 
 @contextlib.contextmanager
-def turn(folder: Path) -> Iterator[int]:
-    """Run coturn for a test without a loop of its own; return its port."""
+def turn(folder: Path, port: int | None = None) -> Iterator[int]:
+    """Run coturn for a test without a loop of its own; return its port, free unless it is told."""
     loop, done = asyncio.new_event_loop(), asyncio.Event()
     ports: list[int] = []
     started = threading.Event()
 
     async def serve() -> None:
-        async with turn_server(folder, SECRET, has_local_peers=True) as port:
-            ports.append(port)
+        async with turn_server(folder, SECRET, has_local_peers=True, port=port) as taken:
+            ports.append(taken)
             started.set()
             await done.wait()
 
