@@ -7,6 +7,7 @@
  */
 
 import type { Bytes } from "../core/types"
+import type { RelayKnows } from "../wire/rest"
 import type { ContactDetails } from "../wire/rest"
 
 export type ContactState = "accepted" | "request" | "blocked" | "removed"
@@ -271,6 +272,8 @@ export interface Api extends FileApi {
   searchMessages(text: string, limit: number): Promise<readonly Found[]>
   /** Try everything now. */
   retry(): Promise<void>
+  /** Ask our relay what it holds about an account, and what it could tell a court. */
+  relayKnows(): Promise<RelayKnows>
   /** Delete database, caches and local settings. */
   eraseDevice(): Promise<void>
 }

@@ -8,6 +8,7 @@ import { HalonyxError, StaleDirectory, TransportError } from "../core/errors"
 import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
 import { toHex } from "../core/encoding"
 import type { ContactDetails } from "../wire/rest"
+import type { RelayKnows } from "../wire/rest"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
 import type {
   Api,
@@ -34,6 +35,7 @@ import { Folders, type Directory } from "./folders"
 import { DATABASE, Store, prefix } from "./store"
 import { Tabs, type Reached, type TabMessage } from "./tabs"
 import { Transfers } from "./transfers"
+import { Relay } from "./transport"
 import { isReplaced } from "./upkeep"
 
 const AGAIN_MS = 5000
@@ -261,6 +263,11 @@ export class Client implements Omit<Api, keyof FileApi> {
 
   searchMessages(text: string, limit: number): Promise<readonly Found[]> {
     return this.#search.search(text, limit)
+  }
+
+  async relayKnows(): Promise<RelayKnows> {
+    await this.#prepared()
+    return new Relay((await loadAccount(this.store)).origin).knows()
   }
 
   retry(): Promise<void> {

@@ -39,6 +39,7 @@ const METHODS: Readonly<Record<Exclude<keyof Api, keyof FileApi>, true>> = {
   verify: true,
   searchMessages: true,
   retry: true,
+  relayKnows: true,
   eraseDevice: true,
 }
 

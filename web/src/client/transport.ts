@@ -18,8 +18,8 @@ import { NONCE_SIZE, sign } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
 import type { Parse } from "../wire/json"
 import { challengeBody, loginBody } from "../wire/login"
-import { ERRORS, parseError, parseRelayInfo, toJson } from "../wire/rest"
-import type { Body, RelayInfo } from "../wire/rest"
+import { ERRORS, parseError, parseRelayInfo, parseRelayKnows, toJson } from "../wire/rest"
+import type { Body, RelayInfo, RelayKnows } from "../wire/rest"
 import { reach } from "./reach"
 import type { Reach } from "./reach"
 import { Refused } from "./refused"
@@ -70,6 +70,11 @@ export class Relay {
    */
   async info(): Promise<RelayInfo> {
     return this.#request("GET", "/v1/relay", null, {}, parseRelayInfo)
+  }
+
+  /** Ask what this relay holds about an account (throws as `info`). */
+  async knows(): Promise<RelayKnows> {
+    return this.#request("GET", "/v1/relay/knows", null, {}, parseRelayKnows)
   }
 
   /**

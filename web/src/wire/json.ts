@@ -48,9 +48,9 @@ export function object(value: unknown, names: readonly string[]): Readonly<Recor
   return value
 }
 
-/** Take a list. */
-export function list<Item>(value: unknown, parse: Parse<Item>): readonly Item[] {
-  if (!Array.isArray(value)) throw new Malformed("no list")
+/** Take a list of at most `longest`. */
+export function list<Item>(value: unknown, parse: Parse<Item>, longest = Infinity): readonly Item[] {
+  if (!Array.isArray(value) || value.length > longest) throw new Malformed("no list within its bound")
   return value.map((item: unknown) => parse(item))
 }
 
@@ -59,9 +59,9 @@ export function orNull<Value>(value: unknown, parse: Parse<Value>): Value | null
   return value === null ? null : parse(value)
 }
 
-/** Take a string. */
-export function text(value: unknown): string {
-  if (typeof value !== "string") throw new Malformed("no text")
+/** Take a string of at most `longest` UTF-16 units. */
+export function text(value: unknown, longest = Infinity): string {
+  if (typeof value !== "string" || value.length > longest) throw new Malformed("no text within its bound")
   return value
 }
 

@@ -25,6 +25,9 @@ export const DROP_ID_SIZE = 16
 export const DROP_KEY_SIZE = 16
 export const MAX_DROP_PART = 4 * 1024 * 1024
 export const UPLOAD_HEADER = "Halonyx-Upload"
+export const MAX_HELD = 200
+export const MAX_SENTENCES = 20
+export const MAX_SENTENCE = 400 // UTF-16 units
 
 export const USE_SIGNED = 1
 export const USE_ENVELOPE = 2
@@ -261,6 +264,20 @@ export interface RelayInfo {
   readonly limits: RelayLimits
   readonly files: RelayFiles
 }
+
+/** Something the relay holds: a file, a `table.column` in it (empty if it is no database), and what that is. */
+export interface Held {
+  readonly file: string
+  readonly name: string
+  readonly text: string
+}
+
+/** Answer of GET /v1/relay/knows: what the relay holds about an account, and what it could tell a court. */
+export interface RelayKnows {
+  readonly held: readonly Held[]
+  readonly canTell: readonly string[]
+  readonly cannotTell: readonly string[]
+}
 export type SignUpMode = (typeof SIGN_UP_MODES)[number]
 
 /** What sign-up must prove. In all modes but `pow` there is no seed and bits is 0. */
@@ -373,6 +390,22 @@ export const parseRelayInfo: Parse<RelayInfo> = (value) => {
     files: relayFiles(body["files"]),
   }
 }
+
+export const parseRelayKnows: Parse<RelayKnows> = (value) => {
+  const body = object(value, ["held", "can_tell", "cannot_tell"])
+  return {
+    held: list(body["held"], held, MAX_HELD),
+    canTell: list(body["can_tell"], sentence, MAX_SENTENCES),
+    cannotTell: list(body["cannot_tell"], sentence, MAX_SENTENCES),
+  }
+}
+
+const held: Parse<Held> = (value) => {
+  const { file, name, text: words } = object(value, ["file", "name", "text"])
+  return { file: text(file, 40), name: text(name, 80), text: sentence(words) }
+}
+
+const sentence: Parse<string> = (value) => text(value, MAX_SENTENCE)
 
 export const parseWorkChallenge: Parse<WorkChallenge> = (value) => {
   const body = object(value, ["mode", "seed", "bits", "expires"])

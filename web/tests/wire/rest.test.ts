@@ -31,6 +31,14 @@ const INFO = {
   limits: LIMITS,
   files: { tracker: true, turn: false, drop: 0 },
 }
+const KNOWS = {
+  held: [
+    { file: "app.db", name: "envelope.time", text: "When it came in." },
+    { file: "log", name: "", text: "Events of the program." },
+  ],
+  can_tell: ["How many wait."],
+  cannot_tell: ["Who wrote."],
+}
 const STATUS = { exists: true, record_hash: "ab".repeat(32), devices: [1, 255], highest_device: 255 }
 const BUNDLE = {
   signed_prekey: prekey,
@@ -45,6 +53,7 @@ const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknow
   ["error", rest.parseError, { error: { code: "busy", message: "later" } }],
   ["done", rest.parseDone, {}],
   ["relay info", rest.parseRelayInfo, INFO],
+  ["what a relay knows", rest.parseRelayKnows, KNOWS],
   ["work challenge", rest.parseWorkChallenge, CHALLENGE],
   ["sign-up", rest.parseSignUpResponse, { epoch: text(8) }],
   ["account status", rest.parseAccountStatus, STATUS],
@@ -101,6 +110,10 @@ test.each<readonly [string, Parse<unknown>, unknown]>([
   ["a key of 33 bytes", rest.parseRelayInfo, { ...INFO, relay_key: text(33) }],
   ["an unknown sign-up", rest.parseRelayInfo, { ...INFO, signup: "invite" }],
   ["a negative time", rest.parseRelayInfo, { ...INFO, time: -1 }],
+  ["more files than any relay has", rest.parseRelayKnows, { ...KNOWS, held: Array(201).fill(KNOWS.held[0]) }],
+  ["21 sentences", rest.parseRelayKnows, { ...KNOWS, can_tell: Array(21).fill("a") }],
+  ["a sentence of 401 letters", rest.parseRelayKnows, { ...KNOWS, cannot_tell: ["a".repeat(401)] }],
+  ["a file's name of 41 letters", rest.parseRelayKnows, { ...KNOWS, held: [{ file: "a".repeat(41), name: "", text: "a" }] }],
   ["a seed of 31 bytes", rest.parseWorkChallenge, { ...CHALLENGE, seed: text(31) }],
   ["65 bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: 65 }],
   ["fewer than no bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: -1 }],

@@ -29,6 +29,7 @@ export type Dialog =
   | { readonly kind: "send-files"; readonly contact: number; readonly parcels: readonly Parcel[] }
   | { readonly kind: "save-files" | "cancel-file" | "forget-file"; readonly transfer: Transfer }
   | { readonly kind: "settings" }
+  | { readonly kind: "knows" }
   | { readonly kind: "palette" }
 
 export interface Toast {

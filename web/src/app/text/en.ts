@@ -352,6 +352,16 @@ export const en = {
     eraseNow: "Erase everything",
   },
 
+  knows: {
+    title: "What your relay knows",
+    lead: (host: string) =>
+      `${host} says this of itself, made from its files as they are. It could lie; what it can’t do is read your messages.`,
+    loading: "Asking your relay",
+    canTell: "It could tell a court",
+    cannotTell: "It could not tell",
+    held: "What it keeps",
+  },
+
   bar: {
     offline: "You are offline. Write on; it goes out later.",
     connecting: "Connecting",

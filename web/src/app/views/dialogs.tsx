@@ -6,6 +6,7 @@ import { AddContact } from "./add_contact"
 import { ConfirmBlock, ConfirmEnd, ConfirmRemove } from "./confirm"
 import { useApp } from "./context"
 import { DetailsDialog } from "./details"
+import { RelayKnowsDialog } from "./knows"
 import { Palette } from "./palette"
 import { SafetyDialog } from "./safety_number"
 import { SaveFiles } from "./save_files"
@@ -49,6 +50,8 @@ export function Dialogs(): JSX.Element | null {
       return <ConfirmEnd transfer={dialog.transfer} kind={dialog.kind} />
     case "settings":
       return <SettingsDialog />
+    case "knows":
+      return <RelayKnowsDialog />
     case "palette":
       return <Palette />
   }

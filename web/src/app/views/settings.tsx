@@ -172,7 +172,8 @@ function BlockedPart(): JSX.Element {
 }
 
 function About(): JSX.Element {
-  const build = useApp().build.value
+  const app = useApp()
+  const build = app.build.value
   const [served, setServed] = useState<string | null>(null)
   useEffect(() => { void askSite().then((site) => { setServed(site.build) }) }, [])
   return (
@@ -192,6 +193,9 @@ function About(): JSX.Element {
           <Info size={16} />
           <span>{text.settings.buildOther}</span>
         </p>
+      )}
+      {app.account.value !== null && (
+        <Button onClick={() => { app.dialog.value = { kind: "knows" } }}>{text.knows.title}</Button>
       )}
     </Part>
   )
