@@ -126,6 +126,14 @@ def test_processes_write_one_after_the_other(tmp_path: Path) -> None:
     assert (flaws(tmp_path), len(events(tmp_path))) == ([], 60)
 
 
+def test_what_root_writes_belongs_to_the_folder_s_owner(tmp_path: Path) -> None:
+    owner = 12_345 if os.geteuid() == 0 else os.geteuid()  # only root gives files away
+    os.chown(tmp_path, owner, -1)
+    written(tmp_path, 1)
+
+    assert {(tmp_path / name).stat().st_uid for name in (LOG, HEAD)} == {owner}
+
+
 def test_only_listed_fields_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(Misuse):
         append(tmp_path, AdminEvent.INVITED, address="ab" * 32)
