@@ -102,7 +102,8 @@ test("a full disk has its name, keeps what came, and goes on when there is room"
 
   Disk.room = PIECE_SIZE
   const another = await offer(alice, "bob", [file("large", 2 * PIECE_SIZE)])
-  expect((await untilState(alice, "bob", another, "failed")).reason).toBe("disk-full")
+  expect((await untilState(alice, "bob", another, "failed")).reason).toBe("no-room")
+  await expect(alice.client.files.retryFile(another)).rejects.toMatchObject({ code: "misuse" })
   expect((await alice.states("bob")).at(-1)).toBe("failed")
   await until(() => Promise.resolve(alice.disk.files().size === 0))
 })
