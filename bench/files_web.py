@@ -4,16 +4,24 @@ Run: `PYTHONPATH=tests python -P bench/files_web.py` after `make web`. Two Chrom
 by the sample configuration, loopback only. Every contestant takes a turn in every round; a ratio is the median of the
 rounds' ratios. Ours counts from accepting until the file is whole and verified; encrypting, which comes before, is told
 apart.
+
+`--memory 1000` measures, instead, the memory of a file of so many MB from a browser, with its profile on disk, to a
+terminal: the most RssAnon of any of Chromium's renderer processes and of the terminal's, from choosing the file until
+it is saved. It needs four times the size on the disk, and some minutes.
 """
 
 import argparse
+import asyncio
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +30,19 @@ from playwright.sync_api import sync_playwright
 
 from browser.browsers import launch
 from browser.people import introduce
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, turn, turn_settings
+from browser.test_files_ui import agree, choose
+from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
+from halonyx.client import Client, create_account
 from relay_process import running_relay
 
+MB: Final = 1_000_000
 ROUNDS: Final = 3
 GOAL: Final = 0.55
+MEMORY_GOAL_MB: Final = 300
+LOOK_SECONDS: Final = 0.1
+HANGING_SECONDS: Final = 3600
+PASSPHRASE: Final = "bench"  # noqa: S105 (bench/files.py opens the terminal's account with it)
+TERMINAL: Final = Path(__file__).with_name("files.py")  # which is a terminal that accepts, as `--role take`
 
 OPEN: Final = """async ([caller, ice, policy]) => {
   const connection = new RTCPeerConnection({ iceServers: ice, iceTransportPolicy: policy })
@@ -160,12 +176,83 @@ def contest(
     print(f"  {ratio:.2f} x the bare channel (at least {GOAL}): {'met' if ratio >= GOAL else 'MISSED'}")
 
 
+def memory(size_mb: int) -> None:
+    """Send a file from a browser to a terminal, looking at the memory of both."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        relay = stack.enter_context(running_relay(folder / "relay"))
+        playwright = stack.enter_context(sync_playwright())
+        alice = stack.enter_context(sharer_on_disk(playwright, folder / "profile", relay.origin)).person
+        saved, home, content = folder / "saved", folder / "bob", some_content(folder, size_mb)
+        saved.mkdir()
+        making = stack.enter_context(ThreadPoolExecutor(1))  # this thread's loop is Playwright's
+        alice.add(making.submit(asyncio.run, terminal(home, relay.origin, alice.card())).result(), "Bob")
+        began = time.perf_counter()
+        sheet = choose(alice, "Bob", content)
+        agree(sheet)
+        alice.press("Send", sheet)
+        peaks = {"browser": 0, "terminal": 0}
+        command = [sys.executable, str(TERMINAL), "--role", "take", str(home), str(saved)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as taking:
+            stack.callback(taking.kill)
+            while taking.poll() is None and time.perf_counter() - began < HANGING_SECONDS:
+                peaks["browser"] = max(peaks["browser"], *map(anonymous, renderers()))
+                peaks["terminal"] = max(peaks["terminal"], anonymous(taking.pid))
+                alice.page.wait_for_timeout(1000 * LOOK_SECONDS)
+            seconds = float(taking.communicate()[0])
+    print(f"\nmemory of {size_mb} MB from browser to terminal (most RssAnon, looked at ten times a second)")
+    for name, most in peaks.items():
+        is_met = "met" if most < MEMORY_GOAL_MB * MB else "MISSED"
+        print(f"  {name:32} {most / MB:8.0f} MB (under {MEMORY_GOAL_MB}): {is_met}")
+    print(f"  {size_mb / seconds:.1f} MB/s, after {time.perf_counter() - began - seconds:.0f} s of encrypting")
+
+
+async def terminal(home: Path, origin: str, card_: str) -> str:
+    """Make an account that knows a contact and may show it its address; return its card."""
+    await create_account(home, origin, PASSPHRASE)
+    async with Client.open(home, PASSPHRASE) as me:
+        await me.contacts.add(card_, "other")
+        me.contacts.allow_direct("other")
+        return me.card().link()
+
+
+def renderers() -> Iterator[int]:
+    """Yield the renderer processes of the browsers that this process started."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has just ended
+            if "--type=renderer" in process.cmdline():
+                yield process.pid
+
+
+def anonymous(pid: int) -> int:
+    """Return the bytes of a process's RssAnon; 0 if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "RssAnon: 0 kB")
+    return int(found.split()[1]) * 1024
+
+
+def some_content(folder: Path, size_mb: int) -> Path:
+    """Write a file that nothing compresses."""
+    path, block = folder / "content.bin", os.urandom(MB)
+    with path.open("wb") as file:
+        for number in range(size_mb):
+            file.write(number.to_bytes(8, "big") + block[8:])
+    return path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--size", type=int, default=50, metavar="MIB", help="of the file (50)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"turns of each ({ROUNDS})")
+    parser.add_argument("--memory", type=int, default=0, metavar="MB", help="measure the memory of such a file instead")
     arguments = parser.parse_args()
     print(f"{os.cpu_count()} cores, {platform.platform()}, load {psutil.getloadavg()[0]:.1f}")
+    if arguments.memory:
+        memory(arguments.memory)
+        return
     with two() as (alice, bob):
         print(f"Chromium {alice.person.context.browser.version if alice.person.context.browser else ''}")
         compare(alice, bob, arguments.size * MEBIBYTE, arguments.rounds)
