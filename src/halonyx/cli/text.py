@@ -293,6 +293,10 @@ SENT_REASON: Final = {
     "gone": "It waits because their device is no longer at their relay; they have to come online with the new one.",
     "bad-access-key": "It waits because their relay refused it: they may have blocked you, or left that relay.",
     "no-valid-prekey": "It waits because their keys have expired; they renew them when they come online.",
+    "bad-signature": "It waits because their relay serves keys that they have not signed.",
+    "authentication-failed": "It waits because what their relay serves are not their keys.",
+    "untrusted-identity": "It waits because their relay serves somebody else's keys.",
+    "stale-directory": "It waits because their relay serves old keys.",
 }
 SENT_REASON_OTHER: Final = "It waits because of: {reason}."
 MESSAGE_STATE: Final = {
