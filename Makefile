@@ -34,7 +34,7 @@ $(SITE)/index.html: web/node_modules/.ready web/index.html web/vite.config.ts $(
 	@touch $@
 
 # command:package of what the tests drive; at RUNLEVEL=1 Debian's packages start no service
-TOOLS := chromium:chromium firefox-esr:firefox-esr turnserver:coturn ip:iproute2 nginx:nginx-light
+TOOLS := chromium:chromium firefox-esr:firefox-esr turnserver:coturn ip:iproute2 nginx:nginx-light systemd-analyze:systemd
 
 tools: ## Install the browsers, the TURN server and the proxy that the tests drive, where they are missing
 	@missing=; for tool in $(TOOLS); do command -v $${tool%:*} >/dev/null || missing="$$missing $${tool#*:}"; done; \
