@@ -33,7 +33,7 @@ def test_the_reference_shows_the_help_of_today() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_in_a_document_exists(page: Path) -> None:
-    blocks = re.findall(r"^```\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
     lines = [line.partition("#")[0] for block in blocks for line in block.splitlines()]
     commands = [line for line in lines if re.match(r"halonyx [a-z]", line)]
     for line in commands:
