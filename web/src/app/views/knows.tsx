@@ -45,19 +45,21 @@ function Page({ page, host }: { readonly page: RelayKnows; readonly host: string
       <Sentences title={text.knows.cannotTell} icon={X} sentences={page.cannotTell} />
       <Sentences title={text.knows.canTell} icon={Check} sentences={page.canTell} />
       <h3>{text.knows.held}</h3>
-      {files.map((file) => (
-        <details key={file}>
-          <summary class="mono small">{file}</summary>
-          <dl>
-            {page.held.filter((one) => one.file === file).map(({ name, text: words }) => (
-              <div key={name}>
-                {name !== "" && <dt class="mono">{name}</dt>}
-                <dd>{words}</dd>
-              </div>
-            ))}
-          </dl>
-        </details>
-      ))}
+      <div>
+        {files.map((file) => (
+          <details key={file}>
+            <summary class="mono small">{file}</summary>
+            <dl>
+              {page.held.filter((one) => one.file === file).map(({ name, text: words }) => (
+                <div key={name}>
+                  {name !== "" && <dt class="mono">{name}</dt>}
+                  <dd>{words}</dd>
+                </div>
+              ))}
+            </dl>
+          </details>
+        ))}
+      </div>
     </>
   )
 }
