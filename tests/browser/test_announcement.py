@@ -5,6 +5,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, expect
 
 from browser.people import NARROW, person
+from browser.screens import LOOKS
+from browser.test_accessible import RUN_AXE, TOO_WIDE
 from halonyx.core.types import DAY, HOUR, Millis
 from halonyx.relay.announcing import announce
 from halonyx.relay.context import wall_clock
@@ -22,7 +24,7 @@ def settings_of(relay: RelayProcess) -> RelaySettings:
 
 
 def shown(page: Page) -> list[str]:
-    return page.locator(".announcement p:not(.small)").all_inner_texts()
+    return page.locator(".announced").all_inner_texts()
 
 
 def test_the_operator_is_heard_apart_from_everybody_until_it_is_closed(browser: Browser, tmp_path: Path) -> None:
@@ -59,7 +61,10 @@ def test_who_comes_later_hears_it_and_a_long_one_fits_a_phone(browser: Browser, 
         with person(browser, relay.origin, viewport=NARROW) as bob:
             bob.create()
             expect(bob.page.locator(".announcement")).to_be_visible()
-            assert bob.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            for look in LOOKS:
+                look.apply(bob.page)
+                assert bob.page.evaluate(TOO_WIDE) == []
+                assert bob.page.evaluate(RUN_AXE) == []
 
 
 def test_the_page_asks_who_somebody_is_only_where_the_operator_does(browser: Browser, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """Signing up in the browser at a relay that asks for an invite, and at one that takes nobody."""
 
+import re
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from browser.people import person
+from browser.people import Person, person
 from halonyx.core.types import Millis
 from halonyx.relay.context import wall_clock
 from halonyx.relay.store import identity
@@ -29,6 +30,36 @@ def test_the_page_asks_for_an_invite_and_takes_one(browser: Browser, tmp_path: P
         (invite,) = make_invites(relay.data / "identity.db", identity.SCHEMA, 1, expires)
         field.fill(f" {invite.upper()} ")
         newcomer.create()
+
+
+def test_a_member_invites_a_friend(browser: Browser, tmp_path: Path) -> None:
+    with running_relay(tmp_path, HALONYX_SIGNUP="token", HALONYX_MEMBER_INVITES="1") as relay:
+        (first,) = make_invites(relay.data / "identity.db", identity.SCHEMA, 1, expiry(Millis(wall_clock()), 1))
+        with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
+            signs_up(alice, first)
+            alice.head.get_by_role("button", name="Settings").click()
+            settings = alice.dialog("Settings")
+            alice.press("Invite someone to this relay", settings)
+            made = settings.get_by_text(re.compile("^[0-9a-f]{32}$"))
+            signs_up(bob, made.inner_text())
+
+            alice.page.keyboard.press("Escape")
+            alice.head.get_by_role("button", name="Settings").click()
+            expect(made).to_have_count(0)
+            alice.press("Invite someone to this relay", settings)
+            alice.is_told("You have made all the invites you may this week.")
+
+
+def signs_up(newcomer: Person, invite: str) -> None:
+    newcomer.press("Create my identity")
+    newcomer.page.get_by_label("Invite").fill(invite)
+    newcomer.create()
+
+
+def test_where_nobody_needs_an_invite_nobody_is_offered_one(alice: Person) -> None:
+    alice.head.get_by_role("button", name="Settings").click()
+    expect(alice.dialog("Settings").get_by_text("Connected")).to_be_visible()
+    expect(alice.page.get_by_role("button", name="Invite someone to this relay")).to_have_count(0)
 
 
 def test_the_page_says_that_a_relay_is_closed(browser: Browser, tmp_path: Path) -> None:

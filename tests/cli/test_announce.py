@@ -35,7 +35,12 @@ def test_the_operator_says_something_and_nobody_takes_it_for_a_message(tmp_path:
 
 
 def test_what_can_not_be_announced(relay: RelayProcess, newcomer: Person, tmp_path: Path) -> None:
-    for text, told in ((b"x" * 2001, "2000"), (b"", "2000"), (b"\xff", "UTF-8"), (b"a\nb", "one line")):
+    for text, told in (
+        (b"x" * 2001, "this one has 2001"),
+        (b"", "this one has 0"),
+        (b"\xff", "UTF-8"),
+        (b"a\nb", "one line"),
+    ):
         refused = newcomer.run("relay", "announce", "-", "--data", str(relay.data), status=2, stdin=text)
         assert told in refused.err
     assert "--data" in newcomer.run("relay", "announce", "hello", "--data", str(tmp_path / "none"), status=2).err

@@ -9,17 +9,19 @@ DETAILS = ("--my-name", "Ann Example", "--my-email", "ann@mail.example")
 
 
 def test_the_operator_learns_it_and_nobody_else(tmp_path: Path) -> None:
-    with running_relay(tmp_path, HALONYX_CONTACT_REQUIRED="true") as relay:
+    with running_relay(tmp_path, HALONYX_CONTACT_REQUIRED="true", HALONYX_SIGNUP="token") as relay:
         operator, alice, bob = (Person(tmp_path / name, relay.origin) for name in ("operator", "alice", "bob"))
         refused = alice.run("account", "create", "--json", status=1)
-        assert refused.error["code"] == "contact-required"
+        assert refused.error["code"] == "contact-required", "known before anything else is asked"
         assert "--my-name and --my-email" in refused.error["message"]
         assert not list(alice.home.glob("*.db"))
         half = alice.run("account", "create", "--my-name", "Ann", "--json", status=1)
         assert half.error["code"] == "malformed"
 
-        code = alice.one("account", "create", *DETAILS)["recovery_code"]
-        listed = ("relay", "contacts", "--data", str(relay.data))
+        data = ("--data", str(relay.data))
+        listed = ("relay", "contacts", *data)
+        invite = operator.one("relay", "invite", *data)["invite"]
+        code = alice.one("account", "create", *DETAILS, "--invite", invite)["recovery_code"]
         assert operator.many(*listed) == [{"name": "Ann Example", "email": "ann@mail.example"}]
         assert operator.run(*listed).out == "Ann Example <ann@mail.example>\n"
         assert b"Ann Example" not in alice.card().encode() + relay.log().encode()

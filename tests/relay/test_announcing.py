@@ -103,6 +103,13 @@ async def test_one_an_hour(relay: Served) -> None:
     say(relay, "later", now + HOUR + 60_000)
 
 
+async def test_deleting_the_file_takes_it_back(relay: Served) -> None:
+    say(relay, "hello")
+    assert not await is_silent(relay)
+    (relay.data / FILE).unlink()
+    assert await is_silent(relay)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 64])
 async def test_what_the_operator_did_not_sign_is_told_nobody(relay: Served, cut: int) -> None:
     encoded = signed(relay, "hello", wall_clock())

@@ -111,10 +111,6 @@ Each is good for one person, until {expires}; it is shown this once. They use it
 ANNOUNCED: Final = "The relay tells it to everybody who is connected now, and for seven days to those who come later."
 ANNOUNCED_NO_TEXT: Final = "The announcement is not UTF-8 text."
 
-# Names and e-mail addresses.
-
-CONTACT: Final = "{name} <{email}>"
-
 # What it knows.
 
 KNOWS_FILE: Final = "\n{file}"
@@ -145,6 +141,10 @@ ADMIN_NO_HEAD: Final = "No line has the hash you gave: the log was made anew or 
 ADMIN_WELL: Final = """\
 All {number} lines are as they were written. Note this hash elsewhere; --head HASH then finds a log that was made anew:
 {digest}"""
+
+# Names and e-mail addresses.
+
+CONTACT: Final = "{name} <{email}>"
 
 # Backup.
 

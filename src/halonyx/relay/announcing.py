@@ -50,6 +50,8 @@ class Board:
         if state == self._state:
             return None
         self._state = state
+        if state is None:  # taken back
+            self._frame = b""
         found = _read(self._path, self._key)
         if found is None:
             return None
@@ -61,7 +63,8 @@ class Board:
 
     def frame(self, now: Millis) -> bytes | None:
         """Return the frame for a device that comes now, or None."""
-        return self._frame if self._last is not None and self._last.is_current(now) else None
+        is_told = self._frame and self._last is not None and self._last.is_current(now)
+        return self._frame if is_told else None
 
 
 def announce(settings: RelaySettings, text: str, now: Millis) -> None:

@@ -84,6 +84,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
 BESIDE: Final[dict[str, str]] = {
     "secrets file": "Three secrets without which no pseudonym can be computed, and the relay's own keys. Kept apart.",
     "drop folder": "Encrypted files that wait to be fetched, 14 days at most. Their keys were never here.",
+    "announcement file": "What the operator announced last: the same for everybody. Not who has heard it.",
     "memory": (
         "While it runs: which network addresses are connected, which device is logged in on which connection, and how "
         "often each network address called, under a key that changes daily. Nothing of it is written down."

@@ -19,6 +19,7 @@ MAX_TEXT: Final = 2000  # bytes
 APART: Final = HOUR
 LIFETIME: Final = 7 * DAY
 AHEAD: Final = DAY  # how far a clock may be behind the operator's
+_ONE_LINE: Final = "an announcement is one line, without control characters"
 _CONTROL: Final = re.compile("[\u0000-\u001f\u007f-\u009f]")
 
 
@@ -65,11 +66,12 @@ class Announcement:
         """
         try:
             text = self.text.encode("utf-8")
-            _check_text(text)
         except UnicodeEncodeError:
             raise Misuse("the announcement is not UTF-8 text") from None
-        except Malformed as error:
-            raise Misuse(str(error)) from None
+        if not 1 <= len(text) <= MAX_TEXT:
+            raise Misuse(f"an announcement has 1 to {MAX_TEXT} bytes of text, this one has {len(text)}")
+        if _CONTROL.search(self.text):
+            raise Misuse(_ONE_LINE)
         body = Writer().u8(VERSION).u8(TYPE).u64(self.time).sized(text, 2, MAX_TEXT, 1).done()
         return body + operator.sign(ANNOUNCEMENT, body)
 
@@ -88,7 +90,7 @@ class Announcement:
         """
         reader = Reader(data)
         reader.header(VERSION, TYPE)
-        time, text = Millis(reader.u64()), _check_text(reader.sized(2, MAX_TEXT, 1))
+        time, text = Millis(reader.u64()), _text(reader.sized(2, MAX_TEXT, 1))
         size = reader.position()
         signature = reader.take(SIGNATURE_SIZE)
         reader.finish()
@@ -104,13 +106,11 @@ class Announcement:
         return now - LIFETIME < self.time <= now + AHEAD
 
 
-def _check_text(text: bytes) -> str:
-    if not 1 <= len(text) <= MAX_TEXT:
-        raise Malformed(f"an announcement has 1 to {MAX_TEXT} bytes of text, this one has {len(text)}")
+def _text(encoded: bytes) -> str:
     try:
-        decoded = text.decode("utf-8")
+        text = encoded.decode("utf-8")
     except UnicodeDecodeError:
         raise Malformed("an announcement that is not UTF-8") from None
-    if _CONTROL.search(decoded):
-        raise Malformed("an announcement is one line, without control characters")
-    return decoded
+    if _CONTROL.search(text):
+        raise Malformed(_ONE_LINE)
+    return text

@@ -225,6 +225,13 @@ export interface FileApi {
   openImage(id: string): Promise<File | null>
 }
 
+/** Lets one person sign up at our relay; shown once. */
+export interface NewInvite {
+  /** 32 characters of hex. */
+  readonly invite: string
+  readonly expires: number
+}
+
 /** Every call of the page; a rejected one is a HalonyxError with its `code`. */
 export interface Api extends FileApi {
   status(): Promise<Status>
@@ -270,6 +277,10 @@ export interface Api extends FileApi {
   /** Mark verified; Misuse if what was shown is not right. */
   verify(contact: number, shown: { readonly scanned: Bytes } | { readonly number: string }): Promise<Contact>
   searchMessages(text: string, limit: number): Promise<readonly Found[]>
+  /** Whether our relay takes new people by invite. */
+  takesInvites(): Promise<boolean>
+  /** Make an invite to our relay; codes "no-invites" and "invites-used". */
+  makeInvite(): Promise<NewInvite>
   /** Try everything now. */
   retry(): Promise<void>
   /** Ask our relay what it holds about an account, and what it could tell a court. */

@@ -4,9 +4,7 @@
  * Source: spec/delivery.md, "Client".
  */
 
-import { HalonyxError, StaleDirectory, TransportError } from "../core/errors"
-import { encodeQr, matchesQr, safetyNumber, type Party } from "../core/safety_number"
-import { toHex } from "../core/encoding"
+import { HalonyxError, TransportError } from "../core/errors"
 import type { ContactDetails } from "../wire/rest"
 import type { RelayKnows } from "../wire/rest"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
@@ -19,6 +17,7 @@ import type {
   Entry,
   FileApi,
   Found,
+  NewInvite,
   Notice,
   SafetyNumber,
   Status,
@@ -26,8 +25,8 @@ import type {
 import { Contacts, ourCard, contactOf } from "./contacts"
 import { forgetNotice, markRead, noticesOf } from "./events"
 import { Search, conversations, history, historyAround } from "./history"
+import { makeInvite, takesInvites } from "./invites"
 import { addText } from "./outbox"
-import type { ContactRow } from "./people"
 import { Running } from "./running"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
@@ -37,6 +36,7 @@ import { Tabs, type Reached, type TabMessage } from "./tabs"
 import { Transfers } from "./transfers"
 import { Relay } from "./transport"
 import { isReplaced } from "./upkeep"
+import { checkShown, partiesOf, safetyNumberOf, type Parties, type Shown } from "./verification"
 
 const AGAIN_MS = 5000
 
@@ -239,25 +239,11 @@ export class Client implements Omit<Api, keyof FileApi> {
   }
 
   async safetyNumber(contact: number): Promise<SafetyNumber> {
-    const [ours, theirs] = await this.#parties(contact)
-    return {
-      groups: safetyNumber(ours, theirs).split(" "),
-      qr: encodeQr(ours, theirs),
-      ourAddress: toHex(ours.address),
-      theirAddress: toHex(theirs.address),
-    }
+    return safetyNumberOf(await this.#parties(contact))
   }
 
-  async verify(
-    contact: number,
-    shown: { readonly scanned: Parameters<typeof matchesQr>[0] } | { readonly number: string },
-  ): Promise<Contact> {
-    const [ours, theirs] = await this.#parties(contact)
-    const isRight =
-      "scanned" in shown
-        ? matchesQr(shown.scanned, ours, theirs)
-        : shown.number.replaceAll(/\s/g, "") === safetyNumber(ours, theirs).replaceAll(" ", "")
-    if (!isRight) throw new HalonyxError("safety-number-differs", "this is not the safety number of you and them")
+  async verify(contact: number, shown: Shown): Promise<Contact> {
+    checkShown(await this.#parties(contact), shown)
     return this.#contacts.setVerified(contact)
   }
 
@@ -268,6 +254,14 @@ export class Client implements Omit<Api, keyof FileApi> {
   async relayKnows(): Promise<RelayKnows> {
     await this.#prepared()
     return new Relay((await loadAccount(this.store)).origin).knows()
+  }
+
+  takesInvites(): Promise<boolean> {
+    return takesInvites(this.store)
+  }
+
+  makeInvite(): Promise<NewInvite> {
+    return makeInvite(this.store)
   }
 
   retry(): Promise<void> {
@@ -383,20 +377,8 @@ export class Client implements Omit<Api, keyof FileApi> {
     this.#running = null
   }
 
-  async #parties(id: number): Promise<readonly [Party, Party]> {
-    const account = await loadAccount(this.store)
-    const contact = await this.#withRecord(await contactOf(this.store, id, "accepted", "blocked"))
-    if (contact.record === null) throw new StaleDirectory("the relay served a record of theirs that does not fit")
-    return [
-      { fingerprint: account.record.fingerprint, address: account.address },
-      { fingerprint: contact.record.fingerprint, address: contact.address },
-    ]
-  }
-
-  async #withRecord(contact: ContactRow): Promise<ContactRow> {
-    if (contact.record !== null || this.#running === null) return contact
-    await this.#running.sender.refresh(contact)
-    return contactOf(this.store, contact.id, "accepted", "blocked")
+  #parties(id: number): Promise<Parties> {
+    return partiesOf(this.store, this.#running?.sender ?? null, id)
   }
 }
 

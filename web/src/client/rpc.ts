@@ -38,6 +38,8 @@ const METHODS: Readonly<Record<Exclude<keyof Api, keyof FileApi>, true>> = {
   safetyNumber: true,
   verify: true,
   searchMessages: true,
+  takesInvites: true,
+  makeInvite: true,
   retry: true,
   relayKnows: true,
   eraseDevice: true,

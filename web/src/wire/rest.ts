@@ -196,7 +196,14 @@ export interface BundleRequest {
   readonly fetchId: Bytes
 }
 
-/** POST /v1/turn, signed by the device's login key. */
+/** An invite: one person may sign up with it until it expires. */
+export interface InviteAnswer {
+  /** 32 characters of lowercase hex. */
+  readonly invite: string
+  readonly expires: number
+}
+
+/** POST /v1/turn and /v1/invite, signed by the device's login key. */
 export interface TurnRequest {
   readonly address: Address
   readonly device: DeviceId
@@ -454,6 +461,13 @@ export const parseBundle: Parse<Bundle> = (value) => {
     oneTimePrekey: orNull(body["one_time_prekey"], storedPrekey),
     oneTimeKemPrekey: orNull(body["one_time_kem_prekey"], storedPrekey),
   }
+}
+
+export const parseInviteAnswer: Parse<InviteAnswer> = (value) => {
+  const body = object(value, ["invite", "expires"])
+  const invite = text(body["invite"])
+  if (!/^[0-9a-f]{32}$/.test(invite)) throw new Malformed("no invite")
+  return { invite, expires: integer(body["expires"], 0) }
 }
 
 export const parseTurnCredentials: Parse<TurnCredentials> = (value) => {

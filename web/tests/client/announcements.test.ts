@@ -124,6 +124,18 @@ describe("a relay that asks for a name and an e-mail address", () => {
     }
   })
 
+  test("is known before any work is done", async () => {
+    const asking = { HALONYX_CONTACT_REQUIRED: "true", HALONYX_SIGNUP: "pow", HALONYX_POW_BITS: "40" }
+    const other = await RelayProcess.start(asking)
+    try {
+      mayReach(other.origin)
+      await expect(signUp(other.origin)).rejects.toMatchObject({ code: "contact-required" })
+    } finally {
+      mayReach(relay.origin)
+      await other.remove()
+    }
+  }, HANGING)
+
   test("is the only one that is told", async () => {
     const other = await RelayProcess.start()
     try {

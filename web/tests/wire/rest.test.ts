@@ -61,6 +61,7 @@ const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknow
   ["lookup", rest.parseLookupResponse, { record: text(8192), devices: [{ device: 1, envelope_prekey: prekey }] }],
   ["bundle", rest.parseBundle, BUNDLE],
   ["turn credentials", rest.parseTurnCredentials, TURN],
+  ["an invite", rest.parseInviteAnswer, { invite: "0a".repeat(16), expires: 1760000000000 }],
   ["an opened drop", rest.parseDropOpened, { offset: 0, upload: "0a".repeat(16) }],
   ["a drop's progress", rest.parseDropProgress, { offset: 4194304 }],
 ]

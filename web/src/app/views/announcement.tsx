@@ -27,7 +27,9 @@ export function AnnouncementLine(): JSX.Element {
             <time class="faint">{shortTime(latest.time, now.value)}</time>
             <IconButton icon={X} label={text.notice.forget} onClick={close} />
           </header>
-          <p dir="auto">{latest.data["announcement"]}</p>
+          <p class="announced" dir="auto" tabIndex={0 /* a long one is scrolled, by keys, too */}>
+            {latest.data["announcement"]}
+          </p>
           <p class="small faint">{text.notice.announcedWhat}</p>
         </section>
       )}

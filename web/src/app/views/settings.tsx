@@ -13,6 +13,7 @@ import { Avatar } from "./avatar"
 import { useApp } from "./context"
 import { Dialog } from "./dialog"
 import { Erase } from "./erase"
+import { MakeInvite } from "./make_invite"
 import { Button } from "./parts"
 import { StorageUse } from "./storage_use"
 import { Switch } from "./switch"
@@ -141,6 +142,7 @@ function RelayPart(): JSX.Element | null {
       {status.connection !== "online" && (
         <Button onClick={() => void app.act(() => app.api.retry(), null)}>{text.settings.retry}</Button>
       )}
+      <MakeInvite />
     </Part>
   )
 }
