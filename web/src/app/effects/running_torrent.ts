@@ -7,7 +7,7 @@
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
 import { Suspects } from "./suspects"
-import type { PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent } from "./web_torrent"
+import type { PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
 
 const PIECE_SIZE = 1_048_576
 const NAME = "halonyx"
@@ -15,7 +15,9 @@ const CACHED_PIECES = 4
 const MAX_PEERS = 8 // a contact has few devices
 const OFFERS = 2 // in an announce: two people, so rarely more than one takes any
 const RECONNECT_MS = 5000
-const ANNOUNCE_MS = 20_000 // without a peer
+const FIRST_ANNOUNCE_MS = 5000 // without a peer; twice as long each time: two who call at once may miss each other
+const LAST_ANNOUNCE_MS = 20_000
+const LEAST_SPEED = 8_388_608 // bytes a second
 const BAD_PIECE = /^Piece (\d+) failed verification$/
 const MAX_BAD_PIECES = 8 // with nobody else to ask: then it is our contact, whose pieces do not fit their own hashes
 
@@ -33,6 +35,7 @@ export class RunningTorrent {
   #done = 0
   #reconnected = performance.now()
   #announced = performance.now()
+  #pause = FIRST_ANNOUNCE_MS
 
   constructor(library: WebTorrent, engine: Engine, job: Job) {
     this.#engine = engine
@@ -61,6 +64,7 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
+    this.#torrent.on("wire", askAhead)
     const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
       const [, bad] = BAD_PIECE.exec(message) ?? []
@@ -100,9 +104,10 @@ export class RunningTorrent {
       socket.reconnectTimer = undefined
       socket._openSocket()
     }
-    if (this.#torrent.numPeers > 0) this.#announced = now
-    if (this.#announced + ANNOUNCE_MS > now) return
+    if (this.#torrent.numPeers > 0) [this.#announced, this.#pause] = [now, FIRST_ANNOUNCE_MS]
+    if (this.#announced + this.#pause > now) return
     this.#announced = now
+    this.#pause = Math.min(2 * this.#pause, LAST_ANNOUNCE_MS)
     tracker?.update()
   }
 
@@ -176,6 +181,17 @@ export class RunningTorrent {
 
 function iceServers({ iceServers: servers }: Job): RTCIceServer[] {
   return servers.map(({ urls, username, credential }) => ({ urls: [...urls], username, credential }))
+}
+
+/**
+ * Ask for half a second of a fast line at least, before the answers come.
+ *
+ * WebTorrent asks for half a second at the speed it measured: over TURN, where a lost packet stops everything for a
+ * moment, it then asked for ever less.
+ */
+function askAhead(wire: Wire): void {
+  const measured = wire.downloadSpeed
+  wire.downloadSpeed = (received) => Math.max(measured(received), LEAST_SPEED)
 }
 
 /** Say which way the chosen pair of candidates goes. */

@@ -12,6 +12,8 @@ export interface Wire {
   /** Random, drawn by the peer. */
   readonly peerId: string
   readonly peerPieces: { get(index: number): boolean }
+  /** Takes in how many bytes came, and returns bytes a second, by which WebTorrent decides how far it asks ahead. */
+  downloadSpeed: (received?: number) => number
   on(event: "piece", listener: (index: number) => void): void
   destroy(): void
 }
