@@ -37,7 +37,7 @@ def unknown(line: str) -> list[str]:
 
 def lines_of(page: Path) -> list[str]:
     blocks = re.findall(r"^ *```[a-z]*\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
-    command = r"^ {0,4}(?:docker compose exec relay )?(halonyx [a-z].*)$"
+    command = r"^ {0,4}(?:docker compose exec relay |runuser -u halonyx -- )?(halonyx [a-z].*)$"
     return [found for block in blocks for found in re.findall(command, block, re.MULTILINE)]
 
 

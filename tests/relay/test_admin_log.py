@@ -13,8 +13,12 @@ from halonyx.cli.main import run
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.relay import admin_log
 from halonyx.relay.admin_log import HEAD, LOG, AdminEvent, Finding, Flaw, append, last_marks, read
+from halonyx.relay.announcing import TooSoon, announce
 from halonyx.relay.backup import back_up, restore
+from halonyx.relay.context import wall_clock
 from halonyx.relay.settings import load_settings
+from halonyx.relay.store import identity
+from halonyx.relay.store.invites import make_invites
 from relay.rest_kit import running_relay
 from relay_process import free_port
 
@@ -173,6 +177,17 @@ async def test_a_relay_notes_its_life_and_nobody_s(tmp_path: Path) -> None:
     assert set(marks) >= {"data", "pow_bits", "metrics_token"}
     text = (data / LOG).read_text()
     assert not [word for word in ("127.0.0.1", "localhost", "secret of", str(tmp_path)) if word in text]
+
+
+async def test_announcements_and_invites_are_noted(tmp_path: Path) -> None:
+    async with running_relay(tmp_path, reserve_bytes=0) as relay:
+        announce(relay.settings, "The relay moves on Sunday.", wall_clock())
+        with pytest.raises(TooSoon):
+            announce(relay.settings, "It does not.", wall_clock())
+        make_invites(relay.settings.data / "identity.db", identity.SCHEMA, 3, wall_clock())
+
+    assert events(tmp_path / "data") == ["relay-started", "announced", "invites-made", "relay-stopped"]
+    assert "Sunday" not in (tmp_path / "data" / LOG).read_text()
 
 
 def test_the_command_prints_it_and_checks_it(tmp_path: Path, capsys: Captured) -> None:
