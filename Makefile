@@ -57,7 +57,6 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
-	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml src
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
