@@ -230,7 +230,8 @@ async def test_a_handshake_with_an_altered_kem_ciphertext_fails_like_any_other(
     await pair.alice.send("bob", "not yet read")
     forger = Forger(pair.alice, "bob")
     message = flipped(forger.message(forger.content().encode()), 200)
-    change(pair.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+    assert device_of(pair.bob, "alice").sessions == Sessions()
+    change(pair.bob, "UPDATE devices SET reset_sent = ?", 2**60)  # else he would begin a session of his own
     record = stored(pair.alice, "SELECT record FROM account")[0]["record"]
     prekeys = stored(pair.bob, "SELECT id FROM prekeys")
     mailboxes.lose(pair.bob.account.address, 0)
