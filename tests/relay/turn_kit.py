@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -53,39 +53,30 @@ class Turn:
     credential: str
     socket: socket.socket
 
-    def ask(self, method: int, body: Callable[[bytes], bytes]) -> int:
-        """Ask with credentials, as the server's challenge says; return 0, or the error code.
-
-        Args:
-            body: Attributes, from the transaction's id.
-        """
-        bare = self._exchange(method, body)
+    def ask(self, method: int, body: bytes, transaction: bytes) -> int:
+        """Ask with credentials, as the server's challenge says; return 0, or the error code."""
+        bare = self._exchange(method, body, transaction)
         challenge = attributes(bare)
         if NONCE not in challenge:
             return self._code(bare)
-        named = attribute(USERNAME, self.username.encode())
-        named += attribute(REALM, challenge[REALM]) + attribute(NONCE, challenge[NONCE])
+        signed = body + attribute(USERNAME, self.username.encode())
+        signed += attribute(REALM, challenge[REALM]) + attribute(NONCE, challenge[NONCE])
         secret = f"{self.username}:{challenge[REALM].decode()}:{self.credential}".encode()
-        key = hashlib.md5(secret).digest()  # noqa: S324 (RFC 8489)
-        return self._code(self._exchange(method, lambda transaction: body(transaction) + named, key))
+        return self._code(self._exchange(method, signed, transaction, hashlib.md5(secret).digest()))  # noqa: S324 (RFC 8489)
 
     def allocate(self, family: int) -> int:
         wanted = attribute(TRANSPORT, bytes([17, 0, 0, 0])) + attribute(FAMILY, bytes([family, 0, 0, 0]))
-        return self.ask(ALLOCATE, lambda _: wanted)
+        return self.ask(ALLOCATE, wanted, os.urandom(12))
 
     def permit(self, address: IPv4Address | IPv6Address) -> int:
         """Ask to relay to an address."""
-
-        def peer(transaction: bytes) -> bytes:
-            mask = COOKIE.to_bytes(4, "big") + transaction
-            hidden = bytes(byte ^ other for byte, other in zip(address.packed, mask, strict=False))
-            return attribute(PEER, struct.pack(">BBH", 0, FAMILIES[address.version], 9 ^ 0x2112) + hidden)
-
-        return self.ask(CREATE_PERMISSION, peer)
-
-    def _exchange(self, method: int, attributes_of: Callable[[bytes], bytes], key: bytes | None = None) -> bytes:
         transaction = os.urandom(12)
-        body = attributes_of(transaction)
+        mask = COOKIE.to_bytes(4, "big") + transaction
+        hidden = bytes(byte ^ other for byte, other in zip(address.packed, mask, strict=False))
+        peer = struct.pack(">BBH", 0, FAMILIES[address.version], 9 ^ 0x2112) + hidden
+        return self.ask(CREATE_PERMISSION, attribute(PEER, peer), transaction)
+
+    def _exchange(self, method: int, body: bytes, transaction: bytes, key: bytes | None = None) -> bytes:
         if key is not None:
             head = struct.pack(">HHI", method, len(body) + 24, COOKIE) + transaction
             body += attribute(INTEGRITY, hmac.digest(key, head + body, "sha1"))
@@ -95,10 +86,7 @@ class Turn:
         while time.monotonic() < deadline:  # the server may not listen yet
             self.socket.sendto(message, ("127.0.0.1", self.port))
             with contextlib.suppress(TimeoutError, ConnectionRefusedError):
-                while True:  # what was asked twice may be answered twice, the second time late
-                    answer = self.socket.recv(2048)
-                    if answer[8:20] == transaction:
-                        return answer
+                return self.socket.recv(2048)
         raise AssertionError("the TURN server does not answer")
 
     @staticmethod
@@ -123,16 +111,13 @@ async def asked(port: int, username: str, credential: str, *, peer: str | None =
 
 
 @contextlib.asynccontextmanager
-async def turn_server(
-    folder: Path, secret: str, *, has_local_peers: bool = False, port: int | None = None
-) -> AsyncIterator[int]:
+async def turn_server(folder: Path, secret: str, *, has_local_peers: bool = False) -> AsyncIterator[int]:
     """Run coturn as the sample says, with a secret and a port of its own on loopback.
 
     Args:
-        port: Where it was before; a free one by default.
         has_local_peers: Relay to peers on loopback too, which the sample refuses.
     """
-    port = port or free_udp_port()
+    port = free_udp_port()
     sample = SAMPLE.read_text()
     placeholder = "static-auth-secret=change-this-secret"
     assert placeholder in sample
