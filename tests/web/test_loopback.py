@@ -106,6 +106,8 @@ async def test_it_serves_the_build_with_its_policy(page: Page, relay: RelayProce
 async def test_calls_and_sockets_reach_the_relay(page: Page, relay: RelayProcess) -> None:
     info = await page.get(page.through(relay.origin, "/v1/relay"))
     assert (info.status, "relay_key" in json.loads(info.body)) == (200, True)
+    knows = await page.get(page.through(relay.origin, "/v1/relay/knows"))
+    assert (knows.status, "held" in json.loads(knows.body)) == (200, True)
     alice = Person()
     await alice.sign_up(Relay(load_settings(port=relay.port, data=relay.data), page.session))
     submit = Submit(EnvelopeId(os.urandom(16)), alice.address, DeviceId(1), alice.access_key, envelope())
