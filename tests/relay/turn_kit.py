@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -53,30 +53,39 @@ class Turn:
     credential: str
     socket: socket.socket
 
-    def ask(self, method: int, body: bytes, transaction: bytes) -> int:
-        """Ask with credentials, as the server's challenge says; return 0, or the error code."""
-        bare = self._exchange(method, body, transaction)
+    def ask(self, method: int, body: Callable[[bytes], bytes]) -> int:
+        """Ask with credentials, as the server's challenge says; return 0, or the error code.
+
+        Args:
+            body: Attributes, from the transaction's id.
+        """
+        bare = self._exchange(method, body)
         challenge = attributes(bare)
         if NONCE not in challenge:
             return self._code(bare)
-        signed = body + attribute(USERNAME, self.username.encode())
-        signed += attribute(REALM, challenge[REALM]) + attribute(NONCE, challenge[NONCE])
+        named = attribute(USERNAME, self.username.encode())
+        named += attribute(REALM, challenge[REALM]) + attribute(NONCE, challenge[NONCE])
         secret = f"{self.username}:{challenge[REALM].decode()}:{self.credential}".encode()
-        return self._code(self._exchange(method, signed, transaction, hashlib.md5(secret).digest()))  # noqa: S324 (RFC 8489)
+        key = hashlib.md5(secret).digest()  # noqa: S324 (RFC 8489)
+        return self._code(self._exchange(method, lambda transaction: body(transaction) + named, key))
 
     def allocate(self, family: int) -> int:
         wanted = attribute(TRANSPORT, bytes([17, 0, 0, 0])) + attribute(FAMILY, bytes([family, 0, 0, 0]))
-        return self.ask(ALLOCATE, wanted, os.urandom(12))
+        return self.ask(ALLOCATE, lambda _: wanted)
 
     def permit(self, address: IPv4Address | IPv6Address) -> int:
         """Ask to relay to an address."""
-        transaction = os.urandom(12)
-        mask = COOKIE.to_bytes(4, "big") + transaction
-        hidden = bytes(byte ^ other for byte, other in zip(address.packed, mask, strict=False))
-        peer = struct.pack(">BBH", 0, FAMILIES[address.version], 9 ^ 0x2112) + hidden
-        return self.ask(CREATE_PERMISSION, attribute(PEER, peer), transaction)
 
-    def _exchange(self, method: int, body: bytes, transaction: bytes, key: bytes | None = None) -> bytes:
+        def peer(transaction: bytes) -> bytes:
+            mask = COOKIE.to_bytes(4, "big") + transaction
+            hidden = bytes(byte ^ other for byte, other in zip(address.packed, mask, strict=False))
+            return attribute(PEER, struct.pack(">BBH", 0, FAMILIES[address.version], 9 ^ 0x2112) + hidden)
+
+        return self.ask(CREATE_PERMISSION, peer)
+
+    def _exchange(self, method: int, attributes_of: Callable[[bytes], bytes], key: bytes | None = None) -> bytes:
+        transaction = os.urandom(12)
+        body = attributes_of(transaction)
         if key is not None:
             head = struct.pack(">HHI", method, len(body) + 24, COOKIE) + transaction
             body += attribute(INTEGRITY, hmac.digest(key, head + body, "sha1"))
@@ -86,7 +95,10 @@ class Turn:
         while time.monotonic() < deadline:  # the server may not listen yet
             self.socket.sendto(message, ("127.0.0.1", self.port))
             with contextlib.suppress(TimeoutError, ConnectionRefusedError):
-                return self.socket.recv(2048)
+                while True:  # what was asked twice may be answered twice, the second time late
+                    answer = self.socket.recv(2048)
+                    if answer[8:20] == transaction:
+                        return answer
         raise AssertionError("the TURN server does not answer")
 
     @staticmethod
