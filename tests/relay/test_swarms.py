@@ -7,7 +7,7 @@ from typing import TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from halonyx.relay.swarms import Bounds, Refusal, Swarms, TrackerError, swarm_of
+from halonyx.relay.swarms import CALLING_SECONDS, Bounds, Refusal, Swarms, TrackerError, swarm_of
 from halonyx.wire.tracker import Announce, Answer
 
 T = TypeVar("T")
@@ -45,6 +45,8 @@ class Coming(RuleBasedStateMachine):
         self.swarms: Swarms[Somebody] = Swarms(BOUNDS)
         self.people = [Somebody(network, token) for network in NETWORKS for token in TOKENS for _ in range(2)]
         self.there: dict[tuple[bytes, str], Somebody] = {}
+        self.called: dict[tuple[bytes, bytes, str], float] = {}
+        self.now = 0.0
 
     @staticmethod
     def _tried(step: Callable[[], T]) -> T | TrackerError:
@@ -57,13 +59,24 @@ class Coming(RuleBasedStateMachine):
     def enter(self, who: int, name: str, of: str, left: int) -> None:
         person = self.people[who]
         swarm = swarm_of(of * 20, person.token)
-        others = self._tried(lambda: self.swarms.enter(person, swarm, announce(name, of, left=left)))
-        if isinstance(others, TrackerError):
-            assert others in REASONS
+        entered = announce(name, of, left=left)
+        names = self._tried(lambda: self.swarms.enter(person, swarm, entered, self.now))
+        if isinstance(names, TrackerError):
+            assert names in REASONS
             return
+        if self.there.get((swarm, name)) is not person:  # nobody has called this one yet
+            self.called = {call: at for call, at in self.called.items() if (call[0], call[2]) != (swarm, name)}
         self.there[swarm, name] = person
+        others = [self.swarms.call(swarm, entered, other, self.now) for other in names]
+        assert others == [self.there[swarm, other.decode()[0]] for other in names], "nobody who is not there"
         assert all(other.token == person.token for other in others), "whoever is met has the token"
-        assert all((swarm, any_) in self.there for any_ in NAMES if self.there.get((swarm, any_)) in others)
+        for other in names:
+            assert self.called.get((swarm, other, name), -CALLING_SECONDS) + CALLING_SECONDS <= self.now
+            self.called[swarm, (name * 20).encode(), other.decode()[0]] = self.now
+
+    @rule(seconds=st.sampled_from([0.5, CALLING_SECONDS]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
 
     @rule(who=st.integers(0, 7), name=st.sampled_from(NAMES), of=st.sampled_from(HASHES), to=st.sampled_from(NAMES))
     def answer(self, who: int, name: str, of: str, to: str) -> None:
@@ -101,3 +114,19 @@ class Coming(RuleBasedStateMachine):
 
 
 test_swarms = Coming.TestCase
+
+
+def test_of_two_who_call_each_other_at_once_one_does() -> None:
+    """Else each would close the connection that the other keeps."""
+    swarms: Swarms[Somebody] = Swarms(BOUNDS)
+    alice, bob = Somebody("a", TOKENS[0]), Somebody("b", TOKENS[0])
+    swarm = swarm_of("x" * 20, TOKENS[0])
+    of_alice, of_bob = announce("p", "x", left=0), announce("q", "x")
+    assert swarms.enter(alice, swarm, of_alice, 0) == []
+
+    (called,) = swarms.enter(bob, swarm, of_bob, 0)
+    assert swarms.call(swarm, of_bob, called, 0) is alice
+    assert swarms.enter(alice, swarm, of_alice, CALLING_SECONDS - 0.1) == []
+    assert swarms.enter(bob, swarm, of_bob, CALLING_SECONDS - 0.1) == [b"p" * 20]  # the one who called may try again
+
+    assert swarms.enter(alice, swarm, of_alice, CALLING_SECONDS) == [b"q" * 20]

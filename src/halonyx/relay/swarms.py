@@ -7,13 +7,14 @@ Source: spec/file-relay.md, "Tracker".
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Generic, Protocol, TypeVar
 
 from halonyx.core.primitives import sha256
 from halonyx.wire.tracker import Announce, to_bytes
 
+CALLING_SECONDS: Final = 3.0
 _FLAGS: Final = (True, False)
 
 
@@ -59,6 +60,8 @@ class Bounds:
 class _Peer(Generic[M]):
     member: M
     is_complete: bool
+    callers: dict[bytes, float] = field(default_factory=dict)
+    """Who had an offer for it lately, and when."""
 
 
 class Swarms(Generic[M]):
@@ -78,8 +81,11 @@ class Swarms(Generic[M]):
     def __len__(self) -> int:
         return len(self._swarms)
 
-    def enter(self, member: M, swarm: bytes, announce: Announce) -> list[M]:
-        """Put a peer into its swarm, or note what it has by now; return those worth an offer, in no order.
+    def enter(self, member: M, swarm: bytes, announce: Announce, now: float) -> list[bytes]:
+        """Put a peer into its swarm, or note what it has by now; return who is worth an offer, in no order.
+
+        Whoever had an offer for this peer within CALLING_SECONDS gets none back: of two connections between them, each
+        would close the one that the other keeps.
 
         A peer id that is there already belongs to the newest connection: it is the same person after a change of
         network, whose old socket has not been missed yet.
@@ -99,11 +105,21 @@ class Swarms(Generic[M]):
             self.peers += 1
         else:
             known.is_complete = announce.is_complete
+        callers = self._swarms[swarm][name].callers
         return [
-            peer.member
+            other
             for other, peer in self._swarms[swarm].items()
-            if other != name and not (announce.is_complete and peer.is_complete)  # two with everything: no use
+            if other != name
+            and not (announce.is_complete and peer.is_complete)  # two with everything: no use
+            and callers.get(other, now - CALLING_SECONDS) + CALLING_SECONDS <= now
         ]
+
+    def call(self, swarm: bytes, announce: Announce, other: bytes, now: float) -> M:
+        """Note that a peer has an offer for another one of its swarm, and return that."""
+        callee = self._swarms[swarm][other]
+        callee.callers = {name: at for name, at in callee.callers.items() if at + CALLING_SECONDS > now}
+        callee.callers[to_bytes(announce.peer_id)] = now
+        return callee.member
 
     def _demand_room(self, member: M, swarm: bytes, *, is_new: bool) -> None:
         bounds = self._bounds

@@ -140,7 +140,7 @@ class Tracking(Connection):
         elif announce.event == STOPPED:
             swarms.leave(self, swarm, announce.peer_id)
         else:
-            others = swarms.enter(self, swarm, announce)
+            others = swarms.enter(self, swarm, announce, self.gate.now)
             self._tracker.announces += 1
             complete, incomplete = swarms.counts(swarm)
             interval = self._tracker.settings.tracker_interval_seconds
@@ -148,7 +148,7 @@ class Tracking(Connection):
             offers = (announce.offers or [])[: self._tracker.settings.tracker_offers]
             chosen = _RANDOM.sample(others, min(len(others), len(offers)))
             for other, offer in zip(chosen, offers, strict=False):
-                self._pass_offer(other, announce, offer)
+                self._pass_offer(swarms.call(swarm, announce, other, self.gate.now), announce, offer)
 
     def _pass_offer(self, other: "Tracking", announce: Announce, offer: Offer) -> None:
         description = {"type": "offer", "sdp": offer.offer.sdp}
