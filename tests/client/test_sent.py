@@ -15,7 +15,7 @@ async def test_neither_a_usid_nor_a_word_nor_a_name_is_sent(front: Front, fronte
     await settle(fronted.bob, fronted.alice)
     await fronted.bob.send("alice", TEXT)
     await settle(fronted.alice, fronted.bob)
-    secrets = {
+    secrets: dict[str, list[bytes]] = {
         "USID": [fronted.alice.account.usid, fronted.bob.account.usid],
         "recovery code": [parse_recovery_code(home.code) for home in fronted.homes],
         "text": [TEXT.encode()],
