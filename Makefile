@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web tools run demo demo-mitm threat-table test test-modules test-journeys check vectors bench screenshots soak wheel format clean
+.PHONY: help setup web tools run demo demo-mitm threat-table test test-modules test-journeys check vectors bench screenshots soak mutations wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -96,8 +96,12 @@ screenshots: setup web tools ## Every screen of the browser client, to build/scr
 soak: setup ## The long runs (about an hour): kills, power failures, fuzzing, the clock, slow clients
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/fuzz tests/relay/test_power_loss.py tests/relay/test_schemathesis.py
+	@$(MAKE) --no-print-directory mutations
 	@# These ask the clock: nothing else may run.
 	@$(BIN)/python -m pytest tests/relay/soak_timing.py tests/relay/soak_slow_clients.py
+
+mutations: setup web/node_modules/.ready ## Switch each guard off and see its test fail; writes the table
+	@PYTHONPATH=tests $(BIN)/python -P tests/mutations/run.py
 
 wheel: setup ## Build a wheel that carries the browser client
 	@test -f $(SITE)/index.html || { echo "There is no build of the browser client: 'make web' first." >&2; exit 1; }
