@@ -15,7 +15,7 @@ const ROOT = new URL("../../../", import.meta.url)
 const CORE = new URL("web/src/core/", ROOT)
 const NAMESPACE = "halonyx/1 "
 // What the relay keeps for itself.
-const RELAY_ONLY = ["relay backup", "relay pseudonym", "sealed column", "sign-up work"]
+const RELAY_ONLY = ["relay backup", "relay pseudonym", "sealed column", "sign-up work", "setting mark"]
 const ROLES = Object.values(labels).flatMap((value) =>
   value instanceof Uint8Array ? [new TextDecoder().decode(value).slice(NAMESPACE.length)] : [],
 )
