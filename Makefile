@@ -26,6 +26,8 @@ web: $(SITE)/index.html ## Build the browser client if its sources changed
 
 web/node_modules/.ready: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || { command -v apt-get >/dev/null && apt-get install -y nodejs npm; }
+	@node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 22 || (a === 22 && b >= 12) || (a === 20 && b >= 19) ? 0 : 1)' \
+	|| { echo "The browser client is built with Node.js 20.19 or newer (of 22, 22.12); this is $$(node --version)." >&2; exit 1; }
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 

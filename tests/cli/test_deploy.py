@@ -97,6 +97,7 @@ def test_the_container_runs_what_there_is(monkeypatch: pytest.MonkeyPatch) -> No
     assert unknown(shlex.join(parts["ENTRYPOINT"] + parts["CMD"])) == []
     loaded = load_settings(host="0.0.0.0", data=Path("/data/relay"), behind_proxy=True)  # noqa: S104 (in a container)
     assert loaded.public_origins == ("https://relay.example",)
+    assert loaded.signup_mode == "token"
     assert all(line in compose for line in ("dockerfile: deploy/Containerfile", "read_only: true", "relay:3000"))
     for line in re.findall(r"halonyx relay [a-z].*", text + compose):
         assert unknown(line.partition(",")[0]) == [], line

@@ -106,7 +106,7 @@ export class Fetching {
       tell_(done)
       if (done < noted + NOTED) return
       noted = done
-      await this.#note(row.id, done)
+      await this.#note(row.id, done).catch(console.error) // only a reload would have gone on there
     }
     await download(this.#folders, row, from, note, signal)
     await this.#told.arrived(row.id)

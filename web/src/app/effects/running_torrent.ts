@@ -21,6 +21,8 @@ const LEAST_SPEED = 8_388_608 // bytes a second
 const BAD_PIECE = /^Piece (\d+) failed verification$/
 const MAX_BAD_PIECES = 8 // with nobody else to ask: then it is our contact, whose pieces do not fit their own hashes
 
+const MAX_SUSPECTS = 64 // with others to ask: whoever is left may come back under another name
+
 export class RunningTorrent {
   /** The network changed. */
   mustRestart = false
@@ -68,8 +70,9 @@ export class RunningTorrent {
     const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
       const [, bad] = BAD_PIECE.exec(message) ?? []
-      if (bad === undefined || suspects.part(Number(bad))) return
-      if (++this.#bad >= MAX_BAD_PIECES) this.#end("wrong-hash")
+      if (bad === undefined) return
+      const isParted = suspects.part(Number(bad))
+      if (++this.#bad >= (isParted ? MAX_SUSPECTS : MAX_BAD_PIECES)) this.#end("wrong-hash")
     })
     this.#torrent.on("done", () => {
       if (job.torrent === null && !this.#hasEnded) void this.#engine.fileArrived(job.id)

@@ -41,6 +41,7 @@ export class FirstRun {
   constructor(api: Api, random: (below: number) => number) {
     this.#api = api
     this.#random = random
+    this.origin.subscribe(() => { this.asksInvite.value = this.asksContact.value = false }) // another relay may ask for nothing
   }
 
   /** Offer a relay; what a person has typed meanwhile stays. */

@@ -4,7 +4,7 @@ import type { Entry } from "../../client/api"
 import { DAY } from "../../core/types"
 
 /**
- * Tell whether a relay said a day ago or earlier that it has a message, and their device has not said so since.
+ * Tell whether a message was written a day ago or earlier, a relay has it, and their device has not said so.
  *
  * They are away, or their relay lost it or holds it back.
  */

@@ -14,12 +14,23 @@ export function MakeInvite(): JSX.Element | null {
   const copy = useCopy()
   const [isPossible, setPossible] = useState(false)
   const [made, setMade] = useState<NewInvite | null>(null)
+  const [isAsking, setAsking] = useState(false)
   useEffect(() => {
     void app.api.takesInvites().then(setPossible, () => undefined) // a relay that can't be asked makes none now
   }, [])
   if (!isPossible) return null
-  const make = (): void => void app.act(async () => { setMade(await app.api.makeInvite()) }, null)
-  if (made === null) return <Button onClick={make}>{text.settings.invite}</Button>
+  const make = async (): Promise<void> => {
+    setAsking(true) // a second click would use up a second invite
+    await app.act(async () => { setMade(await app.api.makeInvite()) }, null)
+    setAsking(false)
+  }
+  if (made === null) {
+    return (
+      <Button disabled={isAsking} onClick={() => void make()}>
+        {text.settings.invite}
+      </Button>
+    )
+  }
   return (
     <div role="status">
       <p class="mono small build">{made.invite}</p>
