@@ -103,11 +103,22 @@ async def test_one_an_hour(relay: Served) -> None:
     say(relay, "later", now + HOUR + 60_000)
 
 
+async def test_one_that_is_over_stands_in_nobody_s_way(relay: Served) -> None:
+    board, now = relay.relay.hub._board, wall_clock()
+    assert board is not None
+    put(relay, signed(relay, "of a clock that ran ahead", now + HOUR))
+    assert board.look(now) is not None
+    put(relay, signed(relay, "set right", now - 2 * DAY))
+    assert board.look(Millis(now - 2 * DAY)) is not None
+
+
 async def test_deleting_the_file_takes_it_back(relay: Served) -> None:
     say(relay, "hello")
     assert not await is_silent(relay)
     (relay.data / FILE).unlink()
     assert await is_silent(relay)
+    say(relay, "what I meant")
+    assert not await is_silent(relay)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 64])

@@ -108,7 +108,9 @@ Each is good for one person, until {expires}; it is shown this once. They use it
 
 # Announcements.
 
-ANNOUNCED: Final = "The relay tells it to everybody who is connected now, and for seven days to those who come later."
+ANNOUNCED: Final = """\
+The relay tells it to everybody who is connected now, and for seven days to those who come later. Devices that heard
+another within the hour, even one that was taken back, pass over it."""
 ANNOUNCED_NO_TEXT: Final = "The announcement is not UTF-8 text."
 
 # What it knows.

@@ -51,13 +51,13 @@ class Board:
         if state == self._state:
             return None
         self._state = state
-        if state is None:  # taken back
-            self._frame = b""
+        if state is None:  # taken back: another may come at once
+            self._last, self._frame = None, b""
         found = _read(self._path, self._key)
         if found is None:
             return None
         announcement, encoded = found
-        if self._last is not None and not announcement.may_follow(self._last.time):
+        if self._last is not None and self._last.is_current(now) and not announcement.may_follow(self._last.time):
             return None
         self._last, self._frame = announcement, Announce(encoded).encode()
         return self.frame(now)
