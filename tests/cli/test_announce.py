@@ -1,8 +1,10 @@
 """`halonyx relay announce`, and what people are shown of it."""
 
+import time
 from pathlib import Path
 
 from command_line import Person, introduce, sign_up
+from halonyx.relay.announcing import LOOK_SECONDS
 from relay_process import RelayProcess, running_relay
 
 
@@ -15,6 +17,7 @@ def test_the_operator_says_something_and_nobody_takes_it_for_a_message(tmp_path:
         said = operator.one("relay", "announce", *data, stdin="Sunday \u202e 8 o'clock.\r\n".encode())
         assert said["announcement"] == "Sunday \u202e 8 o'clock."
         bob.run("send", "alice", "hello")
+        time.sleep(2 * LOOK_SECONDS)  # the relay looks for announcements that often
 
         shown = alice.run("receive")
         first, second, *rest = shown.out.splitlines()

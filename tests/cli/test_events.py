@@ -17,8 +17,9 @@ DATA: dict[str, dict[str, str | int | bool]] = {
     "gap": {"missing": 2},
     "stale": {"code": "stale-directory"},
     "device": {"device": 2},
+    "announcement": {"relay": "https://relay.example", "announcement": "Sunday, 8 o'clock"},
 }
-NOBODYS: Final = ("request", "requests-full", "restored")
+NOBODYS: Final = ("announcement", "request", "requests-full", "restored")
 """Of someone without a name yet, and of our own relay."""
 
 
@@ -29,7 +30,7 @@ def test_every_notice_has_words_and_a_shape(kind: NoticeKind, contact: str | Non
 
     show_event(Output(as_json=False), notice)
     words = capsys.readouterr().out
-    assert words.count("\n") == 1
+    assert words.count("\n") == (2 if kind == "announcement" else 1)
     assert "\u202e" not in words
     assert kind in NOBODYS or ("b\\u{202e}ob" if contact else "someone") in words
 
