@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from client.files_kit import agree, new_folder, offered, reached, row_of, running_files, some_file, until
-from client.homes import Pair, change, drain, settle
-from halonyx.client import TransferChanged, transfer_states
+from client.homes import Pair, change, drain, settle, stored
+from halonyx.client import TransferChanged, drop_states, transfer_states
 from halonyx.client.pauses import FIRST_SECONDS, LONGEST_SECONDS, next_pause
 from halonyx.client.people import contact_by_id
 from halonyx.client.running import Runner
-from halonyx.client.transfer_states import TELL_AGAIN, NewOffer
+from halonyx.client.transfer_states import DROP_KEEPS, TELL_AGAIN, TOLD_FOR, NewOffer
 from halonyx.client.transport import Refused
+from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
-from halonyx.core.types import MessageId
+from halonyx.core.types import DAY, HOUR, MessageId, Millis
 from relay_process import free_port
 
 
@@ -91,12 +92,45 @@ async def test_an_acceptance_that_is_said_again_is_no_news(pair: Pair, tmp_path:
     assert pair.alice.files.get(offer.id).reason == "peer-offline"
 
 
-async def test_a_drop_that_was_not_heard_of_is_told_again(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_old", [False, True], ids=["there", "deleted by the relay"])
+async def test_a_drop_that_was_not_heard_of_is_told_again(pair: Pair, tmp_path: Path, *, is_old: bool) -> None:
     offer = await offered(pair, some_file(tmp_path, 1000))
-    change(pair.alice, "UPDATE transfers SET in_drop = 1")  # told while the offer itself was on its way, say
+    drop_states.note_in_drop(pair.alice._store, row_of(pair.alice).id)
+    change(pair.alice, "DELETE FROM outbox")  # told while the offer itself was on its way, say
+    if is_old:
+        change(pair.alice, "UPDATE transfers SET told = told - ?", DROP_KEEPS)
     await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
     await settle(pair.alice, pair.bob)
-    assert pair.bob.files.get(offer.id).in_drop
+    assert pair.bob.files.get(offer.id).in_drop is not is_old
+    assert pair.alice.files.get(offer.id).state == "waiting"
+
+
+async def test_an_acceptance_is_said_ever_less_often(pair: Pair, tmp_path: Path) -> None:
+    await offered(pair, some_file(tmp_path, 1000))
+    bob = pair.bob._store
+    transfer_states.accept(bob, row_of(pair.bob).id, tmp_path)
+    transfer_states.accept_again(bob, row_of(pair.bob).id)
+    (waiting,) = stored(pair.bob, "SELECT count(*) AS count FROM outbox WHERE kind = ?", Kind.FILE_STATE)
+    assert waiting["count"] == 1  # the first is still to be sent
+    row = row_of(pair.bob)
+    now, times = row.time, list[int]()
+    while now < row.time + 2 * TOLD_FOR:
+        now = Millis(now + HOUR // 2)
+        if transfer_states.is_to_be_told(replace(row, told=Millis(row.time + sum(times))), now):
+            times.append(now - row.time - sum(times))
+    assert [time // HOUR for time in times[:7]] == [1, 2, 4, 8, 16, 24, 24]
+    assert len(times) < 20
+    assert sum(times) < TOLD_FOR + 2 * DAY
+    late = Millis(row.told + DAY)
+    assert transfer_states.is_to_be_told(row, late)
+    assert not transfer_states.is_to_be_told(replace(row, state="transferring"), late)  # it comes
+
+
+async def test_with_who_is_blocked_nothing_is_tried_again(pair: Pair, tmp_path: Path) -> None:
+    offer = await failed(pair, some_file(tmp_path, 1000), tmp_path, "disk-full")
+    await pair.alice.contacts.block("bob")
+    with pytest.raises(Misuse, match="blocked"):
+        await pair.alice.files.retry(offer)
 
 
 async def test_without_a_drop_an_offer_for_it_is_refused_before_anything_is_made(pair: Pair, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from client.files_kit import (
     until,
 )
 from client.front import running_front
-from client.homes import Pair, drain, settle, two_people
+from client.homes import Pair, change, drain, settle, two_people
 from halonyx.client import drop
 from halonyx.client.account import load_account
-from halonyx.client.running import FROM_DROP, folder_of
+from halonyx.client.running import FROM_DROP, Runner, folder_of
 from halonyx.client.torrent import NAME
 from halonyx.core.errors import TransportError
 from relay_process import RelayProcess, free_port, running_relay
@@ -195,6 +195,47 @@ async def test_a_relay_that_is_away_is_tried_again(keeper: RelayProcess, tmp_pat
             await drop.delete(row.offer)
         async with running_files(pair.alice):
             await until(lambda: row_of(pair.alice).reason == "relay-unreachable")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "goes_on"),
+    [
+        ("too-slow", 408, True),
+        ("drop-conflict", 409, True),
+        ("not-authenticated", 401, True),
+        ("drop-full", 507, False),
+        ("too-large", 413, False),
+    ],
+)
+async def test_what_comes_and_goes_does_not_end_the_drop(
+    pair: Pair, tmp_path: Path, code: str, status: int, *, goes_on: bool
+) -> None:
+    await offered(pair, some_file(tmp_path, 1000))
+    deleted: list[bytes] = []
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"error": {"code": code, "message": ""}}, status=status)
+
+    async def delete(request: web.Request) -> web.Response:
+        assert row_of(pair.alice).wants_drop  # else nobody would try again to delete it
+        deleted.append(await request.read())
+        return web.json_response({})
+
+    application = web.Application()
+    application.router.add_post("/v1/drop", refuse)
+    application.router.add_post("/v1/drop/delete", delete)
+    runner, port = web.AppRunner(application), free_port()
+    await runner.setup()
+    await web.TCPSite(runner, "localhost", port).start()
+    there = replace(row_of(pair.alice).offer, origin=f"http://localhost:{port}").encode()
+    change(pair.alice, "UPDATE transfers SET wants_drop = 1, offer = ?", there)
+    try:
+        await Runner(pair.alice._store, pair.alice._home)._carry(row_of(pair.alice), "upload")
+    finally:
+        await runner.cleanup()
+    row = row_of(pair.alice)
+    assert (row.wants_drop, len(deleted)) == (goes_on, 0 if goes_on else 1)
+    assert (row.state, row.is_paused) == ("offered", False)
 
 
 class Cut(Exception):

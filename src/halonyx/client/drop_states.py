@@ -14,6 +14,7 @@ from halonyx.client.transfer_states import change, tell
 from halonyx.core.file_offer import State
 
 WRITE_SECONDS: Final = 1.0  # between two notes of progress
+GIVEN_UP: Final = ("no-drop", "drop-full", "too-large")  # the drop will not take this file; the rest is tried again
 
 
 def note_in_drop(store: Store, transfer: int) -> None:
@@ -21,7 +22,7 @@ def note_in_drop(store: Store, transfer: int) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
         if row.is_active and not row.in_drop:
-            change(store, row, row.state, None, in_drop=1, up=0)
+            change(store, row, row.state, None, in_drop=1, up=0, told=now_ms())
             tell(store, row, State.IN_DROP)
 
 

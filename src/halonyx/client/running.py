@@ -211,7 +211,7 @@ class Runner:
             return []
         if row.state == "verifying":
             return ["save"]
-        if not row.peers and row.told + transfer_states.TELL_AGAIN < now_ms():
+        if transfer_states.is_to_be_told(row, now_ms()):
             transfer_states.accept_again(self._store, row.id)
         is_moving = row.peers > 0 and row.path == "direct"
         if row.in_drop and not (is_moving and row.direct_allowed):
@@ -310,6 +310,10 @@ class Runner:
         try:
             await drop.upload(load_account(self._store), row.offer, ciphertext, note.sent)
         except Refused as error:
+            if error.code not in drop_states.GIVEN_UP:  # it comes and goes
+                transfer_states.note_waits(self._store, row.id, "relay-unreachable")
+                return
+            await drop.delete(row.offer)  # first: nothing here would know of what was begun there
             drop_states.drop_refused(self._store, row.id, error.code)
         else:
             drop_states.note_in_drop(self._store, row.id)

@@ -40,7 +40,8 @@ class TransferRow:
         wants_drop: The person wants the ciphertext in the drop, too.
         folder: Where to save.
         saved: Where it is saved, or about to be.
-        told: When they last heard that we accepted.
+        told: When they last heard that we accepted; of ours, when it was in the drop.
+        time: When it was offered; of theirs, when the person last wanted it.
     """
 
     id: int
@@ -67,6 +68,7 @@ class TransferRow:
     path: TransferPath | None
     direct_allowed: bool
     told: Millis
+    time: Millis
 
     @cached_property
     def offer(self) -> FileOffer:
@@ -236,4 +238,5 @@ def transfer_row(row: Row) -> TransferRow:
         path=cast("TransferPath | None", row["path"]),
         direct_allowed=bool(row["is_direct"]),
         told=Millis(row["told"]),
+        time=Millis(row["time"]),
     )

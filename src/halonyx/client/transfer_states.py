@@ -14,7 +14,7 @@ from halonyx.client import outbox
 from halonyx.client.account import now_ms
 from halonyx.client.events import TRANSFER, add_transfer_event
 from halonyx.client.model import TransferPath, TransferState
-from halonyx.client.people import ContactRow
+from halonyx.client.people import ContactRow, contact_by_id
 from halonyx.client.store import Store
 from halonyx.client.torrent import Progress
 from halonyx.client.transfer_rows import TransferRow, find_transfer, transfer_by_id
@@ -22,9 +22,11 @@ from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
 from halonyx.core.file_names import safe_name
 from halonyx.core.file_offer import FileOffer, FileState, Reason, State
-from halonyx.core.types import HOUR, MESSAGE_ID_SIZE, Millis
+from halonyx.core.types import DAY, HOUR, MESSAGE_ID_SIZE, Millis
 
 TELL_AGAIN: Final = HOUR  # a state has no receipt: one that is lost would leave both waiting for the other
+TOLD_FOR: Final = 14 * DAY  # then nothing of it waits for them any more
+DROP_KEEPS: Final = 14 * DAY
 NEEDS_DIRECT: Final = "needs-direct"
 THEY_NEED_DIRECT: Final = "they-need-direct"
 BOTH_NEED_DIRECT: Final = "both-need-direct"
@@ -111,32 +113,45 @@ def accept(store: Store, transfer: int, folder: Path) -> None:
     """
     with store.transaction():
         row = _offered(store, transfer)
-        change(store, row, "waiting", None, folder=str(folder.absolute()), told=now_ms())
+        change(store, row, "waiting", None, folder=str(folder.absolute()), told=now_ms(), time=now_ms())
         tell(store, row, State.ACCEPTED)
+
+
+def is_to_be_told(row: TransferRow, now: Millis) -> bool:
+    """Tell whether to say again that we accepted, while nothing comes: after an hour, and ever less often."""
+    if row.state != "waiting":
+        return False
+    since = row.told - row.time
+    return not row.told or (since < TOLD_FOR and row.told + min(max(TELL_AGAIN, since), DAY) < now)
 
 
 def accept_again(store: Store, transfer: int) -> None:
-    """Say once more that we accepted, while nothing comes."""
+    """Say once more that we accepted, unless that still waits to be sent."""
     with store.transaction():
         row = transfer_by_id(store, transfer)
         change(store, row, row.state, row.reason, told=now_ms())
-        tell(store, row, State.ACCEPTED)
+        body = FileState(row.message_id, State.ACCEPTED, Reason.NONE).encode()
+        if store.one("SELECT 1 FROM outbox WHERE contact = ? AND body = ?", row.contact, body) is None:
+            tell(store, row, State.ACCEPTED)
 
 
 def retry(store: Store, transfer: int) -> None:
     """Try again what failed, ours or theirs; what came of it was thrown away, and is fetched anew.
 
     Raises:
-        Misuse: It has not failed, or nothing of it is left to be tried.
+        Misuse: It has not failed, nothing of it is left to be tried, or the contact is blocked.
     """
     with store.transaction():
         row = transfer_by_id(store, transfer)
+        if contact_by_id(store, row.contact).state != "accepted":
+            raise Misuse(f"{row.contact_name} is blocked: unblock before you try this again")
         if row.state != "failed":
             raise Misuse(f"this has not failed: it is {row.public().state}")
         if row.is_outgoing and (not row.is_kept or row.reason == _FAILURES[Reason.DAMAGED]):
             raise Misuse("nothing of this can be tried again: send it anew")
-        change(store, row, "waiting", None, is_paused=False, done=0, saved=None, told=now_ms())
+        change(store, row, "waiting", None, is_paused=False, done=0, saved=None)
         if not row.is_outgoing:
+            change(store, row, "waiting", None, told=now_ms(), time=now_ms())
             tell(store, row, State.ACCEPTED)
 
 
@@ -177,9 +192,10 @@ def set_paused(store: Store, transfer: int, *, is_paused: bool, drop: bool = Fal
             raise Misuse("only the sender can put a file into the drop")
         reason = row.reason if is_paused else None
         wants_drop = drop or row.wants_drop
-        told = row.told if is_paused else 0  # whoever runs it says once more that it was accepted
         numbers = {"down": 0, "up": 0, "peers": 0}
-        change(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, told=told, **numbers)
+        if not is_paused and not row.is_outgoing:
+            numbers |= {"told": 0, "time": now_ms()}  # whoever runs it says once more that it was accepted
+        change(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, **numbers)
 
 
 def halt(store: Store, transfer: int, reason: str) -> None:
@@ -210,7 +226,8 @@ def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None
     match told.state:
         case State.ACCEPTED:
             state, reason = ("waiting", None) if state == "offered" else (state, row.reason)
-            if row.in_drop:  # they may not have heard: who is told of an offer that is still on its way forgets it
+            # They may not have heard: who is told of an offer that is still on its way forgets it.
+            if row.in_drop and now < row.told + DROP_KEEPS:
                 tell(store, row, State.IN_DROP)
         case State.NEEDS_DIRECT:
             # What we wait for ourselves stays noted: two who answer each other's word for it would never end.
