@@ -9,6 +9,7 @@ import pytest
 from client.forging import Forger
 from client.front import Front
 from client.homes import (
+    FIRST,
     Home,
     Mailboxes,
     Pair,
@@ -27,13 +28,15 @@ from client.homes import (
 )
 from client.owner import Owner
 from halonyx.client import Client, recover_account
-from halonyx.client.account import load_account
-from halonyx.client.outbox import add_text
+from halonyx.client.account import load_account, now_ms
+from halonyx.client.directory import NAMED_PAUSE, needs_refresh
+from halonyx.client.outbox import add_text, contacts_with_work
 from halonyx.client.prekeys import full_set, published_forms
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Malformed, StoreError
 from halonyx.core.identity import Device, OwnDevice
 from halonyx.core.primitives import KeyPair, SigningKey
+from halonyx.core.prekeys import PrekeyUse
 from halonyx.core.types import DeviceId
 from halonyx.wire import frames
 from halonyx.wire.frames import Status
@@ -153,6 +156,41 @@ async def test_a_new_device_of_a_contact_is_announced_and_gets_what_was_not_conf
         await second.contacts.add(pair.alice.card().uri(), "alice")
         assert texts(await drain(second)) == ["on its way"]
     assert texts(await drain(pair.bob)) == ["on its way"]
+
+
+async def test_a_new_device_whose_first_message_can_not_be_opened_is_asked_for_it(pair: Pair, tmp_path: Path) -> None:
+    """What the message told of the device was undone with it."""
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    home = await Owner(pair.homes[1], pair.bob).add_device(tmp_path / "second")
+    async with home.open() as second:
+        await second.contacts.add(pair.alice.card().uri(), "alice")
+        await second.send("alice", "from the second")
+        change(pair.alice, "DELETE FROM prekeys WHERE use = ?", PrekeyUse.ONE_TIME)
+        assert await drain(pair.alice) == []
+
+        change(pair.alice, "UPDATE contacts SET record_checked = record_checked - ?", NAMED_PAUSE)
+        alices, _ = await settle(pair.alice, second)
+
+    assert texts(alices) == ["from the second"]
+    assert kinds(alices) == ["device", "refreshed"]
+
+
+async def test_a_device_that_somebody_made_up_is_looked_for_once(pair: Pair) -> None:
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    bob, now = row_of(pair.alice, "bob"), now_ms()
+    change(
+        pair.alice, "INSERT INTO devices (contact, device, sessions, broken_session) VALUES (?, 9, x'', x'')", bob.id
+    )
+    assert not needs_refresh(pair.alice._store, bob, now)  # looked at a moment ago
+    change(pair.alice, "UPDATE contacts SET record_checked = record_checked - ?", NAMED_PAUSE)
+    assert needs_refresh(pair.alice._store, row_of(pair.alice, "bob"), now)
+
+    await pair.alice.flush()
+
+    assert [row["device"] for row in stored(pair.alice, "SELECT device FROM devices")] == [FIRST]
+    assert contacts_with_work(pair.alice._store, now) == []
 
 
 async def test_a_removed_device_is_refused_and_what_it_had_not_confirmed_goes_to_the_other(

@@ -33,6 +33,8 @@ def needs_refresh(store: Store, contact: ContactRow, now: Millis) -> bool:
         return True
     if contact.record.version < contact.named_version:
         return contact.named_since + contact.named_tries * NAMED_PAUSE <= now
+    if contact.record_checked + NAMED_PAUSE <= now and any(_strays(store, contact.id, contact.record)):
+        return True
     return any(not has_fresh_envelope_prekey(store, contact, device.id, now) for device in contact.record.devices)
 
 
@@ -99,6 +101,8 @@ def accept_record(store: Store, contact: ContactRow, record: AccountRecord, now:
     )
     if is_new:
         _compare_devices(store, contact, record, now)
+    for device in _strays(store, contact.id, record):
+        _forget_device(store, contact.id, device, now)
     if tries >= NAMED_TRIES:
         freeze(store, contact, StaleDirectory.code, record.encoded, now)
 
@@ -215,12 +219,22 @@ def _note_stale(store: Store, contact: ContactRow, error: StaleDirectory, eviden
     freeze(store, contact, error.code, evidence, now)
 
 
+def _strays(store: Store, contact_id: int, record: AccountRecord) -> list[DeviceId]:
+    """Return devices whose first message could not be read and that the record lacks.
+
+    The message brought a newer record, which was undone with it; or somebody made the device up.
+    """
+    rows = store.all("SELECT device FROM devices WHERE contact = ? AND broken_session IS NOT NULL", contact_id)
+    return [device for row in rows if record.device(device := DeviceId(row["device"])) is None]
+
+
 def _compare_devices(store: Store, contact: ContactRow, record: AccountRecord, now: Millis) -> None:
     """Announce devices that are new and forget those that went. Other keys under an old id are another device."""
     former = contact.record.devices if contact.record else ()
     same = {device.id for device in record.devices if device in former}
     for row in store.all("SELECT device FROM devices WHERE contact = ?", contact.id):
-        if contact.record is not None and row["device"] not in same:
+        is_known = contact.record is not None and contact.record.device(DeviceId(row["device"])) is not None
+        if is_known and row["device"] not in same:  # what broke with one that comes now is to be repaired
             _forget_device(store, contact.id, DeviceId(row["device"]), now)
     for device in record.devices:
         device_row(store, contact.id, device.id)

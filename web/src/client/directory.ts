@@ -36,6 +36,7 @@ export async function needsRefresh(reads: Reads, contact: ContactRow, now: Milli
   const { record } = contact
   if (record === null || contact.recordChecked + CHECK_AGAIN <= now) return true
   if (record.version < contact.namedVersion) return contact.namedSince + contact.namedTries * NAMED_PAUSE <= now
+  if (contact.recordChecked + NAMED_PAUSE <= now && (await strays(reads, contact.id, record)).length > 0) return true
   for (const device of record.devices) if (!(await hasFreshEnvelopePrekey(reads, contact, device.id, now))) return true
   return false
 }
@@ -100,6 +101,7 @@ export async function acceptRecord(
     await compareDevices(tx, contact, record, now)
     tx.changed({ kind: "contacts" })
   }
+  for (const device of await strays(tx, contact.id, record)) await forgetDevice(tx, contact.id, device, now)
   if (namedTries >= NAMED_TRIES) await freeze(tx, contact, STALE, record.encoded, now)
 }
 
@@ -236,6 +238,15 @@ async function verified(contact: ContactRow, peer: Peer, stored: StoredPrekey): 
   }
 }
 
+/**
+ * Return devices whose first message could not be read and that the record lacks: the message brought a newer record,
+ * which was undone with it, or somebody made the device up.
+ */
+async function strays(reads: Reads, contact: number, record: AccountRecord): Promise<readonly DeviceId[]> {
+  const broken = await reads.all(devices, "broken", [1, contact])
+  return broken.map((row) => row.device as DeviceId).filter((id) => record.device(id) === undefined)
+}
+
 /** Announce devices that are new and forget those that went. Other keys under an old id are another device. */
 async function compareDevices(
   tx: Transaction,
@@ -248,7 +259,8 @@ async function compareDevices(
   if (contact.record !== null) {
     for (const row of await tx.all(devices, null, prefix(contact.id))) {
       const device = row.device as DeviceId
-      if (!same.has(device)) await forgetDevice(tx, contact.id, device, now)
+      const isKnown = former.some((old) => old.id === device) // what broke with one that comes now is to be repaired
+      if (isKnown && !same.has(device)) await forgetDevice(tx, contact.id, device, now)
     }
   }
   for (const { id } of record.devices) {

@@ -118,11 +118,16 @@ export async function contactsWithWork(reads: Reads, now: Millis): Promise<reado
     .map((contact) => contact.id)
 }
 
-/** Return when the next thing is due that only time brings: a record that was named, a gap to ask for again. */
+/**
+ * Return when the next thing is due that only time brings: a record that was named, or may tell of a device whose
+ * message could not be read, a gap to ask for again.
+ */
 export async function nextDue(reads: Reads, now: Millis): Promise<Millis | null> {
   const accepted = await reads.all(table.contacts, "state", "accepted")
   const gaps = await reads.all(table.gaps, "shown", prefix(1))
-  const times = [...accepted.map(namedDue), ...gaps.map((gap) => gap.asked + ASK_AGAIN)]
+  const broken = new Set(await contactsIn(reads, table.devices, "broken", 1))
+  const checks = accepted.filter(({ id }) => broken.has(id)).map((contact) => contact.recordChecked + NAMED_PAUSE)
+  const times = [...accepted.map(namedDue), ...checks, ...gaps.map((gap) => gap.asked + ASK_AGAIN)]
   const next = Math.min(...times.filter((time) => time > now))
   return Number.isFinite(next) ? (next as Millis) : null
 }

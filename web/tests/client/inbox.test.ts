@@ -4,7 +4,9 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 import { loadAccount, nowMs } from "../../src/client/account"
 import { Contacts } from "../../src/client/contacts"
+import { NAMED_PAUSE, acceptRecord, needsRefresh } from "../../src/client/directory"
 import { noticesOf } from "../../src/client/events"
+import { Failed, noteFailure } from "../../src/client/failures"
 import { forgetOld, takeIn } from "../../src/client/inbox"
 import * as outbox from "../../src/client/outbox"
 import { contactById, deviceRow, insertContact } from "../../src/client/people"
@@ -12,6 +14,8 @@ import { ASKED_AN_HOUR, RESET_EVERY, makeUp, mayReset } from "../../src/client/r
 import * as table from "../../src/client/schema"
 import { expand } from "../../src/client/sealing"
 import { Store, prefix } from "../../src/client/store"
+import { UnknownPrekey } from "../../src/core/errors"
+import type { AccountRecord } from "../../src/core/identity"
 import { randomBytes } from "../../src/core/primitives"
 import { NO_SESSIONS } from "../../src/core/session"
 import type { Sessions } from "../../src/core/session"
@@ -140,6 +144,38 @@ test("a refused message changes no session, and a real break is not replaced by 
   await change(bob, { sessions: whole })
   expect(await take(bob, await sealed(alice, "three"), 1003n)).toBeNull()
   expect((await deviceRow(bob.store, bob.other, FIRST)).brokenSession).toBeNull()
+})
+
+test("a device whose first message can't be opened, in no record that is here, has the record fetched", { timeout: PATIENT }, async () => {
+  const [, bob] = await quietPair()
+  const SECOND = 2 as DeviceId
+  const { record, recordChecked } = await contactById(bob.store, bob.other)
+  if (record === null) throw new Error("no record")
+  const later = (recordChecked + NAMED_PAUSE) as Millis
+  const isDue = async (now: Millis): Promise<boolean> => needsRefresh(bob.store, await contactById(bob.store, bob.other), now)
+  const fail = (): Promise<void> =>
+    bob.store.transaction((tx) => noteFailure(tx, new Failed(new UnknownPrekey(""), [bob.other, SECOND]), nowMs()))
+  const accept = async (fetched: AccountRecord): Promise<void> =>
+    bob.store.transaction(async (tx) => acceptRecord(tx, await contactById(tx, bob.other), fetched, nowMs()))
+
+  expect(await isDue(later)).toBe(false)
+  await fail()
+  expect(await isDue((later - 1) as Millis)).toBe(false)
+  expect(await isDue(later)).toBe(true)
+  expect(await outbox.nextDue(bob.store, recordChecked)).toBe(later)
+
+  await accept(record) // nobody there knows it
+  expect(await bob.store.get(table.devices, [bob.other, SECOND])).toBeUndefined()
+  expect(await outbox.contactsWithWork(bob.store, nowMs())).toEqual([])
+
+  await fail()
+  const [first] = record.devices
+  if (first === undefined) throw new Error("no device")
+  await accept(Object.assign(Object.create(record) as AccountRecord, {
+    version: record.version + 1,
+    devices: [first, { ...first, id: SECOND }],
+  }))
+  expect((await deviceRow(bob.store, bob.other, SECOND)).brokenSession).not.toBeNull()
 })
 
 test("a device is asked for a new session once an hour, and all ten times", { timeout: PATIENT }, async () => {
