@@ -8,6 +8,7 @@ import pytest
 
 from halonyx.cli.main import run
 from halonyx.core.errors import StoreError
+from halonyx.relay import knows
 from halonyx.relay.knows import OF_ACCOUNT, of_account, of_anybody
 from halonyx.relay.knows_words import BESIDE, COLUMNS, DETAILS
 from halonyx.relay.secrets import DATABASES
@@ -85,6 +86,26 @@ async def test_an_account_is_told_from_others(tmp_path: Path) -> None:
     assert alices["app.db mailbox.next_seq"] == (1, "1")
     assert alices["identity.db call.name"] == (None, "")
     assert {rows for rows, _ in found[nobody.address].values()} == {0, None}
+
+
+async def test_a_file_that_is_damaged_or_locked_is_refused_in_words(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(knows, "BUSY_TIMEOUT_MS", 1)
+    async with running_relay(tmp_path) as relay:
+        data = relay.settings.data
+    option = ["--data", str(data)]
+    locked = apsw.Connection(str(data / "app.db"))
+    locked.execute("pragma journal_mode = delete; begin exclusive").fetchall()
+    capsys.readouterr()
+    for command in (["knows"], ["knows", Person().address.hex()]):
+        assert run(["relay", *command, *option]) == 2
+        assert "app.db can't be opened: BusyError" in capsys.readouterr().err
+    locked.close()
+    (data / "app.db").write_bytes(b"nonsense " * 1000)
+
+    assert run(["relay", "knows", *option]) == 2
+    assert "app.db is damaged" in capsys.readouterr().err
 
 
 async def test_the_command_says_it_in_words_and_in_json(tmp_path: Path, capsys: Captured) -> None:

@@ -5,10 +5,10 @@ A column that nobody has a sentence for is an error and not left out.
 Source: docs/reference/relay.md, "What it knows".
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 
@@ -43,6 +43,7 @@ OF_ACCOUNT: Final[dict[str, dict[str, str | None]]] = {
 """Which rows of a table are those of an account, by its pseudonym; None where nothing says whose a row is."""
 
 SHOWN_BYTES: Final = 8
+Found = TypeVar("Found")
 _COLUMNS: Final = (
     "select m.name, p.name from sqlite_schema m join pragma_table_xinfo(m.name) p where m.type = 'table'"
     " order by m.rowid, p.cid"
@@ -94,7 +95,7 @@ def of_anybody(data: Path) -> RelayKnows:
         Misuse: There is no relay.
         StoreError: A database can't be read, or has a column without a sentence.
     """
-    return page([held for file, connection in _databases(data) for held in columns(file, connection)])
+    return page(_of_each(data, columns))
 
 
 def of_account(settings: RelaySettings, secrets: Secrets, address: Address) -> list[Holding]:
@@ -109,14 +110,14 @@ def of_account(settings: RelaySettings, secrets: Secrets, address: Address) -> l
         "app.db": secrets.app_pepper,
         "keys.db": secrets.keys_pepper,
     }
-    return [
-        holding
-        for file, connection in _databases(settings.data)
-        for holding in _holdings(file, connection, pseudonym(peppers[file], address))
-    ]
+    return _of_each(
+        settings.data, lambda file, connection: _holdings(file, connection, pseudonym(peppers[file], address))
+    )
 
 
-def _databases(data: Path) -> Iterator[tuple[str, apsw.Connection]]:
+def _of_each(data: Path, query: Callable[[str, apsw.Connection], Iterable[Found]]) -> list[Found]:
+    """Return what a query finds in each database, whose errors are those of the file."""
+    found: list[Found] = []
     for file in DATABASES:
         path = data / file
         if not path.is_file():
@@ -125,11 +126,12 @@ def _databases(data: Path) -> Iterator[tuple[str, apsw.Connection]]:
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             try:
                 connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-                yield file, connection
+                found.extend(query(file, connection))
             finally:
                 connection.close()
         except apsw.Error as error:
             raise refusal(path, error) from None
+    return found
 
 
 def _holdings(file: str, connection: apsw.Connection, name: bytes) -> Iterator[Holding]:
