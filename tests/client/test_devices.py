@@ -35,8 +35,8 @@ from halonyx.client.prekeys import full_set, published_forms
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Malformed, StoreError
 from halonyx.core.identity import Device, OwnDevice
-from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.prekeys import PrekeyUse
+from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.types import DeviceId
 from halonyx.wire import frames
 from halonyx.wire.frames import Status

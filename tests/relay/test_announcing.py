@@ -67,6 +67,16 @@ async def test_everybody_who_is_there_hears_it_and_everybody_who_comes_later(rel
             assert await second.caught_up() == []
 
 
+async def test_one_connection_that_fails_keeps_it_from_nobody(relay: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with relay.receiver(await relay.enrol()) as first, relay.receiver(await relay.enrol()) as second:
+        await first.caught_up()
+        await second.caught_up()
+        failing = next(iter(relay.relay.hub._receivers.values()))
+        monkeypatch.setattr(failing, "send", None)
+        say(relay, "hello")
+        assert await heard(second, relay) == "hello"
+
+
 async def test_nobody_hears_it_before_it_has_proved_who_it_is(relay: Served) -> None:
     say(relay, "hello")
     await relay.relay.hub._look()

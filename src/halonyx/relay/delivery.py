@@ -306,7 +306,8 @@ class Hub:
         if frame is None:
             return
         for told, receiver in enumerate(tuple(self._receivers.values())):
-            receiver.announce(frame)
+            with _Apart(receiver):
+                receiver.announce(frame)
             if told % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)  # mail goes on meanwhile
 
