@@ -190,6 +190,22 @@ async def test_announcements_and_invites_are_noted(tmp_path: Path) -> None:
     assert "Sunday" not in (tmp_path / "data" / LOG).read_text()
 
 
+async def test_what_is_done_counts_as_done_without_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with running_relay(tmp_path, reserve_bytes=0) as relay:
+        (relay.settings.data / LOG).unlink()
+        (relay.settings.data / LOG).mkdir()
+        announce(relay.settings, "The relay moves on Sunday.", wall_clock())
+        assert len(make_invites(relay.settings.data / "identity.db", identity.SCHEMA, 3, wall_clock())) == 3
+        back_up(relay.settings, tmp_path / "copy")
+    caplog.clear()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / LOG).mkdir()
+    await asyncio.to_thread(restore, load_settings(data=tmp_path / "new"), tmp_path / "copy")
+
+    assert (tmp_path / "new" / "app.db").is_file()
+    assert "write-failed" in caplog.text
+
+
 def test_the_command_prints_it_and_checks_it(tmp_path: Path, capsys: Captured) -> None:
     lines = written(tmp_path, 2)
     option = ["--data", str(tmp_path)]

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import sha256
+from halonyx.relay.events import Event, log
 
 LOG: Final = "admin.log"
 HEAD: Final = "admin.head"
@@ -122,6 +123,14 @@ def append(data: Path, event: AdminEvent, **fields: object) -> None:
             _add(data, descriptor, digests, {"event": event, **fields})
     except OSError as error:
         raise StoreError(f"{data / LOG} can't be written: {error.strerror}") from None
+
+
+def note(data: Path, event: AdminEvent, **fields: object) -> None:
+    """Add a line about what is done already: if it can't be written, that is told in the relay's own log."""
+    try:
+        append(data, event, **fields)
+    except StoreError as error:
+        log(Event.WRITE_FAILED, database=LOG, error=type(error).__name__)
 
 
 def read(data: Path) -> Log:

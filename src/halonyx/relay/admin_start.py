@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from halonyx.core.errors import StoreError
 from halonyx.core.labels import RELAY_MARK
 from halonyx.core.primitives import hmac_sha256
-from halonyx.relay.admin_log import LOG, AdminEvent, append, last_marks, read
+from halonyx.relay.admin_log import LOG, AdminEvent, append, last_marks, note, read
 from halonyx.relay.events import Event, log
 from halonyx.relay.secrets import Secrets
 from halonyx.relay.services import VERSION
@@ -37,10 +37,7 @@ def note_start(settings: RelaySettings, secrets: Secrets) -> None:
 
 def note_stop(settings: RelaySettings) -> None:
     """Note a stop, as `note_start` notes a start."""
-    try:
-        append(settings.data, AdminEvent.STOPPED)
-    except StoreError as error:
-        log(Event.WRITE_FAILED, database=LOG, error=type(error).__name__)
+    note(settings.data, AdminEvent.STOPPED)
 
 
 def _marks(settings: RelaySettings, key: bytes) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Final
 from halonyx.core.errors import Misuse, RemoteError, StoreError
 from halonyx.core.primitives import VerifyKey
 from halonyx.core.types import SIGNATURE_SIZE, Millis
-from halonyx.relay.admin_log import AdminEvent, append
+from halonyx.relay.admin_log import AdminEvent, note
 from halonyx.relay.secrets import DATABASES, MODE, read
 from halonyx.relay.settings import RelaySettings
 from halonyx.wire.announcement import APART, MAX_TEXT, Announce, Announcement
@@ -86,7 +86,7 @@ def announce(settings: RelaySettings, text: str, now: Millis) -> None:
         at = datetime.fromtimestamp((last[0].time + APART) / 1000, UTC).astimezone()
         raise TooSoon(f"one announcement an hour: devices would pass over another. The next is possible at {at:%H:%M}")
     _write(settings.data / FILE, encoded)
-    append(settings.data, AdminEvent.ANNOUNCED)
+    note(settings.data, AdminEvent.ANNOUNCED)
 
 
 def _state(path: Path) -> tuple[int, int] | None:

@@ -28,7 +28,7 @@ from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.labels import RELAY_BACKUP
 from halonyx.core.primitives import equal, hmac_sha256
 from halonyx.core.types import Millis
-from halonyx.relay.admin_log import FILES, AdminEvent, append
+from halonyx.relay.admin_log import FILES, AdminEvent, note
 from halonyx.relay.decide import Limits
 from halonyx.relay.folder import RESTORING, hold
 from halonyx.relay.secrets import DATABASES, MODE, Secrets, read, write
@@ -98,7 +98,7 @@ def back_up(settings: RelaySettings, file: Path) -> None:
     except OSError as error:
         raise StoreError(f"{file} can't be written: {error.strerror or type(error).__name__}") from None
     write(beside, kept)
-    append(settings.data, AdminEvent.BACKED_UP)
+    note(settings.data, AdminEvent.BACKED_UP)
 
 
 def restore(settings: RelaySettings, file: Path, *, replace: bool = False) -> Restored:
@@ -134,7 +134,7 @@ def restore(settings: RelaySettings, file: Path, *, replace: bool = False) -> Re
             replaced = _exchange(data, staged, there)
         except OSError as error:
             raise StoreError(f"{data} can't be restored: {error.strerror or type(error).__name__}") from None
-        append(data, AdminEvent.RESTORED)
+        note(data, AdminEvent.RESTORED)
     return Restored(taken, replaced)
 
 

@@ -15,7 +15,7 @@ import apsw
 from halonyx.core.errors import Misuse
 from halonyx.core.primitives import sha256
 from halonyx.core.types import DAY, Address, Millis
-from halonyx.relay.admin_log import AdminEvent, append
+from halonyx.relay.admin_log import AdminEvent, note
 from halonyx.relay.secrets import pseudonym
 from halonyx.relay.store.database import Database
 from halonyx.relay.store.file import Schema, open_file, refusal
@@ -131,7 +131,7 @@ def make_invites(path: Path, schema: Schema, count: int, expires: Millis) -> lis
             connection.close()
     except apsw.Error as error:
         raise refusal(path, error) from None
-    append(path.parent, AdminEvent.INVITED, count=count)
+    note(path.parent, AdminEvent.INVITED, count=count)
     return invites
 
 
