@@ -76,6 +76,21 @@ def test_every_change_is_named(name: str, tmp_path: Path) -> None:
     assert set(flaws(tmp_path)) - {("torn", 4)}, "what is written afterwards hides it"
 
 
+def test_lines_that_would_take_all_memory_are_altered(tmp_path: Path) -> None:
+    lines = written(tmp_path, 3)
+    lines[1] = lines[1].replace(b'"number":2', b'"number":' + b"9" * 18)
+    (tmp_path / LOG).write_bytes(b"".join([*lines, b"[" * 100_000, b"\n"]))
+
+    assert flaws(tmp_path)[0] == ("altered", 2)
+
+
+def test_a_field_of_another_type_is_no_line_of_ours(tmp_path: Path) -> None:
+    lines = written(tmp_path, 2)
+    (tmp_path / LOG).write_bytes(lines[0] + lines[1].replace(b'"count":2', b'"count":[2]'))
+
+    assert read(tmp_path).lines[1] is None
+
+
 def test_a_log_that_is_gone_is_missed(tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / LOG).unlink()

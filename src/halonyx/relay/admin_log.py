@@ -28,6 +28,7 @@ FILES: Final = (LOG, HEAD)
 MODE: Final = 0o600
 NO_LINE: Final = "0" * 64
 MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_GONE: Final = 1 << 20  # a line that claims more before it is not believed
 _ALWAYS: Final[dict[str, type]] = {"number": int, "time": int, "event": str, "previous": str}
 
 
@@ -251,23 +252,28 @@ def _read_head(data: Path) -> tuple[int, str]:
 def _parse(raw: bytes) -> Line | None:
     try:
         fields = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict):
         return None
-    types = {name: type(fields.get(name)) for name in _ALWAYS}
-    return Line(fields, sha256(raw).hex()) if types == _ALWAYS else None
+    types = {name: type(fields.get(name)) for name in _ALWAYS} | {name: type(fields[name]) for name in fields}
+    known = _ALWAYS | {name: kind for name, kind in FIELDS.items() if name in fields}
+    return Line(fields, sha256(raw).hex()) if types.items() >= known.items() else None
 
 
 def _findings(lines: Sequence[Line | None], digests: Sequence[str], head: tuple[int, str]) -> Iterator[Finding]:
     numbers = [None if line is None else int(line.fields["number"]) for line in lines]
     by_number = {0: NO_LINE}
-    expected = 1
+    expected, most = 1, len(lines) + MAX_GONE
+    last_at = {number: at for at, number in enumerate(numbers) if number is not None}
     for at, (line, digest) in enumerate(zip(lines, digests, strict=True)):
         number = numbers[at] or expected  # what can't be read stands where it stood
+        if number > most:
+            yield Finding(Flaw.ALTERED, expected)
+            number = expected
         if number < expected:
             yield Finding(Flaw.SWAPPED, number)
-        elif number > expected and not set(range(expected, number)) & set(numbers[at:]):
+        elif number > expected and all(last_at.get(gone, -1) < at for gone in range(expected, number)):
             yield Finding(Flaw.DELETED, expected)
         if line is None:
             yield Finding(_unreadable(lines, digests, at), number)
