@@ -7,8 +7,8 @@
 import { HalonyxError, TransportError } from "../core/errors"
 import { State } from "../core/file_offer"
 import { SECOND } from "../core/types"
-import { loadAccount } from "./account"
-import { download, upload } from "./drop"
+import { loadAccount, nowMs } from "./account"
+import { deleteDrop, download, upload } from "./drop"
 import type { Folders } from "./folders"
 import { checkMeetingPlace } from "./jobs"
 import { contactById } from "./people"
@@ -19,6 +19,9 @@ import type { Live, StoredTransfer } from "./transfer_row"
 
 const FIRST_PAUSE = SECOND
 const LONGEST_PAUSE = 60 * SECOND
+// What a drop does not take or has not; everything else comes and goes.
+const NOT_TAKEN: ReadonlySet<string> = new Set(["no-drop", "drop-full", "too-large"])
+const NOT_THERE: ReadonlySet<string> = new Set(["no-drop", "drop-unknown"])
 const NOTED = 4 * 1_048_576 // bytes that a tab which ends may have to fetch again
 
 /** What is told of the tasks. */
@@ -73,6 +76,7 @@ export class Fetching {
       this.#told.note(row.id, { done, peers: row.isOutgoing === 1 ? 0 : 1, path: "drop" })
     }
     while (!hasStopped(signal)) {
+      let reason = "relay-unreachable"
       try {
         if (row.isOutgoing === 1) await this.#put(row, tell, signal)
         else await this.#fetch(row, at, tell, signal)
@@ -80,11 +84,12 @@ export class Fetching {
       } catch (error) {
         if (hasStopped(signal)) return
         if (!(error instanceof TransportError)) {
-          await this.#refused(row, error)
-          return
+          reason = error instanceof HalonyxError ? error.code : "internal"
+          if (reason === "internal") console.error(error)
+          if (await this.#hasGivenUp(row, reason)) return
         }
       }
-      this.#told.note(row.id, { done: at, reason: "relay-unreachable" })
+      this.#told.note(row.id, { done: at, reason })
       await new Promise((resolve) => setTimeout(resolve, pause))
       pause = Math.min(2 * pause, LONGEST_PAUSE)
     }
@@ -94,7 +99,7 @@ export class Fetching {
     await upload(this.#folders, row, await loadAccount(this.#store), tell_, signal)
     await changeOne(this.#store, row.id, async (tx, found) => {
       if (found.stage !== "offered" && found.stage !== "running" && found.stage !== "paused") return
-      await change(tx, found, { inDrop: true, reason: null })
+      await change(tx, found, { inDrop: true, reason: null, told: nowMs() })
       await tell(tx, found, State.IN_DROP)
     })
   }
@@ -127,16 +132,18 @@ export class Fetching {
   }
 
   /** What the drop does not take or has not goes from person to person, if at all. */
-  async #refused(row: StoredTransfer, error: unknown): Promise<void> {
-    const code = error instanceof HalonyxError ? error.code : "internal"
-    if (code === "internal") console.error(error)
+  async #hasGivenUp(row: StoredTransfer, code: string): Promise<boolean> {
+    const isOurs = row.isOutgoing === 1
     if (code === "disk-full") {
       await this.#told.failed(row.id, code)
-      return
+      return true
     }
+    if (!(isOurs ? NOT_TAKEN : NOT_THERE).has(code)) return false
+    if (isOurs) await deleteDrop(row) // what was begun
     await changeOne(this.#store, row.id, (tx, found) =>
-      change(tx, found, { wantsDrop: false, inDrop: false, reason: row.isOutgoing === 1 ? code : "drop-unknown" }),
+      change(tx, found, { wantsDrop: false, inDrop: false, reason: isOurs ? code : "drop-unknown" }),
     )
+    return true
   }
 }
 

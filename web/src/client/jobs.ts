@@ -9,17 +9,20 @@ import { HalonyxError } from "../core/errors"
 import { State } from "../core/file_offer"
 import { trackerToken } from "../core/kdf"
 import { reachesThisMachine } from "../core/origin"
-import { HOUR } from "../core/types"
+import { DAY, HOUR } from "../core/types"
+import type { Millis } from "../core/types"
 import { loadAccount, nowMs } from "./account"
 import type { IceServer, Job } from "./engine"
 import { contactById, type ContactRow } from "./people"
 import { reach } from "./reach"
 import * as table from "./schema"
-import type { Store } from "./store"
+import { prefix, type Store } from "./store"
 import { torrentFile } from "./torrent_info"
-import { change, changeOne, tell } from "./transfer_states"
+import { change, changeOne, stateOf, tell } from "./transfer_states"
 import type { StoredTransfer } from "./transfer_row"
 import type { Turn } from "./turn"
+
+const TOLD_FOR = 14 * DAY // then nothing of it waits for them any more
 
 /** Called with why a transfer has to wait. */
 type Wait = (id: string, reason: string) => void
@@ -27,16 +30,17 @@ type Wait = (id: string, reason: string) => void
 /**
  * Return what should run.
  *
+ * @param isMoving Whether anything of a transfer comes.
  * @param wait Called for each transfer that can't.
  */
-export async function jobsOf(store: Store, turn: Turn, wait: Wait): Promise<readonly Job[]> {
+export async function jobsOf(store: Store, turn: Turn, isMoving: (id: string) => boolean, wait: Wait): Promise<readonly Job[]> {
   const running = await store.all(table.transfers, "stage", "running")
   const jobs: Job[] = []
   for (const row of running) {
     const contact = await contactById(store, row.contact)
     if (contact.state !== "accepted" || (row.isOutgoing === 0 && row.inDrop)) continue
     // Before anything else: whoever offers it may have to allow what we wait for.
-    if (row.isOutgoing === 0 && row.told + HOUR < nowMs()) await tellAgain(store, row)
+    if (isToBeTold(row, nowMs()) && !isMoving(row.id)) await tellAgain(store, row)
     try {
       jobs.push(await jobOf(store, turn, row, contact))
     } catch (error) {
@@ -100,11 +104,20 @@ async function askDirect(store: Store, { id, isDirectAsked }: StoredTransfer): P
   })
 }
 
-/** What says that we accepted has no receipt: while nothing comes, it is said again. */
+/** What says that we accepted has no receipt: it is said again, after an hour and then ever less often. */
+export function isToBeTold({ isOutgoing, told, made, wanted = made }: StoredTransfer, now: Millis): boolean {
+  if (isOutgoing === 1) return false
+  const since = told - wanted
+  return told === 0 || (since < TOLD_FOR && told + Math.min(Math.max(HOUR, since), DAY) < now)
+}
+
+/** Say again that we accepted, unless that still waits to be sent. */
 async function tellAgain(store: Store, { id }: StoredTransfer): Promise<void> {
   await changeOne(store, id, async (tx, row) => {
     if (row.stage !== "running") return
     await change(tx, row, { told: nowMs() })
-    await tell(tx, row, State.ACCEPTED)
+    const body = toHex(stateOf(row, State.ACCEPTED))
+    const waiting = await tx.all(table.outbox, "contact", prefix(row.contact))
+    if (!waiting.some((queued) => toHex(queued.body) === body)) await tell(tx, row, State.ACCEPTED)
   })
 }

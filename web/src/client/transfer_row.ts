@@ -62,8 +62,10 @@ export interface StoredTransfer {
   /** They were told that we have no relayed way. */
   readonly isDirectAsked: boolean
   readonly made: Millis
-  /** When they were last told that we accepted. */
+  /** When they were last told that we accepted; of ours, when it was in the drop. */
   readonly told: Millis
+  /** Theirs: when the person last wanted it; older rows have none. */
+  readonly wanted?: Millis
 }
 
 /** What is known of a transfer only while it runs. */

@@ -8,13 +8,17 @@ import { Kind } from "../core/content"
 import { FileOffer, FileState, Reason, State } from "../core/file_offer"
 import { fromHex, toHex } from "../core/encoding"
 import { Misuse } from "../core/errors"
+import { DAY } from "../core/types"
 import type { Bytes, MessageId, Millis } from "../core/types"
+import { nowMs } from "./account"
 import { add, moveMessage } from "./outbox"
 import { contactById } from "./people"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { prefix, type Store, type Transaction } from "./store"
 import { ENDED, EXPIRED, transferOf, type StoredTransfer } from "./transfer_row"
+
+const DROP_KEEPS = 14 * DAY
 
 /** Why a receiver gave up, by the code that a person sees. */
 const REASONS: Readonly<Record<string, Reason>> = {
@@ -93,7 +97,7 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
     if (isOver(row)) await tell(tx, row, State.CANCELLED)
     else if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
     // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there.
-    if (row.inDrop && !isOver(row)) await tell(tx, row, State.IN_DROP)
+    if (row.inDrop && !isOver(row) && nowMs() < row.told + DROP_KEEPS) await tell(tx, row, State.IN_DROP)
   } else if (!isOpen) {
     return
   } else if (state === State.REFUSED) {
@@ -138,9 +142,13 @@ export function changeOne(store: Store, id: string, work: Work): Promise<StoredT
 
 /** Say what became of an offer. */
 export async function tell(tx: Transaction, row: StoredTransfer, state: State, code: string | null = null): Promise<void> {
+  await sealAtOnce(tx, row.contact, add(tx, row.contact, null, Kind.FILE_STATE, stateOf(row, state, code)))
+}
+
+/** Return the body that says so. */
+export function stateOf(row: StoredTransfer, state: State, code: string | null = null): Bytes {
   const reason = state === State.FAILED ? (REASONS[code ?? ""] ?? Reason.DAMAGED) : Reason.NONE
-  const body = FileState.encode({ offer: fromHex(row.id) as MessageId, state, reason })
-  await sealAtOnce(tx, row.contact, add(tx, row.contact, null, Kind.FILE_STATE, body))
+  return FileState.encode({ offer: fromHex(row.id) as MessageId, state, reason })
 }
 
 /** Put the offer of what is prepared into the outbox. */

@@ -153,7 +153,9 @@ export class Transfers implements FileApi, Engine {
   async resumeFile(id: string): Promise<void> {
     await this.#change(id, async (tx, row) => {
       if (row.stage !== "paused") throw new Misuse("it is not paused")
-      await change(tx, row, { stage: "running", reason: null, told: 0 as Millis }) // that we accepted is said again
+      // That we accepted is said again.
+      const said = row.isOutgoing === 1 ? {} : { told: 0 as Millis, wanted: nowMs() }
+      await change(tx, row, { stage: "running", reason: null, ...said })
     })
   }
 
@@ -169,11 +171,12 @@ export class Transfers implements FileApi, Engine {
   /**
    * Try again what failed or waits.
    *
-   * @throws Misuse: the files are to be chosen again.
+   * @throws Misuse: the files are to be chosen again, or the contact is blocked.
    */
   async retryFile(id: string): Promise<void> {
     this.turn.forget()
     const row = await this.#row(id)
+    await contactOf(this.#store, row.contact, "accepted")
     if (row.stage === "running") {
       await this.pauseFile(id)
       await this.resumeFile(id)
@@ -218,7 +221,8 @@ export class Transfers implements FileApi, Engine {
     for (const { id } of await this.#store.all(table.transfers, "stage", "verifying")) void this.#verify(id)
     await this.#fetching.update()
     if (await this.turn.learn().catch(() => false)) this.#onChange({ kind: "status" })
-    return jobsOf(this.#store, this.turn, (id, reason) => {
+    const isMoving = (id: string): boolean => (this.#live.get(id)?.peers ?? 0) > 0
+    return jobsOf(this.#store, this.turn, isMoving, (id, reason) => {
       this.#note(id, { ...(this.#live.get(id) ?? QUIET), peers: 0, down: 0, up: 0, reason })
     })
   }
@@ -259,12 +263,13 @@ export class Transfers implements FileApi, Engine {
     if ((await this.#row(id)).stage === "running") await this.#fail(id, failure) // else it was stopped meanwhile
   }
 
-  /** Delete the folders of what has ended, or of no transfer. */
+  /** Delete the folders of what has ended, or of no transfer; of ours what the drop has, or has begun to have. */
   async sweep(): Promise<void> {
     for (const id of await this.#folders.ids()) {
       const row = await this.#store.get(table.transfers, id)
       if (row !== undefined && isKept(row)) continue
       this.#live.delete(id)
+      if (row !== undefined && row.isOutgoing === 1 && (row.inDrop || row.wantsDrop)) await deleteDrop(row)
       await this.#folders.remove(id)
     }
   }
@@ -309,19 +314,18 @@ export class Transfers implements FileApi, Engine {
   async #run(id: string, stages: readonly string[]): Promise<void> {
     await this.#change(id, async (tx, row) => {
       if (!stages.includes(row.stage)) throw new Misuse("it is not any more what it was")
-      await change(tx, row, { stage: "running", reason: null, told: nowMs() })
+      await change(tx, row, { stage: "running", reason: null, told: nowMs(), wanted: nowMs() })
       await tell(tx, row, State.ACCEPTED)
     })
   }
 
   async #end(id: string, stages: readonly string[], stage: "refused" | "cancelled", state: State): Promise<void> {
-    const row = await this.#change(id, async (tx, found) => {
+    await this.#change(id, async (tx, found) => {
       if (!stages.includes(found.stage)) throw new Misuse("it has ended already")
       if (found.stage === "preparing") await failPreparing(tx, found, "cancelled")
       else if (found.stage !== "done") await tell(tx, found, state)
       await change(tx, found, { stage, reason: null })
     })
-    if (row.inDrop && row.isOutgoing === 1) await deleteDrop(row)
     await this.sweep()
   }
 

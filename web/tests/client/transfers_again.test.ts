@@ -2,13 +2,17 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
+import { isToBeTold } from "../../src/client/jobs"
 import * as table from "../../src/client/schema"
+import { prefix } from "../../src/client/store"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
 import type { StoredTransfer } from "../../src/client/transfer_row"
-import { HOUR } from "../../src/core/types"
+import { Kind } from "../../src/core/content"
+import { DAY, HOUR } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { acquainted, carry, file, offer, saved, shown, untilState } from "./files_kit"
+import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, talking, until } from "./persons"
 
 const PATIENT = 120_000
@@ -89,7 +93,82 @@ test("a drop that was not heard of is told again to who accepts", { timeout: PAT
   const [alice, bob] = await acquainted(relay.origin)
   const id = await offer(alice, "bob", [file("note", 5)])
   await untilState(bob, "alice", id, "offered")
-  await alter(alice, id, { inDrop: true })
+  await alter(alice, id, { inDrop: true, told: Date.now() as Millis })
   await bob.client.files.acceptFile(id)
   await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+  await alter(alice, id, { told: (Date.now() - 14 * DAY) as Millis }) // the relay has deleted it
+  await alter(bob, id, { inDrop: false })
+  await bob.client.files.pauseFile(id)
+  await bob.client.files.resumeFile(id)
+  await bob.client.files.fileJobs()
+  await alice.client.send((await alice.contact("bob")).id, "after it")
+  await until(async () => (await bob.talk("alice")).some((entry) => entry.text === "after it"))
+  expect((await shown(bob, "alice", id))?.inDrop).toBe(false)
+})
+
+test("an acceptance is said ever less often, and not twice at a time", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await untilState(bob, "alice", id, "offered")
+  await relay.end()
+  await bob.client.files.acceptFile(id)
+  await alter(bob, id, { told: 0 as Millis })
+  await bob.client.files.fileJobs()
+  const row = await bob.client.store.get(table.transfers, id)
+  expect(row?.told).not.toBe(0)
+  const queued = await bob.client.store.all(table.outbox, "contact", prefix((await bob.contact("alice")).id))
+  expect(queued.filter(({ kind }) => kind === Kind.FILE_STATE)).toHaveLength(1) // the first is still to be sent
+  await relay.start()
+  if (row === undefined) throw new Error("no transfer")
+  const wanted = 0 as Millis
+  let told = HOUR
+  const pauses: number[] = []
+  for (let now = told; now < 30 * DAY; now += HOUR / 2) {
+    if (!isToBeTold({ ...row, wanted, told: told as Millis }, now as Millis)) continue
+    pauses.push(Math.floor((now - told) / HOUR))
+    told = now
+  }
+  expect(pauses.slice(0, 6)).toEqual([1, 3, 6, 12, 24, 24])
+  expect(pauses.length).toBeLessThan(20)
+})
+
+test.each(["too-slow", "not-authenticated", "drop-full"])(
+  "only what stays ends the drop: %s",
+  { timeout: PATIENT },
+  async (code) => {
+    const goesOn = code !== "drop-full"
+    const [alice] = await talking(relay.origin)
+    const id = await offer(alice, "bob", [file("note", 5)], { drop: true })
+    await untilState(alice, "bob", id, "offered")
+    const asked: string[] = []
+    const liar = await LyingRelay.start({
+      answer: (request, response) => {
+        asked.push(request.url ?? "")
+        const isDeletion = request.url === "/v1/drop/delete"
+        response.writeHead(isDeletion ? 200 : 409).end(JSON.stringify(isDeletion ? {} : { error: { code, message: "" } }))
+      },
+    })
+    mayReach(relay.origin, liar.origin)
+    try {
+      await alter(alice, id, { origin: liar.origin })
+      await alice.client.files.fileJobs()
+      await until(async () => (goesOn ? asked.length > 1 : (await shown(alice, "bob", id))?.reason === code))
+      expect((await alice.client.store.get(table.transfers, id))?.wantsDrop).toBe(goesOn)
+      expect(asked.includes("/v1/drop/delete")).toBe(!goesOn)
+      if (goesOn) await alice.client.files.cancelFile(id) // of what was begun nothing stays
+      expect(asked).toContain("/v1/drop/delete")
+    } finally {
+      mayReach(relay.origin)
+      await liar.end()
+    }
+  },
+)
+
+test("nothing is tried again with who is blocked", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await offer(alice, "bob", [file("note", 5)])
+  await untilState(bob, "alice", id, "offered")
+  await alter(bob, id, { stage: "failed", reason: "disk-full" })
+  await bob.client.blockContact((await bob.contact("alice")).id)
+  await expect(bob.client.files.retryFile(id)).rejects.toMatchObject({ code: "misuse" })
 })
