@@ -145,6 +145,7 @@ def person(browser: Browser, address: str, **options: Any) -> Iterator[Person]: 
     context.set_default_timeout(HANGING_MS)
     with watched(context) as wrong:
         page = context.new_page()
+        page.on("filechooser", lambda _: None)  # caught from here on; asked for with the click, it may be too late
         page.goto(address)
         try:
             yield Person(context, page, wrong)

@@ -79,7 +79,9 @@ def test_connections_that_are_lost(met: tuple[Person, Peer], relay: RelayProcess
 
 def test_a_reload_in_mid_conversation(met: tuple[Person, Peer]) -> None:
     alice, bob = met
-    before = len(bob.texts())
+    met_before = len(bob.texts())
+    alice.write("Bob", "an answer")  # until then he may write five messages only
+    before = len(bob.until(met_before + 1))
     sending = bob.begin_to_write("alice", [f"during {number}" for number in range(10)])
     alice.write("Bob", "just before")
     alice.sees("just before")  # what is shown is stored

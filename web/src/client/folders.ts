@@ -66,7 +66,11 @@ export class Folders {
   async ids(): Promise<readonly string[]> {
     const found: string[] = []
     const folder = await this.#transfers(false)
-    if (folder !== null) for await (const name of folder.keys()) found.push(name)
+    try {
+      if (folder !== null) for await (const name of folder.keys()) found.push(name)
+    } catch (error) {
+      if (!isNamed(error, "NotFoundError")) throw error // one was deleted meanwhile: whoever deletes it looks again
+    }
     return found
   }
 
@@ -76,7 +80,9 @@ export class Folders {
    * @throws HalonyxError `gone`: there is none.
    */
   async file(id: string): Promise<File> {
-    return (await this.#stored(id, false)).getFile()
+    return (await this.#stored(id, false)).getFile().catch((error: unknown) => {
+      throw isNamed(error, "NotFoundError") ? gone() : error
+    })
   }
 
   /** Whether the ciphertext, or the beginning of it, is here. */
