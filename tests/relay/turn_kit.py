@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import random
 import re
 import socket
 import struct
@@ -24,11 +25,15 @@ FAMILIES = {4: 1, 6: 2}  # as STUN numbers them
 COOKIE = 0x2112A442
 
 
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port_of_both() -> int:
+    """Return a port that is free for UDP and TCP, of those that the kernel gives to nobody who asks for any."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for kind in kinds:
+                probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -129,7 +134,7 @@ async def turn_server(folder: Path, secret: str, *, has_local_peers: bool = Fals
     Args:
         has_local_peers: Relay to peers on loopback too, which the sample refuses.
     """
-    port = free_udp_port()
+    port = free_port_of_both()
     sample = SAMPLE.read_text()
     placeholder = "static-auth-secret=change-this-secret"
     assert placeholder in sample
