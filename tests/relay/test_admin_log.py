@@ -16,7 +16,8 @@ from halonyx.relay.admin_log import HEAD, LOG, AdminEvent, Finding, Flaw, append
 from halonyx.relay.announcing import TooSoon, announce
 from halonyx.relay.backup import back_up, restore
 from halonyx.relay.context import wall_clock
-from halonyx.relay.settings import load_settings
+from halonyx.relay.secrets import DATABASES
+from halonyx.relay.settings import RelaySettings, load_settings
 from halonyx.relay.store import identity
 from halonyx.relay.store.invites import make_invites
 from relay.rest_kit import running_relay
@@ -192,6 +193,23 @@ async def test_a_relay_notes_its_life_and_nobody_s(tmp_path: Path) -> None:
     assert set(marks) >= {"data", "pow_bits", "metrics_token"}
     text = (data / LOG).read_text()
     assert not [word for word in ("127.0.0.1", "localhost", "secret of", str(tmp_path)) if word in text]
+
+
+async def test_other_secrets_are_no_change_of_settings(tmp_path: Path) -> None:
+    data, port, files = tmp_path / "data", free_port(), [tmp_path / "first", tmp_path / "second"]
+    for secrets in files:
+        async with running_relay(tmp_path, reserve_bytes=0, port=port) as relay:
+            back_up(relay.settings, tmp_path / f"copy of {secrets.name}")
+        (tmp_path / "data.secrets").rename(secrets)  # the next start makes new ones
+        for name in DATABASES:
+            (data / name).unlink()
+    await asyncio.to_thread(restore, load_settings(data=data), tmp_path / "copy of first", replace=True)
+    async with running_relay(tmp_path, reserve_bytes=0, port=port):
+        pass
+
+    assert "restored" in events(data)
+    assert "settings-changed" not in events(data)
+    assert "key" not in RelaySettings.model_fields
 
 
 async def test_announcements_and_invites_are_noted(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What the admin log says of a start: the version, and which settings changed since the start before.
 
 Values stay out of it, because some name hosts or are secret. A mark is a short keyed hash of one: it tells two values
-apart for whoever has the secrets file, and nothing to others.
+apart for whoever has the secrets file, and nothing to others. The key itself has one, too: after a restore with other
+secrets every mark is another, though nothing was set.
 
 Source: docs/reference/relay.md, "Admin log".
 """
@@ -20,6 +21,7 @@ from halonyx.relay.services import VERSION
 from halonyx.relay.settings import RelaySettings
 
 MARK_SIZE: Final = 4
+KEY: Final = "key"
 
 
 def note_start(settings: RelaySettings, secrets: Secrets) -> None:
@@ -28,7 +30,7 @@ def note_start(settings: RelaySettings, secrets: Secrets) -> None:
     try:
         before = last_marks(read(settings.data))
         append(settings.data, AdminEvent.STARTED, version=VERSION, mode=settings.signup_mode, marks=marks)
-        if before is not None and before != marks:
+        if before is not None and before != marks and before.get(KEY) == marks[KEY]:
             changed = sorted(name for name in {*before, *marks} if before.get(name) != marks.get(name))
             append(settings.data, AdminEvent.SETTINGS_CHANGED, names=changed)
     except StoreError as error:
@@ -41,11 +43,15 @@ def note_stop(settings: RelaySettings) -> None:
 
 
 def _marks(settings: RelaySettings, key: bytes) -> dict[str, str]:
-    """Return the mark of each setting that is not as it is by default."""
-    return {
-        name: hmac_sha256(key, RELAY_MARK + b"\x00" + name.encode() + b"\x00" + _text(value))[:MARK_SIZE].hex()
+    """Return the mark of each setting that is not as it is by default, and of the key."""
+    values = {
+        name: _text(value)
         for name, field in RelaySettings.model_fields.items()
         if (value := getattr(settings, name)) != field.default
+    }
+    return {
+        name: hmac_sha256(key, RELAY_MARK + b"\x00" + name.encode() + b"\x00" + value)[:MARK_SIZE].hex()
+        for name, value in {KEY: b"", **values}.items()
     }
 
 
