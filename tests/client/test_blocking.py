@@ -1,5 +1,6 @@
 """What a blocked contact wrote is dropped for good: not shown later, not asked for, not told of as missing."""
 
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from client.homes import (
     stored,
     texts,
 )
-from halonyx.client import Client, outbox, repair
+from halonyx.client import Client, outbox, repair, sealing
 from halonyx.client.account import now_ms
 from halonyx.core.content import Kind, Resend
 from halonyx.core.session import Sessions, encode_sessions
@@ -232,3 +233,32 @@ async def test_what_was_held_at_the_block_is_shown_at_the_unblocking(pair: Pair)
     found = await drain(pair.bob)
 
     assert (texts(found), kinds(found)) == (["received before"], [])
+
+
+async def test_a_block_in_another_process_leaves_nobody_with_the_former_key(pair: Pair) -> None:
+    """It changes the key after this process sealed the first of two texts: the second brings the new one."""
+    await pair.alice.send("bob", "hello")
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    store, contact = pair.alice._store, row_of(pair.alice, "bob")
+    for text in ("first", "second"):
+        outbox.add_text(store, contact, text)
+
+    async with pair.homes[0].open() as other:
+        transactions = count(1)
+
+        def meanwhile(statement: str) -> None:
+            if statement.startswith("BEGIN") and next(transactions) == 2:
+                with other._store.transaction():
+                    other.contacts._rotate_profile_key()
+
+        store._db.set_trace_callback(meanwhile)
+        assert sealing.expand(store, contact.id)
+        store._db.set_trace_callback(None)
+    await pair.alice.flush()
+    bobs, _ = await settle(pair.bob, pair.alice)
+
+    assert texts(bobs) == ["first", "second"]
+    (account,) = stored(pair.alice, "SELECT profile_key FROM account")
+    assert row_of(pair.bob, "alice").profile_key == account["profile_key"]
+    assert row_of(pair.alice, "bob").has_our_profile_key

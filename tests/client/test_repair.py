@@ -25,8 +25,8 @@ from client.homes import (
     stored,
     texts,
 )
-from halonyx.client import Client, outbox, repair
-from halonyx.client.account import load_account, now_ms
+from halonyx.client import Client, outbox, repair, sealing
+from halonyx.client.account import now_ms
 from halonyx.core.content import Kind, Resend
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import HOUR, DeviceId
@@ -114,9 +114,8 @@ async def test_mail_of_a_relay_put_back_before_anybody_logged_in_goes_again(pair
 async def test_nothing_overtakes_what_goes_again_for_a_new_epoch(talking: Pair) -> None:
     """Another process of hers learns of the epoch after this one sealed the second of three texts."""
     store, contact = talking.alice._store, row_of(talking.alice, "bob")
-    account = load_account(store)
     outbox.add_text(store, contact, "first")
-    assert outbox.expand(store, account, contact.id)
+    assert sealing.expand(store, contact.id)
     for text in ("second", "third"):
         outbox.add_text(store, contact, text)
 
@@ -129,7 +128,7 @@ async def test_nothing_overtakes_what_goes_again_for_a_new_epoch(talking: Pair) 
                     repair.make_up(other._store, now_ms())
 
         store._db.set_trace_callback(meanwhile)
-        assert outbox.expand(store, account, contact.id)
+        assert sealing.expand(store, contact.id)
         store._db.set_trace_callback(None)
 
     sealed = stored(talking.alice, "SELECT counter FROM deliveries WHERE state = 'sealed' AND counter > 0 ORDER BY id")

@@ -9,8 +9,7 @@ from typing import Final
 import pytest
 
 from client.homes import Pair, drain, kinds, notices, row_of, settle, texts
-from halonyx.client import Client, Event, order, outbox
-from halonyx.client.account import load_account
+from halonyx.client import Client, Event, order, outbox, sealing
 from halonyx.core import ratchet
 from halonyx.core.primitives import aead_seal
 from halonyx.core.ratchet import HEADER_SIZE, SALT_SIZE
@@ -123,7 +122,7 @@ async def test_what_waited_in_a_copy_is_sent_once(pair: Pair, sealed: list[Seale
     await settle(pair.alice, pair.bob)
     store = pair.bob._store
     outbox.add_text(store, row_of(pair.bob, "alice"), "sealed")
-    assert outbox.expand(store, load_account(store), row_of(pair.bob, "alice").id)
+    assert sealing.expand(store, row_of(pair.bob, "alice").id)
     shutil.copytree(pair.homes[1].path, tmp_path / "back")
     await pair.bob.flush()
     assert texts(await drain(pair.alice)) == ["sealed"]

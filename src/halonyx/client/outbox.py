@@ -1,7 +1,7 @@
 """The durable outbox: what was written is here until their device confirms it, or for fourteen days.
 
-A row is sealed for each device of the record in one transaction with the session that sealed it, and only then sent;
-the same bytes are sent again until the relay has them on disk.
+A row is sealed for each device of the record in one transaction with the session that sealed it (sealing.py), and only
+then sent; the same bytes are sent again until the relay has them on disk.
 
 Source: spec/delivery.md, "Outbox".
 """
@@ -12,32 +12,23 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from halonyx.client.account import Account, now_ms
+from halonyx.client.account import now_ms
 from halonyx.client.directory import NAMED_PAUSE
 from halonyx.client.events import add_notice
 from halonyx.client.model import MessageState, Sent
 from halonyx.client.order import ASK_AGAIN, counters_to_ask
-from halonyx.client.people import ContactRow, DeviceRow, contact_by_id, device_row, save_sessions
-from halonyx.client.store import Row, Store
+from halonyx.client.people import ContactRow, contact_by_id
+from halonyx.client.store import Store
 from halonyx.client.transfer_rows import give_up
 from halonyx.core.content import (
     MAX_IDS,
     MAX_TEXT_SIZE,
-    Content,
-    Extension,
     Kind,
-    RecordName,
     Resend,
     encode_ids,
     is_counted,
 )
-from halonyx.core.envelope import Payload, seal_envelope
 from halonyx.core.errors import Misuse
-from halonyx.core.handshake import Peer
-from halonyx.core.prekeys import EnvelopePrekey
-from halonyx.core.primitives import KeyPair
-from halonyx.core.ratchet import SALT_SIZE
-from halonyx.core.session import Initiated, Session, replace_sending, seal
 from halonyx.core.types import DAY, MESSAGE_ID_SIZE, DeviceId, EnvelopeId, MessageId, Millis
 
 KEPT: Final = 14 * DAY
@@ -155,26 +146,6 @@ def collect(store: Store, contact_id: int, now: Millis) -> None:
                 add(store, (contact.id, device), Kind.RESEND, Resend(None, counters).encode())
 
 
-def expand(store: Store, account: Account, contact_id: int) -> bool:
-    """Seal every row that is not sealed yet, in order, for each device of the record; a transaction each.
-
-    Returns:
-        False if a device has no session or no valid envelope prekey, so that rows are left.
-    """
-    while True:
-        with store.transaction():
-            # Looked for anew each time: another process may meanwhile have queued again what comes before.
-            position = store.value(
-                "SELECT outbox.position FROM outbox LEFT JOIN deliveries USING (position)"
-                " WHERE contact = ? AND (is_expanded = 0 OR deliveries.state = 'resend') ORDER BY position LIMIT 1",
-                contact_id,
-            )
-            if position is None:
-                return True
-            if not _expand_row(store, account, contact_by_id(store, contact_id), position):
-                return False  # the next ones must not overtake it
-
-
 def sealed_rows(store: Store, contact: ContactRow, full: Collection[DeviceId], limit: int) -> list[Sealed]:
     """Return the envelopes to send next, in the order they were sealed.
 
@@ -213,7 +184,7 @@ def mark_accepted(store: Store, delivery: Sealed) -> None:
             return  # the receipt was faster
         if not is_counted(Kind(row["kind"])):
             store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", delivery.id)
-            _finish(store, row["position"])
+            finish(store, row["position"])
             return
         store.execute(
             "UPDATE deliveries SET state = 'accepted', envelope = NULL WHERE id = ? AND state = 'sealed'", delivery.id
@@ -252,7 +223,7 @@ def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[Mess
             store.execute("UPDATE deliveries SET state = 'delivered', envelope = NULL WHERE id = ?", row["id"])
             if row["has_profile_key"]:
                 store.execute("UPDATE contacts SET has_our_profile_key = 1 WHERE id = ?", contact)
-            _finish(store, row["position"])
+            finish(store, row["position"])
         changed = store.execute(
             "UPDATE messages SET state = 'delivered' WHERE contact = ? AND is_outgoing = 1 AND message_id = ?"
             " AND state != 'delivered'",
@@ -261,6 +232,15 @@ def mark_delivered(store: Store, contact: int, device: DeviceId, ids: tuple[Mess
         )
         if changed:
             add_notice(store, "delivered", contact, now, id=message_id.hex())
+
+
+def finish(store: Store, position: int) -> None:
+    """Delete a row, inside the caller's transaction, and with it the plaintext, once every device has it."""
+    store.execute(
+        "DELETE FROM outbox WHERE position = ? AND is_expanded = 1"
+        " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE position = outbox.position AND state != 'delivered')",
+        position,
+    )
 
 
 def repeat(
@@ -309,94 +289,3 @@ def expire(store: Store, now: Millis) -> None:
             add_notice(store, "failed", row["contact"], now, id=bytes(row["message_id"]).hex())
             give_up(store, row["contact"], row["message_id"])
         store.execute("DELETE FROM outbox WHERE sent <= ?", old)
-
-
-def seal_for(store: Store, account: Account, contact: ContactRow, peer: Peer, position: int) -> bool:
-    """Seal one row for one device, inside the caller's transaction; False without a session or prekey for it."""
-    device = device_row(store, contact.id, peer.device.id)
-    session, prekey = device.sessions.sending, device.envelope_prekey
-    if session is None or prekey is None or prekey.expiry <= now_ms():
-        return False
-    row = store.one("SELECT * FROM outbox WHERE position = ?", position)
-    former = store.one("SELECT * FROM deliveries WHERE position = ? AND device = ?", position, peer.device.id)
-    if row is None:
-        return True
-    counter = former["counter"] if former else _next_counter(store, device, Kind(row["kind"]))
-    content = _content(account, contact, row, counter)
-    after, message = seal(session, content.encode(), secrets.token_bytes(SALT_SIZE))
-    save_sessions(store, device, replace_sending(device.sessions, after))
-    envelope = _envelope(account, session, EnvelopePrekey.of(prekey), peer, message)
-    store.execute("DELETE FROM deliveries WHERE position = ? AND device = ?", position, peer.device.id)
-    store.execute(
-        "INSERT INTO deliveries (position, device, counter, envelope_id, envelope, state, resends, has_profile_key)"
-        " VALUES (?, ?, ?, ?, ?, 'sealed', ?, ?)",
-        position,
-        peer.device.id,
-        counter,
-        secrets.token_bytes(MESSAGE_ID_SIZE),
-        envelope,
-        former["resends"] if former else 0,
-        int(Extension.PROFILE_KEY in content.extensions),
-    )
-    return True
-
-
-def _expand_row(store: Store, account: Account, contact: ContactRow, position: int) -> bool:
-    row = store.one("SELECT * FROM outbox WHERE position = ?", position)
-    if row is None or contact.record is None:
-        return row is None
-    for device in contact.record.devices:
-        if row["device"] not in (None, device.id):
-            continue
-        state = store.value("SELECT state FROM deliveries WHERE position = ? AND device = ?", position, device.id)
-        if state not in (None, "resend"):
-            continue
-        if not seal_for(store, account, contact, Peer(contact.address, device), position):
-            return False
-    store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
-    _finish(store, position)
-    return True
-
-
-def _finish(store: Store, position: int) -> None:
-    """Delete a row, and with it the plaintext, once every device of the record has it."""
-    store.execute(
-        "DELETE FROM outbox WHERE position = ? AND is_expanded = 1"
-        " AND NOT EXISTS (SELECT 1 FROM deliveries WHERE position = outbox.position AND state != 'delivered')",
-        position,
-    )
-
-
-def _content(account: Account, contact: ContactRow, row: Row, counter: int) -> Content:
-    extensions = {} if contact.has_our_profile_key else {Extension.PROFILE_KEY: account.profile_key}
-    return Content(
-        kind=Kind(row["kind"]),
-        message_id=MessageId(row["message_id"]),
-        counter=counter,
-        sent=Millis(row["sent"]),
-        conversation=contact.conversation_with(account.address),
-        sender_record=RecordName(account.record.version, account.record.hash),
-        recipient_record=contact.record_name,
-        body=row["body"],
-        extensions=extensions,
-    )
-
-
-def _envelope(account: Account, session: Session, prekey: EnvelopePrekey, peer: Peer, message: bytes) -> bytes:
-    """Seal for the relay; until they answered, with our record inside and ML-KEM around it."""
-    is_first = isinstance(session, Initiated)
-    record = account.record.encoded if is_first else None
-    payload = Payload(account.address, account.own.device.id, record, message)
-    kem = prekey.mlkem768.encapsulate() if is_first else None
-    return seal_envelope(prekey, (peer.address, peer.fingerprint), payload, KeyPair.generate(), kem)
-
-
-def _next_counter(store: Store, device: DeviceRow, kind: Kind) -> int:
-    """Count what must not go missing unseen; receipts and requests repeat by themselves."""
-    if not is_counted(kind):
-        return 0
-    counter = device.sent_counter + 1
-    store.execute(
-        "UPDATE devices SET sent_counter = ? WHERE contact = ? AND device = ?", counter, device.contact, device.device
-    )
-    return counter

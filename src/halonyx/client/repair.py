@@ -5,8 +5,7 @@ Source: spec/ratchet.md, "Repair"; spec/delivery.md, "Client".
 
 from typing import Final, Literal
 
-from halonyx.client import outbox, prekeys
-from halonyx.client.account import Account
+from halonyx.client import outbox, prekeys, sealing
 from halonyx.client.events import add_notice
 from halonyx.client.people import ContactRow, DeviceRow, device_row
 from halonyx.client.store import Store
@@ -27,7 +26,7 @@ def may_reset(store: Store, row: DeviceRow, now: Millis) -> bool:
     return row.reset_sent + RESET_EVERY <= now and _may_ask(store, _cause(row), now)
 
 
-def ask_reset(store: Store, account: Account, contact: ContactRow, peer: Peer, now: Millis) -> None:
+def ask_reset(store: Store, contact: ContactRow, peer: Peer, now: Millis) -> None:
     """Seal a reset request as the first message of our new session; inside the caller's transaction.
 
     Raises:
@@ -38,7 +37,7 @@ def ask_reset(store: Store, account: Account, contact: ContactRow, peer: Peer, n
     # It names what it replaces, so that both sides archive the same session.
     body = Resend(device.broken_session or None, ()).encode()
     position = outbox.add(store, to, Kind.RESEND, body)
-    if not outbox.seal_for(store, account, contact, peer, position):
+    if not sealing.seal_for(store, contact, peer, position):
         raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
     store.execute("UPDATE outbox SET is_expanded = 1 WHERE position = ?", position)
     store.execute("UPDATE devices SET reset_sent = ? WHERE contact = ? AND device = ?", now, *to)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import directory, inbox, outbox, repair, upkeep
+from halonyx.client import directory, inbox, outbox, repair, sealing, upkeep
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.locks import OUTBOX_LOCK, try_lock
 from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
@@ -232,7 +232,7 @@ class Sender:
             if contact.frozen is not None or contact.record is None:
                 return
             await self._begin_sessions(contact)
-            is_complete = outbox.expand(self._store, load_account(self._store), contact_id)
+            is_complete = sealing.expand(self._store, contact_id)
             if not await self._submit(contact_id):
                 if not is_complete:
                     raise Refused("no-valid-prekey", "their device has to come online first, to renew its keys")
@@ -251,8 +251,8 @@ class Sender:
             peer = Peer(contact.address, device)
             bundle = await self._bundle(contact, peer)
             fresh = (KeyPair.generate(), KeyPair.generate())
-            account = load_account(self._store)
-            begun = handshake.initiate(account.own, peer, bundle, fresh, handshake.encapsulate(bundle))
+            ours = load_account(self._store).own
+            begun = handshake.initiate(ours, peer, bundle, fresh, handshake.encapsulate(bundle))
             now = now_ms()
             with self._store.transaction():
                 current = device_row(self._store, contact.id, device.id)
@@ -263,7 +263,7 @@ class Sender:
                 save_sessions(self._store, current, sessions)
                 directory.store_envelope_prekey(self._store, contact, device.id, bundle.envelope, now)
                 if is_broken:
-                    repair.ask_reset(self._store, account, contact, peer, now)
+                    repair.ask_reset(self._store, contact, peer, now)
 
     async def _bundle(self, contact: ContactRow, peer: Peer) -> PrekeyBundle:
         """Fetch a bundle (raises as `directory.fetch_bundle`); by request key if they changed the access key."""
