@@ -80,6 +80,8 @@ export type TransferPath = "direct" | "relayed" | "drop"
 export interface Transfer {
   /** Message id of the offer. */
   readonly id: string
+  /** Grows with each change of what is stored; how a transfer goes is told under the version it was read at. */
+  readonly version: number
   readonly contact: number
   readonly outgoing: boolean
   /** Of the file or the folder; may not lead anywhere. */

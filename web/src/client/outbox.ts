@@ -23,7 +23,7 @@ import { ASK_AGAIN, countersToAsk } from "./order"
 import { contactById, type ContactRow } from "./people"
 import * as table from "./schema"
 import { prefix, type Reads, type Store, type Transaction } from "./store"
-import { EXPIRED, transferOf } from "./transfer_row"
+import { EXPIRED, transferOf, versionOf } from "./transfer_row"
 
 export const KEPT = 14 * DAY
 export const MAX_RESENDS = 5 // one message, one device: a peer must not make us repeat it for ever
@@ -342,7 +342,7 @@ export async function expire(store: Store, now: Millis): Promise<void> {
 async function giveUpOffer(tx: Transaction, { contact, messageId }: table.StoredOutbox): Promise<void> {
   const offer = await tx.get(table.transfers, messageId)
   if (offer?.isOutgoing !== 1 || offer.stage !== "offered") return
-  const failed = { ...offer, stage: "failed", reason: EXPIRED } as const
+  const failed = { ...offer, stage: "failed", reason: EXPIRED, version: versionOf(offer) + 1 } as const
   tx.put(table.transfers, failed)
   tx.changed({ kind: "transfer", transfer: transferOf(failed, await contactById(tx, contact)) })
 }

@@ -62,6 +62,8 @@ export interface StoredTransfer {
   /** They were told that we have no relayed way. */
   readonly isDirectAsked: boolean
   readonly made: Millis
+  /** How often it has changed; older rows have none. */
+  readonly version?: number
   /** When they were last told that we accepted; of ours, when it was in the drop. */
   readonly told: Millis
   /** Theirs: when the person last wanted it; older rows have none. */
@@ -87,10 +89,16 @@ export interface Services {
   readonly hasTurn: boolean | null
 }
 
+/** Return how often a transfer has changed: what is told of it may arrive after what was told later. */
+export function versionOf({ version = 0 }: StoredTransfer): number {
+  return version
+}
+
 /** Return what the page sees of a row, while nobody runs it. */
 export function transferOf(row: StoredTransfer, contact: ContactRow): Transfer {
   return {
     id: row.id,
+    version: versionOf(row),
     contact: row.contact,
     outgoing: row.isOutgoing === 1,
     name: row.name,

@@ -16,7 +16,7 @@ import { contactById } from "./people"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { prefix, type Store, type Transaction } from "./store"
-import { ENDED, EXPIRED, transferOf, type StoredTransfer } from "./transfer_row"
+import { ENDED, EXPIRED, transferOf, versionOf, type StoredTransfer } from "./transfer_row"
 
 const DROP_KEEPS = 14 * DAY
 
@@ -117,7 +117,7 @@ function codeOf(reason: Reason): string {
 
 /** Change a transfer, and tell every tab. */
 export async function change(tx: Transaction, row: StoredTransfer, changes: Partial<StoredTransfer>): Promise<void> {
-  const changed = { ...row, ...changes }
+  const changed = { ...row, ...changes, version: versionOf(row) + 1 }
   tx.put(table.transfers, changed)
   const contact = await contactById(tx, row.contact)
   // Nothing of a stranger is shown.

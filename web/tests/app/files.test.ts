@@ -7,7 +7,7 @@ import { fileReasonText } from "../../src/app/text/problems"
 import type { Transfer, TransferState } from "../../src/client/api"
 
 const transfer = (fields: Partial<Transfer> = {}): Transfer => ({
-  ...{ id: "00", contact: 1, outgoing: false, name: "note.txt", mediaType: "text/plain", isFolder: false, count: 1 },
+  ...{ id: "00", version: 1, contact: 1, outgoing: false, name: "note.txt", mediaType: "text/plain", isFolder: false, count: 1 },
   ...{ size: 10, thumbnail: null, state: "offered", reason: null, done: 0, total: 1000, down: 0, up: 0, peers: 0 },
   ...{ ratio: 0, secondsLeft: null, path: null, inDrop: false, directAllowed: false, hasDrop: false, hasTurn: false },
   ...fields,
@@ -119,6 +119,14 @@ test("an offer keeps the newest that is known, and its end is told once", () => 
   expect(transfers.take(transfer({ state: "done" }))).toMatchObject({ state: "done" })
   expect(transfers.take(transfer({ state: "done" }))).toBeNull()
   expect(transfers.take(transfer({ id: "01", state: "done" }))).toBeNull() // it had ended before
+})
+
+test("how a transfer went does not bring back what has ended", () => {
+  const transfers = new Transfers()
+  const shown = transfers.of(transfer({ state: "transferring", version: 1 }))
+  expect(transfers.take(transfer({ state: "cancelled", version: 2 }))).toMatchObject({ state: "cancelled" })
+  expect(transfers.take(transfer({ state: "transferring", version: 1, done: 5 }))).toBeNull()
+  expect(shown.value.state).toBe("cancelled")
 })
 
 test("amounts are written for people", () => {

@@ -29,6 +29,7 @@ export class Transfers {
   take(transfer: Transfer): Ending | null {
     const known = this.#known.get(transfer.id)
     const before = known?.peek() ?? null
+    if (before !== null && transfer.version < before.version) return null // read before what is known, and told after it
     if (known === undefined) this.#known.set(transfer.id, signal(transfer))
     else known.value = transfer
     const { state } = transfer
