@@ -41,31 +41,24 @@ class Board:
     def __init__(self, data: Path, key: VerifyKey) -> None:
         self._path = data / FILE
         self._key = key
-        self._state: tuple[int, int] | None = None
-        self._last: Announcement | None = None
-        self._frame = b""
+        self._encoded = b""
+        self._said: Announcement | None = None
 
     def look(self, now: Millis) -> bytes | None:
-        """Read the file if it changed; return the frame to tell everybody if there is a new announcement in it."""
-        state = _state(self._path)
-        if state == self._state:
+        """Read the file; return the frame to tell everybody if there is a new announcement in it.
+
+        By its bytes: one that was taken back and made anew between two looks shows in nothing else for certain.
+        """
+        encoded = _read(self._path)
+        if encoded == self._encoded:
             return None
-        self._state = state
-        if state is None:  # taken back: another may come at once
-            self._last, self._frame = None, b""
-        found = _read(self._path, self._key)
-        if found is None:
-            return None
-        announcement, encoded = found
-        if self._last is not None and self._last.is_current(now) and not announcement.may_follow(self._last.time):
-            return None
-        self._last, self._frame = announcement, Announce(encoded).encode()
+        self._encoded, self._said = encoded, _parse(encoded, self._key)
         return self.frame(now)
 
     def frame(self, now: Millis) -> bytes | None:
         """Return the frame for a device that comes now, or None."""
-        is_told = self._frame and self._last is not None and self._last.is_current(now)
-        return self._frame if is_told else None
+        is_told = self._said is not None and self._said.is_current(now)
+        return Announce(self._encoded).encode() if is_told else None
 
 
 def announce(settings: RelaySettings, text: str, now: Millis) -> None:
@@ -81,29 +74,28 @@ def announce(settings: RelaySettings, text: str, now: Millis) -> None:
     key = read(settings.secrets_path).operator_key
     announcement = Announcement(now, text)
     encoded = announcement.sign(key)
-    last = _read(settings.data / FILE, key.public)
-    if last is not None and last[0].is_current(now) and not announcement.may_follow(last[0].time):
-        at = datetime.fromtimestamp((last[0].time + APART) / 1000, UTC).astimezone()
+    last = _parse(_read(settings.data / FILE), key.public)
+    if last is not None and last.is_current(now) and not announcement.may_follow(last.time):
+        at = datetime.fromtimestamp((last.time + APART) / 1000, UTC).astimezone()
         raise TooSoon(f"one announcement an hour: devices would pass over another. The next is possible at {at:%H:%M}")
     _write(settings.data / FILE, encoded)
     note(settings.data, AdminEvent.ANNOUNCED)
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
-
-
-def _read(path: Path, key: VerifyKey) -> tuple[Announcement, bytes] | None:
-    """Return what is in the file, if it is the operator's."""
+def _read(path: Path) -> bytes:
+    """Return what is in the file; nothing if there is none."""
     try:
         with path.open("rb") as file:
-            encoded = file.read(_MAX_SIZE + 1)
-        return Announcement.parse(encoded, key), encoded
-    except (OSError, RemoteError):
+            return file.read(_MAX_SIZE + 1)
+    except OSError:
+        return b""
+
+
+def _parse(encoded: bytes, key: VerifyKey) -> Announcement | None:
+    """Return the announcement, if it is the operator's."""
+    try:
+        return Announcement.parse(encoded, key)
+    except RemoteError:
         return None
 
 
