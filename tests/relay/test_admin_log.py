@@ -54,7 +54,7 @@ Change = Callable[[list[bytes]], list[bytes]]
 CHANGES: dict[str, tuple[Change, list[tuple[str, int]]]] = {
     "alter": (lambda lines: [*lines[:2], lines[2].replace(b'"count":3', b'"count":4'), *lines[3:]], [("altered", 3)]),
     "alter the last": (lambda lines: [*lines[:4], lines[4].replace(b'"count":5', b'"count":6')], [("altered", 5)]),
-    "write over": (lambda lines: [*lines[:2], b"nothing\n", *lines[3:]], [("altered", 3), ("altered", 3)]),
+    "write over": (lambda lines: [*lines[:2], b"nothing\n", *lines[3:]], [("altered", 3)]),
     "delete": (lambda lines: [*lines[:2], *lines[3:]], [("deleted", 3)]),
     "delete the first": (lambda lines: lines[1:], [("deleted", 1)]),
     "delete two": (lambda lines: [*lines[:1], *lines[3:]], [("deleted", 2)]),
@@ -85,11 +85,28 @@ def test_lines_that_would_take_all_memory_are_altered(tmp_path: Path) -> None:
     assert flaws(tmp_path)[0] == ("altered", 2)
 
 
-def test_a_field_of_another_type_is_no_line_of_ours(tmp_path: Path) -> None:
-    lines = written(tmp_path, 2)
-    (tmp_path / LOG).write_bytes(lines[0] + lines[1].replace(b'"count":2', b'"count":[2]'))
+@pytest.mark.parametrize(
+    ("was", "made"),
+    [
+        (b'"count":2', b'"count":[2]'),
+        (b'"count":2', b'"count":true'),
+        (b'"count":2', b'"names":[2]'),
+        (b'"time":', b'"time":99'),  # years beyond any calendar
+        (b'"time":', b'"time":-'),
+    ],
+)
+def test_a_field_with_what_is_never_written_is_no_line_of_ours(
+    was: bytes, made: bytes, tmp_path: Path, capsys: Captured
+) -> None:
+    lines = written(tmp_path, 3)
+    (tmp_path / LOG).write_bytes(lines[0] + lines[1].replace(was, made) + lines[2])
 
-    assert read(tmp_path).lines[1] is None
+    assert run(["relay", "admin-log", "--json", "--data", str(tmp_path)]) == 1
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        json.loads(lines[0]),
+        json.loads(lines[2]),
+        {"flaw": "altered", "line": 2},
+    ]
 
 
 def test_a_log_that_is_gone_is_missed(tmp_path: Path) -> None:
@@ -99,12 +116,14 @@ def test_a_log_that_is_gone_is_missed(tmp_path: Path) -> None:
     assert flaws(tmp_path) == [("cut", 1)]
 
 
-@pytest.mark.parametrize("head", [b"", b"nonsense", b"2 " + b"0" * 64, None])
+@pytest.mark.parametrize("head", [b"", b"nonsense", b"2 " + b"0" * 64, b"-9 " + b"0" * 64, None])
 def test_a_head_that_does_not_fit_is_named(head: bytes | None, tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / HEAD).unlink() if head is None else (tmp_path / HEAD).write_bytes(head)
 
     assert [flaw for flaw, _ in flaws(tmp_path)] == ["altered"]
+    append(tmp_path, AdminEvent.STOPPED)
+    assert events(tmp_path)[-2:] == ["log-mended", "relay-stopped"]
 
 
 @pytest.mark.parametrize("kept", [1, 40])

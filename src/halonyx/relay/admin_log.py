@@ -29,6 +29,7 @@ MODE: Final = 0o600
 NO_LINE: Final = "0" * 64
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_GONE: Final = 1 << 20  # a line that claims more before it is not believed
+LAST_TIME: Final = 253_402_300_799_999  # the end of 9999, where calendars end
 _ALWAYS: Final[dict[str, type]] = {"number": int, "time": int, "event": str, "previous": str}
 
 
@@ -152,7 +153,8 @@ def read(data: Path) -> Log:
     if not raw[-1]:
         raw.pop()
     lines = tuple(_parse(line) for line in raw)
-    return Log(lines, head, tuple(_findings(lines, [sha256(line).hex() for line in raw], head)))
+    findings = _findings(lines, [sha256(line).hex() for line in raw], head)
+    return Log(lines, head, tuple(dict.fromkeys(findings)))  # two checks may find the same
 
 
 def last_marks(log: Log) -> dict[str, str] | None:
@@ -242,11 +244,13 @@ def _read_all(descriptor: int) -> bytes:
 def _read_head(data: Path) -> tuple[int, str]:
     try:
         number, digest = (data / HEAD).read_text("ascii").split()
-        return int(number), digest
+        if number.isdecimal():
+            return int(number), digest
     except FileNotFoundError:
         return 0, NO_LINE
     except ValueError:
-        return 0, ""  # damaged: no line has this hash
+        pass
+    return 0, ""  # damaged: no line has this hash
 
 
 def _parse(raw: bytes) -> Line | None:
@@ -256,9 +260,13 @@ def _parse(raw: bytes) -> Line | None:
         return None
     if not isinstance(fields, dict):
         return None
-    types = {name: type(fields.get(name)) for name in _ALWAYS} | {name: type(fields[name]) for name in fields}
     known = _ALWAYS | {name: kind for name, kind in FIELDS.items() if name in fields}
-    return Line(fields, sha256(raw).hex()) if types.items() >= known.items() else None
+    is_ours = (
+        all(type(fields.get(name)) is kind for name, kind in known.items())
+        and 0 <= fields["time"] <= LAST_TIME
+        and all(type(name) is str for name in fields.get("names", ()))
+    )
+    return Line(fields, sha256(raw).hex()) if is_ours else None
 
 
 def _findings(lines: Sequence[Line | None], digests: Sequence[str], head: tuple[int, str]) -> Iterator[Finding]:
