@@ -1,11 +1,14 @@
 """What a blocked contact wrote is dropped for good: not shown later, not asked for, not told of as missing."""
 
+import asyncio
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from client.forging import Forger
+from client.front import Answer, Front
 from client.homes import (
     Mailboxes,
     Pair,
@@ -23,6 +26,7 @@ from client.homes import (
 from halonyx.client import Client, outbox, repair, sealing
 from halonyx.client.account import now_ms
 from halonyx.core.content import Kind, Resend
+from halonyx.core.errors import Misuse
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import HOUR
 
@@ -262,3 +266,48 @@ async def test_a_block_in_another_process_leaves_nobody_with_the_former_key(pair
     (account,) = stored(pair.alice, "SELECT profile_key FROM account")
     assert row_of(pair.bob, "alice").profile_key == account["profile_key"]
     assert row_of(pair.alice, "bob").has_our_profile_key
+
+
+def meanwhile(front: Front, path: str, happens: Callable[[], object]) -> None:
+    """Let something happen here while a call to the relay is on its way."""
+
+    def alter(_: Answer, answer: Answer) -> Answer:
+        happens()
+        return answer
+
+    front.alter[path] = alter
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_what_is_written_while_the_contact_is_blocked_or_removed_is_not_kept(
+    front: Front, fronted: Pair, *, is_removed: bool
+) -> None:
+    """It would go out when they are unblocked."""
+    alice, others = fronted.alice, asyncio.TaskGroup()
+    change(alice, "UPDATE account SET known = 0")
+    async with others:
+        meanwhile(
+            front,
+            "/v1/prekeys",
+            lambda: alice.contacts.remove("bob") if is_removed else others.create_task(alice.contacts.block("bob")),
+        )
+        with pytest.raises(Misuse, match="bob is no contact" if is_removed else "bob is blocked"):
+            await alice.send("bob", "never kept")
+
+    assert stored(alice, "SELECT 1 FROM outbox") == stored(alice, "SELECT 1 FROM messages") == []
+
+
+async def test_a_contact_blocked_while_a_session_is_begun_is_asked_for_nothing(
+    front: Front, fronted: Pair, mailboxes: Mailboxes
+) -> None:
+    alice = fronted.alice
+    await alice.send("bob", "hello")
+    await settle(fronted.bob, alice)
+    await mailboxes.empty(fronted.bob.account.address)
+    change(alice, "UPDATE devices SET broken_session = x'0102030405060708'")
+    async with asyncio.TaskGroup() as others:
+        meanwhile(front, "/v1/bundle", lambda: others.create_task(alice.contacts.block("bob")))
+        await alice.flush()
+
+    assert stored(alice, "SELECT 1 FROM outbox") == []
+    assert mailboxes.count(fronted.bob.account.address) == 0

@@ -17,7 +17,7 @@ from halonyx.client.directory import NAMED_PAUSE
 from halonyx.client.events import add_notice
 from halonyx.client.model import MessageState, Sent
 from halonyx.client.order import ASK_AGAIN, counters_to_ask
-from halonyx.client.people import ContactRow, contact_by_id
+from halonyx.client.people import ContactRow, check_accepted, contact_by_id
 from halonyx.client.store import Store
 from halonyx.client.transfer_rows import give_up
 from halonyx.core.content import (
@@ -58,10 +58,9 @@ def add_text(store: Store, contact: ContactRow, text: str) -> MessageId:
         raise Misuse("the text has half a character in it (a lone surrogate)") from None
     if not 1 <= len(body) <= MAX_TEXT_SIZE:
         raise Misuse(f"a message has 1 to {MAX_TEXT_SIZE} bytes, this one {len(body)}: send a longer one in parts")
-    if contact.state != "accepted":
-        raise Misuse(f"{contact.name} is blocked: unblock before you write")
     message_id, now = MessageId(secrets.token_bytes(MESSAGE_ID_SIZE)), now_ms()
     with store.transaction():
+        check_accepted(store, contact, "write")
         store.execute(
             "INSERT INTO messages (contact, is_outgoing, message_id, text, sent, received, state)"
             " VALUES (?, 1, ?, ?, ?, ?, 'waiting')",

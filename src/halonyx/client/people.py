@@ -150,6 +150,22 @@ def contact_by_id(store: Store, contact_id: int) -> ContactRow:
     return contact_row(store.one("SELECT * FROM contacts WHERE id = ?", contact_id))
 
 
+def check_accepted(store: Store, contact: ContactRow, wanted: str) -> None:
+    """Make sure, inside the caller's transaction, that nobody blocked or removed a contact since `contact` was read.
+
+    Args:
+        wanted: What was to be done, for the words.
+
+    Raises:
+        Misuse: They may not be written to.
+    """
+    state = contact_by_id(store, contact.id).state
+    if state == "blocked":
+        raise Misuse(f"{contact.name} is blocked: unblock before you {wanted}")
+    if state != "accepted":
+        raise Misuse(f"{contact.name} is no contact any more: see 'halonyx contact list'")
+
+
 def contact_by_address(store: Store, address: Address) -> ContactRow | None:
     """Return the contact of this address, whatever its state, or None."""
     row = store.one("SELECT * FROM contacts WHERE address = ?", address)

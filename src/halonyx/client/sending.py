@@ -255,9 +255,11 @@ class Sender:
             begun = handshake.initiate(ours, peer, bundle, fresh, handshake.encapsulate(bundle))
             now = now_ms()
             with self._store.transaction():
-                current = device_row(self._store, contact.id, device.id)
-                if current.revision != row.revision or self._contact(contact.id).peer(device.id) != peer:
+                current, known = device_row(self._store, contact.id, device.id), self._contact(contact.id)
+                if current.revision != row.revision or known.peer(device.id) != peer:
                     continue  # a message of theirs was faster, and brought a session or a record
+                if known.state != "accepted":
+                    return  # nothing is asked of whom the person blocked meanwhile
                 hello, ratchet = begun
                 sessions = session.begin(current.sessions, session.Initiated(ratchet, hello), now)
                 save_sessions(self._store, current, sessions)
