@@ -312,9 +312,8 @@ async def test_without_agreement_each_side_says_who_has_to_do_what(pair: Pair, t
     offer = await offered(pair, source)
     async with running_files(pair.alice, pair.bob):
         await pair.bob.files.accept(offer.id, target)
-        await until(lambda: pair.bob.files.get(offer.id).reason is not None)
-        await until(lambda: pair.alice.files.get(offer.id).reason is not None)
-        assert pair.bob.files.get(offer.id).reason in {"needs-direct", "both-need-direct"}
+        await until(lambda: pair.bob.files.get(offer.id).reason == "both-need-direct")
+        await until(lambda: pair.alice.files.get(offer.id).reason == "both-need-direct")
         pair.alice.contacts.allow_direct("bob")
         await until(lambda: pair.alice.files.get(offer.id).path == "direct")
         assert pair.bob.files.get(offer.id).state == "waiting"

@@ -9,11 +9,12 @@ import pytest
 
 from client.files_kit import agree, new_folder, offered, reached, row_of, running_files, some_file, until
 from client.homes import Pair, change, drain, settle, stored
-from halonyx.client import TransferChanged, drop_states, transfer_states
+from halonyx.client import TransferChanged, drop_states, transfer_states, transfer_talk
 from halonyx.client.pauses import FIRST_SECONDS, LONGEST_SECONDS, next_pause
 from halonyx.client.people import contact_by_id
 from halonyx.client.running import Runner
-from halonyx.client.transfer_states import DROP_KEEPS, TELL_AGAIN, TOLD_FOR, NewOffer
+from halonyx.client.transfer_states import NewOffer
+from halonyx.client.transfer_talk import DROP_KEEPS, TELL_AGAIN, TOLD_FOR
 from halonyx.client.transport import Refused
 from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
@@ -86,10 +87,77 @@ async def test_an_acceptance_that_is_said_again_is_no_news(pair: Pair, tmp_path:
     await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
     await drain(pair.alice)
     transfer_states.note_waits(pair.alice._store, row_of(pair.alice).id, "peer-offline")
-    transfer_states.accept_again(pair.bob._store, row_of(pair.bob).id)
+    transfer_talk.tell_again(pair.bob._store, row_of(pair.bob).id)
     await pair.bob.flush()
     assert [event for event in await drain(pair.alice) if isinstance(event, TransferChanged)] == []
     assert pair.alice.files.get(offer.id).reason == "peer-offline"
+
+
+@pytest.mark.parametrize("end", ["done", "refused", "failed"])
+async def test_an_end_that_was_lost_is_said_again(pair: Pair, tmp_path: Path, end: str) -> None:
+    agree(pair)
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
+    await settle(pair.alice)
+    async with running_files(pair.alice):
+        if end == "done":
+            async with pair.bob.files.run():  # and what he says of it is not sent
+                await reached(pair.bob, offer.id, "done")
+        else:
+            change(pair.bob, "UPDATE transfers SET state = ?, reason = 'damaged'", end)
+        change(pair.bob, "DELETE FROM outbox")
+        await until(lambda: pair.alice.files.get(offer.id).reason in {"unconfirmed", "peer-offline"})
+        if end == "done":
+            await until(lambda: pair.alice.files.get(offer.id).reason == "unconfirmed")
+        async with pair.bob.online():
+            assert pair.alice.files.get(offer.id).state == "waiting"
+            change(pair.alice, "UPDATE transfers SET asked = asked - ?", TELL_AGAIN + 1000)
+            await reached(pair.alice, offer.id, end)
+
+
+async def test_what_waits_for_the_other_one_is_noted_as_long_as_it_does(pair: Pair, tmp_path: Path) -> None:
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
+    await settle(pair.alice)
+    alice, bob = pair.alice._store, pair.bob._store
+
+    def reasons() -> tuple[str | None, str | None]:
+        return pair.alice.files.get(offer.id).reason, pair.bob.files.get(offer.id).reason
+
+    transfer_talk.note_needs_direct(alice, row_of(pair.alice).id)
+    transfer_talk.note_needs_direct(bob, row_of(pair.bob).id)
+    await settle(pair.alice, pair.bob)
+    assert reasons() == ("both-need-direct", "both-need-direct")
+    for _ in range(2):  # what is said again takes nothing back that still holds
+        transfer_talk.tell_again(bob, row_of(pair.bob).id)
+        transfer_talk.tell_again(alice, row_of(pair.alice).id)
+        await settle(pair.alice, pair.bob)
+        assert reasons() == ("both-need-direct", "both-need-direct")
+    transfer_talk.note_agreed(bob, row_of(pair.bob).id)
+    await settle(pair.bob, pair.alice)
+    assert reasons() == ("needs-direct", "they-need-direct")
+    transfer_talk.note_agreed(alice, row_of(pair.alice).id)
+    await settle(pair.alice, pair.bob)
+    assert reasons() == (None, None)
+
+
+async def test_who_agrees_says_so(pair: Pair, tmp_path: Path) -> None:
+    pair.alice.contacts.allow_direct("bob")
+    offer = await offered(pair, some_file(tmp_path, 1000))
+    await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
+    async with running_files(pair.alice):
+        async with running_files(pair.bob):
+            await until(lambda: pair.alice.files.get(offer.id).reason == "they-need-direct")
+        runner = Runner(pair.bob._store, pair.bob._home)
+        pair.bob.contacts.allow_direct("alice")
+        assert runner._wanted(row_of(pair.bob)) == ["fetch"]  # which does not begin: they don't meet
+        await pair.bob.flush()
+        await until(lambda: pair.alice.files.get(offer.id).reason == "peer-offline")
+        await pair.alice.files.pause(offer.id)
+        change(pair.bob, "UPDATE transfers SET reason = 'needs-direct'")
+        await pair.alice.files.resume(offer.id)
+        async with pair.bob.online():  # she asks, and he says what he waits for
+            await until(lambda: pair.alice.files.get(offer.id).reason == "they-need-direct")
 
 
 @pytest.mark.parametrize("is_old", [False, True], ids=["there", "deleted by the relay"])
@@ -109,21 +177,24 @@ async def test_an_acceptance_is_said_ever_less_often(pair: Pair, tmp_path: Path)
     await offered(pair, some_file(tmp_path, 1000))
     bob = pair.bob._store
     transfer_states.accept(bob, row_of(pair.bob).id, tmp_path)
-    transfer_states.accept_again(bob, row_of(pair.bob).id)
+    transfer_talk.tell_again(bob, row_of(pair.bob).id)
     (waiting,) = stored(pair.bob, "SELECT count(*) AS count FROM outbox WHERE kind = ?", Kind.FILE_STATE)
     assert waiting["count"] == 1  # the first is still to be sent
     row = row_of(pair.bob)
     now, times = row.time, list[int]()
     while now < row.time + 2 * TOLD_FOR:
         now = Millis(now + HOUR // 2)
-        if transfer_states.is_to_be_told(replace(row, told=Millis(row.time + sum(times))), now):
+        if transfer_talk.is_to_be_told(replace(row, told=Millis(row.time + sum(times))), now):
             times.append(now - row.time - sum(times))
     assert [time // HOUR for time in times[:7]] == [1, 2, 4, 8, 16, 24, 24]
     assert len(times) < 20
     assert sum(times) < TOLD_FOR + 2 * DAY
     late = Millis(row.told + DAY)
-    assert transfer_states.is_to_be_told(row, late)
-    assert not transfer_states.is_to_be_told(replace(row, state="transferring"), late)  # it comes
+    assert transfer_talk.is_to_be_told(row, late)
+    assert not transfer_talk.is_to_be_told(replace(row, state="transferring"), late)  # it comes
+    asked = Millis(row.time + HOUR)
+    ours = replace(row, is_outgoing=True, asked=asked, told=late)  # when the drop had it
+    assert [transfer_talk.is_to_be_told(ours, Millis(asked + wait)) for wait in (HOUR - 1, HOUR + 1)] == [False, True]
 
 
 async def test_with_who_is_blocked_nothing_is_tried_again(pair: Pair, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from client.files_kit import (
     until,
 )
 from client.homes import Pair, drain, settle
-from halonyx.client import torrent, transfer_states
+from halonyx.client import torrent, transfer_states, transfer_talk
 from halonyx.client.running import folder_of
 from halonyx.client.torrent import NAME, PIECE_SIZE, WrongMetadata, check_info, info_of, tracker_url
 from halonyx.core.encoding import Writer
@@ -275,5 +275,5 @@ async def test_a_state_from_who_may_not_say_it_changes_nothing(pair: Pair, tmp_p
     assert other.files.get(offer.id).in_drop is False
     with other._store.transaction():
         unknown = FileState(MessageId(os.urandom(16)), state)
-        transfer_states.take_state(other._store, row_of(other).contact, unknown, Millis(0))
+        transfer_talk.take_state(other._store, row_of(other).contact, unknown, Millis(0))
     assert other.files.get(offer.id).state == "offered"

@@ -140,7 +140,7 @@ def _body_refusals(book: Book) -> None:
         ("file offer that is a text", FILE, b"\x01hello"),
         ("file offer with a byte more", FILE, Offer().body() + b"\x00"),
         ("file state of 17 bytes", FILE_STATE, STATE[:-1]),
-        ("file state 8", FILE_STATE, STATE[:16] + b"\x08\x00"),
+        ("file state 9", FILE_STATE, STATE[:16] + b"\x09\x00"),
         ("file state with a reason for success", FILE_STATE, STATE[:-1] + b"\x01"),
         *((f"resend: {name}", RESEND, body) for name, body in BAD_RESENDS),
     ):

@@ -150,6 +150,7 @@ def _states(book: Book) -> None:
         ("in the drop", 6, 0),
         ("failed: wrong hash", 7, 1),
         ("damaged", 7, 3),
+        ("still offered", 8, 0),
     ):
         output: Fields = {"offer": OFFER_ID, "state": state, "reason": reason}
         book.ok(place, operation, name, {"body": OFFER_ID + be(state, 1) + be(reason, 1)}, output)
@@ -159,10 +160,13 @@ def _states(book: Book) -> None:
         ("no reason", OFFER_ID + b"\x01"),
         ("trailing byte", OFFER_ID + b"\x01\x00\x00"),
         ("state 0", OFFER_ID + b"\x00\x00"),
-        ("state 8", OFFER_ID + b"\x08\x00"),
+        ("state 9", OFFER_ID + b"\x09\x00"),
         ("state 255", OFFER_ID + b"\xff\x00"),
         ("accepted with a reason", OFFER_ID + b"\x01\x01"),
         ("cancelled with a reason", OFFER_ID + b"\x03\x02"),
+        ("still offered with a reason", OFFER_ID + b"\x08\x01"),
+        ("in the drop with a reason", OFFER_ID + b"\x06\x02"),
+        ("refused with a reason", OFFER_ID + b"\x02\x03"),
         ("failed without a reason", OFFER_ID + b"\x07\x00"),
         ("failed for reason 4", OFFER_ID + b"\x07\x04"),
         ("failed for reason 255", OFFER_ID + b"\x07\xff"),

@@ -91,6 +91,7 @@ IN_FILES: Final = "{count} files, {size}"
 
 REASON: Final = {
     "peer-offline": "{name} is offline: it will start when they are back.",
+    "unconfirmed": "All of it was sent. {name}'s program has not said yet that it arrived whole.",
     "checking": "What is on this disk is being compared.",
     "relay-unreachable": "The relay can't be reached: it is tried again by itself.",
     "bad-peer": "What came was not what was offered, and was thrown away. It goes on when {name} is back.",

@@ -8,7 +8,7 @@ Source: spec/delivery.md, "Inbox"; spec/ratchet.md, "Sessions".
 from dataclasses import dataclass
 from typing import Final
 
-from halonyx.client import outbox, prekeys, repair, transfer_states
+from halonyx.client import outbox, prekeys, repair, transfer_talk
 from halonyx.client.account import Account, now_ms
 from halonyx.client.directory import accept_record, note_named
 from halonyx.client.events import add_notice
@@ -314,7 +314,7 @@ def _apply_kind(store: Store, contact: ContactRow, device: DeviceId, content: Co
         case Kind.RESEND:
             _apply_resend(store, contact, device, Resend.parse(content.body), now)
         case Kind.FILE_STATE if contact.state == "accepted":
-            transfer_states.take_state(store, contact.id, FileState.parse(content.body), now)
+            transfer_talk.take_state(store, contact.id, FileState.parse(content.body), now)
         case _:
             pass  # CONTROL: its extension was all
 

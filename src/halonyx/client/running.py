@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
-from halonyx.client import drop, drop_states, preparing, saving, transfer_states
+from halonyx.client import drop, drop_states, preparing, saving, transfer_states, transfer_talk
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.locks import try_lock
 from halonyx.client.pauses import Pause, next_pause
@@ -193,6 +193,10 @@ class Runner:
             return ["delete-drop"] if is_ours_to_delete and may_be_there else []
         if row.is_paused:
             return []
+        if row.direct_allowed and row.reason in transfer_talk.OURS_TO_AGREE:
+            transfer_talk.note_agreed(self._store, row.id)
+        if transfer_talk.is_to_be_told(row, now_ms()):
+            transfer_talk.tell_again(self._store, row.id)
         return self._wanted_to_give(row) if row.is_outgoing else self._wanted_to_take(row)
 
     def _wanted_to_give(self, row: TransferRow) -> list[Work]:
@@ -203,7 +207,7 @@ class Runner:
             if row.direct_allowed:
                 work.append("share")
             elif not row.wants_drop:
-                transfer_states.note_needs_direct(self._store, row.id)
+                transfer_talk.note_needs_direct(self._store, row.id)
         return work
 
     def _wanted_to_take(self, row: TransferRow) -> list[Work]:
@@ -211,14 +215,12 @@ class Runner:
             return []
         if row.state == "verifying":
             return ["save"]
-        if transfer_states.is_to_be_told(row, now_ms()):
-            transfer_states.accept_again(self._store, row.id)
         is_moving = row.peers > 0 and row.path == "direct"
         if row.in_drop and not (is_moving and row.direct_allowed):
             return ["fetch-drop"]
         if row.direct_allowed:
             return ["fetch"]
-        transfer_states.note_needs_direct(self._store, row.id)
+        transfer_talk.note_needs_direct(self._store, row.id)
         return []
 
     async def _carry_out(self, transfer: int, work: Work) -> None:

@@ -226,4 +226,8 @@ ALTER TABLE account ADD COLUMN announced INTEGER NOT NULL DEFAULT 0;  -- time of
 ALTER TABLE account ADD COLUMN announcement_came INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5: Final = """
+ALTER TABLE transfers ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;  -- when they last heard that it is still offered
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)

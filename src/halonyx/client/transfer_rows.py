@@ -41,7 +41,8 @@ class TransferRow:
         folder: Where to save.
         saved: Where it is saved, or about to be.
         told: When they last heard that we accepted; of ours, when it was in the drop.
-        time: When it was offered; of theirs, when the person last wanted it.
+        asked: Of ours, when they last heard that it is still offered, or we from them.
+        time: When it was offered; of theirs, when the person last wanted it; of ours, when they did.
     """
 
     id: int
@@ -68,6 +69,7 @@ class TransferRow:
     path: TransferPath | None
     direct_allowed: bool
     told: Millis
+    asked: Millis
     time: Millis
 
     @cached_property
@@ -238,5 +240,6 @@ def transfer_row(row: Row) -> TransferRow:
         path=cast("TransferPath | None", row["path"]),
         direct_allowed=bool(row["is_direct"]),
         told=Millis(row["told"]),
+        asked=Millis(row["asked"]),
         time=Millis(row["time"]),
     )

@@ -1,4 +1,4 @@
-"""What becomes of an offer: each change is one transaction, with the message that tells the other side.
+"""What becomes of an offer here: each change is one transaction, with the message that tells the other side.
 
 Source: spec/files.md, "Offer" and "State".
 """
@@ -17,26 +17,22 @@ from halonyx.client.model import TransferPath, TransferState
 from halonyx.client.people import ContactRow, contact_by_id
 from halonyx.client.store import Store
 from halonyx.client.torrent import Progress
-from halonyx.client.transfer_rows import TransferRow, find_transfer, transfer_by_id
+from halonyx.client.transfer_rows import TransferRow, transfer_by_id
 from halonyx.core.content import Kind
 from halonyx.core.errors import Misuse
 from halonyx.core.file_names import safe_name
 from halonyx.core.file_offer import FileOffer, FileState, Reason, State
-from halonyx.core.types import DAY, HOUR, MESSAGE_ID_SIZE, Millis
+from halonyx.core.types import MESSAGE_ID_SIZE
 
-TELL_AGAIN: Final = HOUR  # a state has no receipt: one that is lost would leave both waiting for the other
-TOLD_FOR: Final = 14 * DAY  # then nothing of it waits for them any more
-DROP_KEEPS: Final = 14 * DAY
 NEEDS_DIRECT: Final = "needs-direct"
 THEY_NEED_DIRECT: Final = "they-need-direct"
 BOTH_NEED_DIRECT: Final = "both-need-direct"
-_OURS_TO_AGREE: Final = (NEEDS_DIRECT, BOTH_NEED_DIRECT)
-_FAILURES: Final = {
+FAILURES: Final = {
     Reason.WRONG_HASH: "wrong-hash",
     Reason.DISK_FULL: "disk-full",
     Reason.DAMAGED: "damaged",
 }
-_REASONS: Final = {code: reason for reason, code in _FAILURES.items()} | {"wrong-metadata": Reason.DAMAGED}
+REASONS: Final = {code: reason for reason, code in FAILURES.items()} | {"wrong-metadata": Reason.DAMAGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +47,6 @@ class NewOffer:
     name: str
     thumbnail: bytes
     drop: bool
-
-
-_OVER: Final[dict[State, TransferState]] = {
-    State.REFUSED: "refused",
-    State.CANCELLED: "cancelled",
-    State.DONE: "done",
-    State.FAILED: "failed",
-}
 
 
 def add_outgoing(store: Store, contact: ContactRow, sources: Sequence[Path], new: NewOffer) -> TransferRow:
@@ -117,24 +105,6 @@ def accept(store: Store, transfer: int, folder: Path) -> None:
         tell(store, row, State.ACCEPTED)
 
 
-def is_to_be_told(row: TransferRow, now: Millis) -> bool:
-    """Tell whether to say again that we accepted, while nothing comes: after an hour, and ever less often."""
-    if row.state != "waiting":
-        return False
-    since = row.told - row.time
-    return not row.told or (since < TOLD_FOR and row.told + min(max(TELL_AGAIN, since), DAY) < now)
-
-
-def accept_again(store: Store, transfer: int) -> None:
-    """Say once more that we accepted, unless that still waits to be sent."""
-    with store.transaction():
-        row = transfer_by_id(store, transfer)
-        change(store, row, row.state, row.reason, told=now_ms())
-        body = FileState(row.message_id, State.ACCEPTED, Reason.NONE).encode()
-        if store.one("SELECT 1 FROM outbox WHERE contact = ? AND body = ?", row.contact, body) is None:
-            tell(store, row, State.ACCEPTED)
-
-
 def retry(store: Store, transfer: int) -> None:
     """Try again what failed, ours or theirs; what came of it was thrown away, and is fetched anew.
 
@@ -147,11 +117,12 @@ def retry(store: Store, transfer: int) -> None:
             raise Misuse(f"{row.contact_name} is blocked: unblock before you try this again")
         if row.state != "failed":
             raise Misuse(f"this has not failed: it is {row.public().state}")
-        if row.is_outgoing and (not row.is_kept or row.reason == _FAILURES[Reason.DAMAGED]):
+        if row.is_outgoing and (not row.is_kept or row.reason == FAILURES[Reason.DAMAGED]):
             raise Misuse("nothing of this can be tried again: send it anew")
-        change(store, row, "waiting", None, is_paused=False, done=0, saved=None)
+        now = now_ms()
+        values = {"asked": now, "sent": 0} if row.is_outgoing else {"told": now, "saved": None}
+        change(store, row, "waiting", None, is_paused=False, done=0, time=now, **values)
         if not row.is_outgoing:
-            change(store, row, "waiting", None, told=now_ms(), time=now_ms())
             tell(store, row, State.ACCEPTED)
 
 
@@ -193,8 +164,8 @@ def set_paused(store: Store, transfer: int, *, is_paused: bool, drop: bool = Fal
         reason = row.reason if is_paused else None
         wants_drop = drop or row.wants_drop
         numbers = {"down": 0, "up": 0, "peers": 0}
-        if not is_paused and not row.is_outgoing:
-            numbers |= {"told": 0, "time": now_ms()}  # whoever runs it says once more that it was accepted
+        if not is_paused:  # whoever runs it says once more that it was accepted, or is still offered
+            numbers |= {"asked" if row.is_outgoing else "told": 0, "time": now_ms()}
         change(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, **numbers)
 
 
@@ -213,61 +184,12 @@ def note_told(store: Store, transfer: int) -> None:
         store.execute("DELETE FROM events WHERE kind = ? AND transfer = ?", TRANSFER, transfer)
 
 
-def take_state(store: Store, contact: int, told: FileState, now: Millis) -> None:
-    """Take in what the other side says of an offer, inside the caller's transaction; of an unknown one nothing."""
-    row = _meant(store, contact, told)
-    if row is None or row.encoded is None:
-        return
-    if not row.is_active:
-        if row.is_outgoing and told.state is State.ACCEPTED:
-            _take_again(store, row, now)
-        return
-    state, reason = row.state, None
-    match told.state:
-        case State.ACCEPTED:
-            state, reason = ("waiting", None) if state == "offered" else (state, row.reason)
-            # They may not have heard: who is told of an offer that is still on its way forgets it.
-            if row.in_drop and now < row.told + DROP_KEEPS:
-                tell(store, row, State.IN_DROP)
-        case State.NEEDS_DIRECT:
-            # What we wait for ourselves stays noted: two who answer each other's word for it would never end.
-            reason = THEY_NEED_DIRECT if row.reason not in _OURS_TO_AGREE else BOTH_NEED_DIRECT
-        case State.IN_DROP:
-            change(store, row, state, None, in_drop=1)
-            return
-        case over:
-            state, reason = _OVER[over], _FAILURES[told.reason] if over is State.FAILED else None
-    if (state, reason) != (row.state, row.reason):
-        change(store, row, state, reason)
-        add_transfer_event(store, row.id, state, reason, now)
-
-
-def _take_again(store: Store, row: TransferRow, now: Millis) -> None:
-    """Let them try again what they could not take; of what is deleted here say so, or they would wait for ever."""
-    if row.is_kept:
-        change(store, row, "waiting", None)
-        add_transfer_event(store, row.id, "waiting", None, now)
-    else:
-        tell(store, row, State.CANCELLED)
-
-
 def note_waits(store: Store, transfer: int, reason: str | None) -> None:
     """Note what a transfer waits for."""
     with store.transaction():
         row = transfer_by_id(store, transfer)
         if row.is_active and row.reason != reason:
             change(store, row, "waiting" if row.state == "transferring" else row.state, reason, down=0, up=0, peers=0)
-
-
-def note_needs_direct(store: Store, transfer: int) -> None:
-    """Note once that neither way is open until the person agrees, and tell both people."""
-    with store.transaction():
-        row = transfer_by_id(store, transfer)
-        if row.is_active and row.reason not in _OURS_TO_AGREE:
-            reason = BOTH_NEED_DIRECT if row.reason == THEY_NEED_DIRECT else NEEDS_DIRECT
-            change(store, row, "waiting", reason, down=0, up=0, peers=0)
-            add_transfer_event(store, row.id, "waiting", reason, now_ms())
-            tell(store, row, State.NEEDS_DIRECT)
 
 
 def note_progress(store: Store, transfer: int, found: Progress, path: TransferPath, sent_before: int) -> None:
@@ -336,18 +258,6 @@ def change(store: Store, row: TransferRow, state: TransferState, reason: str | N
     )
 
 
-def _meant(store: Store, contact: int, told: FileState) -> TransferRow | None:
-    """Find the transfer that someone speaks of who may say this of it."""
-    match told.state:
-        case State.CANCELLED | State.IN_DROP:
-            return find_transfer(store, contact, told.offer, is_outgoing=False)
-        case State.NEEDS_DIRECT:
-            ours = find_transfer(store, contact, told.offer, is_outgoing=True)
-            return ours or find_transfer(store, contact, told.offer, is_outgoing=False)
-        case _:
-            return find_transfer(store, contact, told.offer, is_outgoing=True)
-
-
 def _end(store: Store, transfer: int, state: TransferState, reason: str | None, told: State) -> None:
     with store.transaction():
         row = transfer_by_id(store, transfer)
@@ -356,7 +266,7 @@ def _end(store: Store, transfer: int, state: TransferState, reason: str | None, 
         change(store, row, state, reason, down=0, up=0, peers=0)
         add_transfer_event(store, row.id, state, reason, now_ms())
         if not row.is_outgoing:
-            tell(store, row, told, _REASONS.get(reason or "", Reason.NONE))
+            tell(store, row, told, REASONS.get(reason or "", Reason.NONE))
         elif row.encoded is not None:
             tell(store, row, State.CANCELLED)
 
@@ -367,8 +277,10 @@ def _why(row: TransferRow, found: Progress) -> str | None:
         return "relay-unreachable"
     if found.is_checking:
         return "checking"
-    if row.reason in (THEY_NEED_DIRECT, BOTH_NEED_DIRECT):
+    if row.reason == THEY_NEED_DIRECT:
         return THEY_NEED_DIRECT
+    if row.is_outgoing and row.sent >= row.offer.ciphertext_size:
+        return "unconfirmed"
     return "bad-peer" if found.wasted else "peer-offline"
 
 

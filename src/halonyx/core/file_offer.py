@@ -38,6 +38,7 @@ class State(IntEnum):
     NEEDS_DIRECT = 5  # "I have no relayed way: allow a direct connection, or use the drop"
     IN_DROP = 6  # from who offered it: the drop holds the ciphertext now
     FAILED = 7
+    STILL_OFFERED = 8  # from who offered it, while nothing comes of it: "say again what became of it"
 
 
 class Reason(IntEnum):

@@ -16,9 +16,9 @@ import type { IceServer, Job } from "./engine"
 import { contactById, type ContactRow } from "./people"
 import { reach } from "./reach"
 import * as table from "./schema"
-import { prefix, type Store } from "./store"
+import type { Store } from "./store"
 import { torrentFile } from "./torrent_info"
-import { change, changeOne, stateOf, tell } from "./transfer_states"
+import { change, changeOne, tell, tellOnce } from "./transfer_states"
 import type { StoredTransfer } from "./transfer_row"
 import type { Turn } from "./turn"
 
@@ -36,13 +36,15 @@ type Wait = (id: string, reason: string) => void
 export async function jobsOf(store: Store, turn: Turn, isMoving: (id: string) => boolean, wait: Wait): Promise<readonly Job[]> {
   const running = await store.all(table.transfers, "stage", "running")
   const jobs: Job[] = []
-  for (const row of running) {
-    const contact = await contactById(store, row.contact)
-    if (contact.state !== "accepted" || (row.isOutgoing === 0 && row.inDrop)) continue
+  for (const found of running) {
+    const contact = await contactById(store, found.contact)
+    if (contact.state !== "accepted" || (found.isOutgoing === 0 && found.inDrop)) continue
     // Before anything else: whoever offers it may have to allow what we wait for.
-    if (isToBeTold(row, nowMs()) && !isMoving(row.id)) await tellAgain(store, row)
+    const isTold = isToBeTold(found, nowMs()) && !isMoving(found.id)
+    const row = isTold ? await tellAgain(store, found) : found
     try {
       jobs.push(await jobOf(store, turn, row, contact))
+      if (row.isDirectAsked) await tellAgreed(store, row)
     } catch (error) {
       if (!(error instanceof HalonyxError)) throw error
       wait(row.id, error.code === "transport-error" ? "relay-unreachable" : error.code)
@@ -104,20 +106,29 @@ async function askDirect(store: Store, { id, isDirectAsked }: StoredTransfer): P
   })
 }
 
-/** What says that we accepted has no receipt: it is said again, after an hour and then ever less often. */
-export function isToBeTold({ isOutgoing, told, made, wanted = made }: StoredTransfer, now: Millis): boolean {
-  if (isOutgoing === 1) return false
-  const since = told - wanted
-  return told === 0 || (since < TOLD_FOR && told + Math.min(Math.max(HOUR, since), DAY) < now)
-}
-
-/** Say again that we accepted, unless that still waits to be sent. */
-async function tellAgain(store: Store, { id }: StoredTransfer): Promise<void> {
+/** Tell them that it does not wait for our person any more. */
+async function tellAgreed(store: Store, { id }: StoredTransfer): Promise<void> {
   await changeOne(store, id, async (tx, row) => {
     if (row.stage !== "running") return
-    await change(tx, row, { told: nowMs() })
-    const body = toHex(stateOf(row, State.ACCEPTED))
-    const waiting = await tx.all(table.outbox, "contact", prefix(row.contact))
-    if (!waiting.some((queued) => toHex(queued.body) === body)) await tell(tx, row, State.ACCEPTED)
+    await change(tx, row, { isDirectAsked: false })
+    await tell(tx, row, row.isOutgoing === 1 ? State.STILL_OFFERED : State.ACCEPTED)
+  })
+}
+
+/** What says that it waits here has no receipt: it is said again, after an hour and then ever less often. */
+export function isToBeTold(row: StoredTransfer, now: Millis): boolean {
+  const { isOutgoing, made, wanted = made } = row
+  const last = isOutgoing === 1 ? (row.asked ?? 0) : row.told
+  const since = last - wanted
+  return last === 0 || (since < TOLD_FOR && last + Math.min(Math.max(HOUR, since), DAY) < now)
+}
+
+/** Say again that we accepted, or still offer it; what else it waits for here is to be said after it. */
+function tellAgain(store: Store, { id }: StoredTransfer): Promise<StoredTransfer> {
+  return changeOne(store, id, async (tx, row) => {
+    if (row.stage !== "running") return
+    const isOurs = row.isOutgoing === 1
+    await change(tx, row, { isDirectAsked: false, ...(isOurs ? { asked: nowMs() } : { told: nowMs() }) })
+    await tellOnce(tx, row, isOurs ? State.STILL_OFFERED : State.ACCEPTED)
   })
 }

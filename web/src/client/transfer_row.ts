@@ -27,6 +27,8 @@ export const ENDED: ReadonlySet<Stage> = new Set<Stage>(["done", "refused", "can
 /** Why an offer of ours failed that nobody confirmed in fourteen days; of it nothing is kept. */
 export const EXPIRED = "expired"
 
+const PEER_OFFLINE = "peer-offline"
+
 export interface StoredTransfer {
   /** Message id of the offer, hex. */
   readonly id: string
@@ -66,8 +68,12 @@ export interface StoredTransfer {
   readonly version?: number
   /** When they were last told that we accepted; of ours, when it was in the drop. */
   readonly told: Millis
-  /** Theirs: when the person last wanted it; older rows have none. */
+  /** Ours: when they last heard that it is still offered, or we from them; older rows have none. */
+  readonly asked?: Millis
+  /** When the person who receives it last wanted it; older rows have none. */
   readonly wanted?: Millis
+  /** Theirs: all of it was verified here, whatever became of it since; older rows have none. */
+  readonly hasArrived?: true
 }
 
 /** What is known of a transfer only while it runs. */
@@ -108,7 +114,7 @@ export function transferOf(row: StoredTransfer, contact: ContactRow): Transfer {
     size: row.size,
     thumbnail: row.thumbnail,
     state: row.stage === "running" ? "waiting" : row.stage,
-    reason: row.reason ?? (row.stage === "running" ? "peer-offline" : null),
+    reason: row.reason ?? (row.stage === "running" ? PEER_OFFLINE : null),
     done: row.stage === "done" ? row.ciphertextSize : row.done,
     total: row.ciphertextSize,
     down: 0,
@@ -133,12 +139,14 @@ export function dressed(transfer: Transfer, live: Live | null, services: Service
   const { done, down, up, peers, path } = live
   const isMoving = peers > 0 && (state === "waiting" || state === "transferring")
   const speed = outgoing ? up : down
+  const isGiven = outgoing && done >= total && transfer.reason === PEER_OFFLINE
+  const why = live.reason ?? (isGiven ? "unconfirmed" : transfer.reason)
   return {
     ...transfer,
     ...services,
     ...{ done, down, up, peers, path },
     state: isMoving ? "transferring" : state,
-    reason: isMoving || state !== "waiting" ? null : (live.reason ?? transfer.reason),
+    reason: isMoving || state !== "waiting" ? null : why,
     ratio: Math.max(transfer.ratio, ratioOf(live.uploaded, total)),
     secondsLeft: isMoving && speed > 0 ? Math.ceil((total - done) / speed) : null,
   }

@@ -19,6 +19,8 @@ import { prefix, type Store, type Transaction } from "./store"
 import { ENDED, EXPIRED, transferOf, versionOf, type StoredTransfer } from "./transfer_row"
 
 const DROP_KEEPS = 14 * DAY
+/** They have no relayed way: it waits for their agreement to a direct one. */
+const NO_TURN = "no-turn"
 
 /** Why a receiver gave up, by the code that a person sees. */
 const REASONS: Readonly<Record<string, Reason>> = {
@@ -80,9 +82,27 @@ export async function takeState(tx: Transaction, contact: number, state: FileSta
   const row = await tx.get(table.transfers, toHex(state.offer))
   if (row?.contact !== contact) return
   if (row.isOutgoing === 1) await takeStateOfOurs(tx, row, state)
+  else if (state.state === State.STILL_OFFERED) await answer(tx, row)
   else if (state.state === State.CANCELLED && !isOver(row)) await change(tx, row, { stage: "cancelled", reason: null })
-  else if (state.state === State.IN_DROP) await change(tx, row, { inDrop: true })
-  else if (state.state === State.NEEDS_DIRECT && !ENDED.has(row.stage)) await change(tx, row, { reason: "no-turn" })
+  else if (state.state === State.IN_DROP) await change(tx, row, { inDrop: true, ...withoutTheirs(row) })
+  else if (state.state === State.NEEDS_DIRECT && !ENDED.has(row.stage)) await change(tx, row, { reason: NO_TURN })
+}
+
+/** Say again how it ended here, or what it waits for: they ask because nothing comes of it. */
+async function answer(tx: Transaction, row: StoredTransfer): Promise<void> {
+  const { stage } = row
+  if (stage === "failed") await tellOnce(tx, row, State.FAILED, row.reason)
+  else if (stage === "done" || row.hasArrived === true) await tellOnce(tx, row, State.DONE)
+  else if (ENDED.has(stage)) await tellOnce(tx, row, State.REFUSED)
+  else {
+    if (row.reason === NO_TURN) await change(tx, row, withoutTheirs(row))
+    if (row.isDirectAsked) await tellOnce(tx, row, State.NEEDS_DIRECT)
+  }
+}
+
+/** Who says that it goes on needs nothing of us any more, or says so next. */
+function withoutTheirs({ reason }: StoredTransfer): { readonly reason: string | null } {
+  return { reason: reason === NO_TURN ? null : reason }
 }
 
 /** Whether nothing they say changes it; what failed may still be tried again. */
@@ -95,7 +115,9 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
   if (state === State.ACCEPTED) {
     // They did not hear of the end, or want again what is deleted here: they would wait for ever.
     if (isOver(row)) await tell(tx, row, State.CANCELLED)
-    else if (row.stage === "offered" || row.stage === "failed") await change(tx, row, { stage: "running", reason: null })
+    else if (row.stage === "offered" || row.stage === "failed") {
+      await change(tx, row, { stage: "running", reason: null, asked: nowMs(), wanted: nowMs() })
+    } else if (row.reason === NO_TURN) await change(tx, row, withoutTheirs(row))
     // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there.
     if (row.inDrop && !isOver(row) && nowMs() < row.told + DROP_KEEPS) await tell(tx, row, State.IN_DROP)
   } else if (!isOpen) {
@@ -105,7 +127,7 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
   } else if (state === State.DONE) {
     await change(tx, row, { stage: "done", reason: null, done: row.ciphertextSize, inDrop: false })
   } else if (state === State.NEEDS_DIRECT) {
-    await change(tx, row, { reason: "no-turn" })
+    await change(tx, row, { reason: NO_TURN })
   } else if (state === State.FAILED) {
     await change(tx, row, { stage: "failed", reason: codeOf(reason) })
   }
@@ -145,8 +167,15 @@ export async function tell(tx: Transaction, row: StoredTransfer, state: State, c
   await sealAtOnce(tx, row.contact, add(tx, row.contact, null, Kind.FILE_STATE, stateOf(row, state, code)))
 }
 
+/** As `tell`, unless it still waits to be sent. */
+export async function tellOnce(tx: Transaction, row: StoredTransfer, state: State, code: string | null = null): Promise<void> {
+  const body = toHex(stateOf(row, state, code))
+  const waiting = await tx.all(table.outbox, "contact", prefix(row.contact))
+  if (!waiting.some((queued) => toHex(queued.body) === body)) await tell(tx, row, state, code)
+}
+
 /** Return the body that says so. */
-export function stateOf(row: StoredTransfer, state: State, code: string | null = null): Bytes {
+function stateOf(row: StoredTransfer, state: State, code: string | null = null): Bytes {
   const reason = state === State.FAILED ? (REASONS[code ?? ""] ?? Reason.DAMAGED) : Reason.NONE
   return FileState.encode({ offer: fromHex(row.id) as MessageId, state, reason })
 }

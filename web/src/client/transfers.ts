@@ -153,9 +153,9 @@ export class Transfers implements FileApi, Engine {
   async resumeFile(id: string): Promise<void> {
     await this.#change(id, async (tx, row) => {
       if (row.stage !== "paused") throw new Misuse("it is not paused")
-      // That we accepted is said again.
-      const said = row.isOutgoing === 1 ? {} : { told: 0 as Millis, wanted: nowMs() }
-      await change(tx, row, { stage: "running", reason: null, ...said })
+      // That we accepted, or still offer it, is said again.
+      const said = row.isOutgoing === 1 ? { asked: 0 as Millis } : { told: 0 as Millis }
+      await change(tx, row, { stage: "running", reason: null, wanted: nowMs(), ...said })
     })
   }
 
@@ -184,7 +184,7 @@ export class Transfers implements FileApi, Engine {
     }
     if (row.stage !== "failed" || !isKept(row)) throw new Misuse("nothing that can be tried again: offer it anew")
     if (row.isOutgoing === 0) await this.#run(id, ["failed"])
-    else await this.#change(id, (tx, found) => change(tx, found, { stage: "running", reason: null }))
+    else await this.#change(id, (tx, found) => change(tx, found, { stage: "running", reason: null, asked: nowMs() }))
   }
 
   /**
@@ -227,11 +227,19 @@ export class Transfers implements FileApi, Engine {
     })
   }
 
-  reportFiles(progress: readonly Progress[]): Promise<void> {
+  async reportFiles(progress: readonly Progress[]): Promise<void> {
     for (const { id, isTrackerReached, ...live } of progress) {
+      const wasAlone = (this.#live.get(id)?.peers ?? 0) === 0
       this.#note(id, { ...live, reason: isTrackerReached ? null : "relay-unreachable" })
+      if (wasAlone && live.peers > 0) await this.#noteMet(id)
     }
-    return Promise.resolve()
+  }
+
+  /** What kept two apart is over once they met. */
+  async #noteMet(id: string): Promise<void> {
+    await this.#change(id, async (tx, row) => {
+      if (row.stage === "running" && row.reason !== null) await change(tx, row, { reason: null })
+    })
   }
 
   async readPiece(id: string, index: number): Promise<Bytes> {
@@ -285,7 +293,8 @@ export class Transfers implements FileApi, Engine {
       if (isRight) await this.#finish(id)
       else await this.#fail(id, "wrong-hash")
     } catch (error) {
-      await this.#fail(id, codeOf(error))
+      // Our own trouble (no room, a store that another tab holds) is no fault of what came: `fileJobs` tries it again.
+      if (codeOf(error) === "gone") await this.#fail(id, "gone")
     } finally {
       this.#working.delete(id)
     }
@@ -294,7 +303,7 @@ export class Transfers implements FileApi, Engine {
   async #finish(id: string): Promise<void> {
     const row = await this.#change(id, async (tx, found) => {
       if (found.stage !== "verifying") return
-      await change(tx, found, { stage: "done", reason: null })
+      await change(tx, found, { stage: "done", reason: null, hasArrived: true })
       await tell(tx, found, State.DONE)
     })
     if (row.inDrop) await deleteDrop(row)

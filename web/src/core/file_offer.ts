@@ -39,6 +39,8 @@ export const State = {
   /** From who offered it: the drop holds the ciphertext now. */
   IN_DROP: 6,
   FAILED: 7,
+  /** From who offered it, while nothing comes of it: "say again what became of it". */
+  STILL_OFFERED: 8,
 } as const
 export type State = (typeof State)[keyof typeof State]
 
@@ -213,7 +215,7 @@ function checkReason({ state, reason }: FileState): void {
 }
 
 function isState(number: number): number is State {
-  return number >= State.ACCEPTED && number <= State.FAILED
+  return number >= State.ACCEPTED && number <= State.STILL_OFFERED
 }
 
 function isReason(number: number): number is Reason {

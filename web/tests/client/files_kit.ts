@@ -13,6 +13,15 @@ export function file(path: string, size: number, type = ""): OfferedFile {
   return { path, file: new File([content], path, { type }) }
 }
 
+/** Return the beginning of a PNG that says how large it is. */
+export function png(width: number, height: number): Uint8Array<ArrayBuffer> {
+  const head = new Uint8Array(33)
+  head.set([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 13, 0x49, 0x48, 0x44, 0x52])
+  new DataView(head.buffer).setUint32(16, width)
+  new DataView(head.buffer).setUint32(20, height)
+  return head
+}
+
 /** Offer files, several as a folder; return the id. */
 export async function offer(from: Tab, to: string, files: readonly OfferedFile[], options = { drop: false }): Promise<string> {
   const folder = files.length > 1 ? "folder" : null

@@ -7,11 +7,14 @@ import * as table from "../../src/client/schema"
 import { prefix } from "../../src/client/store"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
 import type { StoredTransfer } from "../../src/client/transfer_row"
+import { takeState } from "../../src/client/transfer_states"
 import { Kind } from "../../src/core/content"
+import { fromHex } from "../../src/core/encoding"
+import { Reason, State } from "../../src/core/file_offer"
 import { DAY, HOUR } from "../../src/core/types"
-import type { Millis } from "../../src/core/types"
+import type { MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
-import { acquainted, carry, file, offer, saved, shown, untilState } from "./files_kit"
+import { QUIET, acquainted, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, talking, until } from "./persons"
 
@@ -89,6 +92,69 @@ test.each(["an hour later", "when the person looks"])(
   },
 )
 
+/** Say something of a transfer as if it had come from the contact. */
+async function hear(tab: Tab, name: string, id: string, state: State): Promise<void> {
+  const contact = (await tab.contact(name)).id
+  const said = { offer: fromHex(id) as MessageId, state, reason: Reason.NONE }
+  await tab.client.store.transaction((tx) => takeState(tx, contact, said))
+}
+
+test.each(["kept", "deleted here", "refused", "failed"])(
+  "an end that was not heard of is said again: %s",
+  { timeout: PATIENT },
+  async (end) => {
+    const [alice, bob] = await acquainted(relay.origin)
+    const id = await running(alice, bob, [file("note", 5)])
+    await carry(alice, bob, id)
+    await untilState(alice, "bob", id, "done")
+    await alter(alice, id, { stage: "running", asked: Date.now() as Millis, wanted: Date.now() as Millis }) // it was lost
+    if (end === "deleted here") await bob.client.files.cancelFile(id)
+    if (end === "refused") await alter(bob, id, { stage: "cancelled", hasArrived: undefined as never })
+    if (end === "failed") await alter(bob, id, { stage: "failed", reason: "damaged" })
+    await alice.client.files.fileJobs()
+    await alice.client.files.reportFiles([{ ...QUIET, id, done: 0, peers: 0 }])
+    expect((await untilState(alice, "bob", id, "waiting")).reason).toBe("peer-offline")
+    const { total } = await untilState(alice, "bob", id, "waiting")
+    await alice.client.files.reportFiles([{ ...QUIET, id, done: total, peers: 0 }])
+    await until(async () => (await shown(alice, "bob", id))?.reason === "unconfirmed") // and not "done"
+    await alter(alice, id, { asked: (Date.now() - HOUR - 1000) as Millis })
+    await alice.client.files.fileJobs()
+    await untilState(alice, "bob", id, end === "refused" || end === "failed" ? end : "done")
+  },
+)
+
+test("what waits for the other one's agreement is noted as long as it does", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  await alice.client.files.allowDirect((await alice.contact("bob")).id, true)
+  const id = await running(alice, bob, [file("note", 5)])
+  const waitsFor = (reason: string) => until(async () => (await shown(alice, "bob", id))?.reason === reason)
+  await bob.client.files.fileJobs()
+  await waitsFor("no-turn")
+  await alter(bob, id, { told: (Date.now() - HOUR - 1000) as Millis }) // he says again both that he wants it and that
+  await bob.client.files.fileJobs()
+  await hear(alice, "bob", id, State.ACCEPTED)
+  await waitsFor("peer-offline")
+  await alice.client.files.pauseFile(id)
+  await alice.client.files.resumeFile(id)
+  await alice.client.files.fileJobs() // she asks, and he says what he waits for
+  await waitsFor("no-turn")
+  await bob.client.files.allowDirect((await bob.contact("alice")).id, true)
+  await bob.client.files.fileJobs()
+  await waitsFor("peer-offline")
+  await hear(alice, "bob", id, State.NEEDS_DIRECT)
+  await waitsFor("no-turn")
+  await alice.client.files.reportFiles([{ ...QUIET, id, done: 0, peers: 1 }])
+  await alice.client.files.reportFiles([{ ...QUIET, id, done: 0, peers: 0 }])
+  await waitsFor("peer-offline") // they met, so it is over
+  await bob.client.files.reportFiles([{ ...QUIET, id, done: 0, peers: 0 }])
+  for (const word of [State.STILL_OFFERED, State.IN_DROP]) {
+    await hear(bob, "alice", id, State.NEEDS_DIRECT)
+    expect((await shown(bob, "alice", id))?.reason).toBe("no-turn")
+    await hear(bob, "alice", id, word)
+    expect((await shown(bob, "alice", id))?.reason).toBe("peer-offline")
+  }
+})
+
 test("a drop that was not heard of is told again to who accepts", { timeout: PATIENT }, async () => {
   const [alice, bob] = await acquainted(relay.origin)
   const id = await offer(alice, "bob", [file("note", 5)])
@@ -130,6 +196,10 @@ test("an acceptance is said ever less often, and not twice at a time", { timeout
   }
   expect(pauses.slice(0, 6)).toEqual([1, 3, 6, 12, 24, 24])
   expect(pauses.length).toBeLessThan(20)
+  const asking = { ...row, isOutgoing: 1, wanted, told: Date.now() as Millis } as const
+  expect([0, HOUR, 3 * HOUR].map((now) => isToBeTold({ ...asking, asked: HOUR as Millis }, (now + 1) as Millis))).toEqual(
+    [false, false, true],
+  )
 })
 
 test.each(["too-slow", "not-authenticated", "drop-full"])(

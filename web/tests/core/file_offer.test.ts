@@ -150,7 +150,7 @@ describe("a state", () => {
     }
   })
 
-  test.each([[0, 0], [8, 0], [255, 0], [7, 0], [7, 4], [7, 255], [1, 1], [6, 3]])("%i with reason %i is none", async (...pair) => {
+  test.each([[0, 0], [9, 0], [255, 0], [8, 1], [7, 0], [7, 4], [7, 255], [1, 1], [6, 3]])("%i with reason %i is none", async (...pair) => {
     await refusal(() => FileState.parse(concat(offer, Uint8Array.from(pair))), Malformed)
   })
 

@@ -106,6 +106,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   /** Why it waits or failed, and what comes next. */
   reasons: {
     "peer-offline": both((name: string) => `${name} is offline: it will start when both of you are online.`),
+    unconfirmed: both((name: string) => `All of it was sent. ${name}’s program has not said yet that it arrived whole.`),
     "relay-unreachable": both(() => "The relay that brings you together can’t be reached. It is tried again."),
     "relay-not-allowed": both(
       () => "This page may not reach the relay it was offered at. Run “halonyx web” on your own machine for that.",
