@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from client.files_kit import some_file
 from client.forging import Forger
 from client.front import Answer, Front
 from client.homes import (
@@ -311,3 +312,20 @@ async def test_a_contact_blocked_while_a_session_is_begun_is_asked_for_nothing(
 
     assert stored(alice, "SELECT 1 FROM outbox") == []
     assert mailboxes.count(fronted.bob.account.address) == 0
+
+
+async def test_a_file_for_a_contact_blocked_while_the_relay_is_asked_is_not_prepared(
+    front: Front, fronted: Pair, tmp_path: Path
+) -> None:
+    alice = fronted.alice
+    async with asyncio.TaskGroup() as others:
+
+        def keeps_files(_: Answer, answer: Answer) -> Answer:
+            others.create_task(alice.contacts.block("bob"))
+            return {**answer, "files": {**answer["files"], "drop": True}}
+
+        front.alter["/v1/relay"] = keeps_files
+        with pytest.raises(Misuse, match="bob is blocked"):
+            await alice.files.offer("bob", [some_file(tmp_path, 1000)], drop=True)
+
+    assert alice.files.list() == []

@@ -14,7 +14,7 @@ from halonyx.client import outbox
 from halonyx.client.account import now_ms
 from halonyx.client.events import TRANSFER, add_transfer_event
 from halonyx.client.model import TransferPath, TransferState
-from halonyx.client.people import ContactRow, contact_by_id
+from halonyx.client.people import ContactRow, check_accepted, contact_by_id
 from halonyx.client.store import Store
 from halonyx.client.torrent import Progress
 from halonyx.client.transfer_rows import TransferRow, transfer_by_id
@@ -55,9 +55,8 @@ def add_outgoing(store: Store, contact: ContactRow, sources: Sequence[Path], new
     Raises:
         Misuse: The contact may not be written to.
     """
-    if contact.state != "accepted":
-        raise Misuse(f"{contact.name} is blocked: unblock before you send files")
     with store.transaction():
+        check_accepted(store, contact, "send files")
         transfer = store.insert(
             "INSERT INTO transfers"
             " (contact, is_outgoing, message_id, name, sources, thumbnail, wants_drop, state, time)"
