@@ -7,7 +7,9 @@
 import { HalonyxError, TransportError } from "../core/errors"
 import { State } from "../core/file_offer"
 import { SECOND } from "../core/types"
+import type { Millis } from "../core/types"
 import { loadAccount, nowMs } from "./account"
+import { Alarm } from "./alarm"
 import { deleteDrop, download, upload } from "./drop"
 import type { Folders } from "./folders"
 import { checkMeetingPlace } from "./jobs"
@@ -31,11 +33,19 @@ export interface Told {
   readonly failed: (id: string, code: string) => Promise<void>
 }
 
+/** What carries one transfer. */
+interface Task {
+  /** When the person wanted it whom this began for. */
+  readonly wanted: Millis | undefined
+  readonly ending: AbortController
+}
+
 export class Fetching {
   readonly #store: Store
   readonly #folders: Folders
   readonly #told: Told
-  readonly #tasks = new Map<string, AbortController>()
+  readonly #tasks = new Map<string, Task>()
+  #hasEnded = false
 
   constructor(store: Store, folders: Folders, told: Told) {
     this.#store = store
@@ -45,18 +55,26 @@ export class Fetching {
 
   /** Begin what should be carried now, and stop what should not. */
   async update(): Promise<void> {
-    const wanted = new Map((await this.#wanted()).map((row) => [row.id, row]))
-    for (const [id, task] of this.#tasks) if (!wanted.has(id)) task.abort()
-    for (const [id, row] of wanted) {
-      if (this.#tasks.has(id)) continue
-      const task = new AbortController()
-      this.#tasks.set(id, task)
-      void this.#carry(row, task.signal).catch(console.error).finally(() => this.#tasks.delete(id))
+    const rows = new Map((await this.#wanted()).map((row) => [row.id, row]))
+    if (this.#hasEnded) return
+    for (const [id, { wanted, ending }] of this.#tasks) {
+      const row = rows.get(id)
+      if (row === undefined || row.wanted !== wanted) ending.abort() // wanted anew: at once, not after a pause
     }
+    for (const [id, row] of rows) if (!this.#tasks.has(id)) void this.#begin(row).catch(console.error)
   }
 
   stop(): void {
-    for (const task of this.#tasks.values()) task.abort()
+    this.#hasEnded = true
+    for (const { ending } of this.#tasks.values()) ending.abort()
+  }
+
+  async #begin(row: StoredTransfer): Promise<void> {
+    const ending = new AbortController()
+    this.#tasks.set(row.id, { wanted: row.wanted, ending })
+    await this.#carry(row, ending.signal).catch(console.error)
+    this.#tasks.delete(row.id)
+    if (ending.signal.aborted && !this.#hasEnded) await this.update() // it may be wanted again by now
   }
 
   async #wanted(): Promise<readonly StoredTransfer[]> {
@@ -75,6 +93,8 @@ export class Fetching {
       at = done
       this.#told.note(row.id, { done, peers: row.isOutgoing === 1 ? 0 : 1, path: "drop" })
     }
+    const over = new Alarm()
+    signal.addEventListener("abort", () => { over.set() })
     while (!hasStopped(signal)) {
       let reason = "relay-unreachable"
       try {
@@ -90,7 +110,7 @@ export class Fetching {
         }
       }
       this.#told.note(row.id, { done: at, reason })
-      await new Promise((resolve) => setTimeout(resolve, pause))
+      await over.wait(pause)
       pause = Math.min(2 * pause, LONGEST_PAUSE)
     }
   }
