@@ -1,12 +1,13 @@
-/** Transfers when something is in the way: it goes on when it is out of it. */
+/** Transfers when something is in the way here or at the drop: nothing that came is lost, and it goes on. */
 
-import { afterAll, afterEach, beforeAll, test } from "vitest"
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
 import * as table from "../../src/client/schema"
 import type { StoredTransfer } from "../../src/client/transfer_row"
 import { SECOND } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
-import { acquainted, file, offer, shown, untilState } from "./files_kit"
+import { DiskFile } from "./disk"
+import { acquainted, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { closeAll, mayReach, until, type Tab } from "./persons"
 
 const PATIENT = 120_000
@@ -28,6 +29,38 @@ async function alter(tab: Tab, id: string, changes: Partial<StoredTransfer>): Pr
     if (row !== undefined) tx.put(table.transfers, { ...row, ...changes })
   })
 }
+
+/** Let the next row that is written into a table not be taken. */
+function refuseRow(name: string): void {
+  const puts = IDBObjectStore.prototype
+  const given = Reflect.get(puts, "put") as (this: IDBObjectStore, value: unknown, key?: IDBValidKey) => IDBRequest<IDBValidKey>
+  puts.put = function (value, key) {
+    const request = given.call(this, value, key)
+    if (this.name !== name) return request
+    puts.put = given
+    request.addEventListener("success", () => { this.transaction.abort() })
+    return request
+  }
+}
+
+test.each(["read", "noted"])("our own trouble, when it is to be %s, is no fault of what came", { timeout: PATIENT }, async (when) => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await running(alice, bob, [file("note", 5)])
+  await bob.client.files.writePiece(id, 0, await alice.client.files.readPiece(id, 0))
+  await alter(bob, id, { stage: "verifying" })
+  const [stored] = bob.disk.files().values()
+  if (stored === undefined) throw new Error("no ciphertext")
+  if (when === "read") stored.getFile = () => Promise.reject(new DOMException("locked by a scanner", "NotReadableError"))
+  else refuseRow(table.transfers.name)
+  await bob.client.files.fileArrived(id)
+  expect((await shown(bob, "alice", id))?.state).toBe("verifying")
+  expect(bob.disk.files().size).toBe(1)
+  stored.getFile = () => DiskFile.prototype.getFile.call(stored)
+  await bob.client.files.fileJobs() // as when the page looks again
+  await untilState(bob, "alice", id, "done")
+  await untilState(alice, "bob", id, "done")
+  expect((await saved(bob, id)).size).toBe(1)
+})
 
 test.each(["is seen", "is over before anybody looks"])(
   "to pause the drop and go on ends its waiting, when the pause %s",
