@@ -79,7 +79,7 @@ def test_the_page_asks_who_somebody_is_only_where_the_operator_does(browser: Bro
         page.get_by_label("Your name").fill("Ann Example")
         page.get_by_label("Your e-mail address").fill("ann@")
         newcomer.press("Create my identity")
-        newcomer.is_told("look right. Check for a typing error")
+        newcomer.is_told("an e-mail address is like ann@mail.example. Check both.")
         page.get_by_label("Your e-mail address").fill(" ann@mail.example ")
         newcomer.create()
         key = sealing_key(read(settings_of(relay).secrets_path).identity_pepper)

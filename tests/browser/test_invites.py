@@ -1,11 +1,15 @@
 """Signing up in the browser at a relay that asks for an invite, and at one that takes nobody."""
 
 import re
+import secrets
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
 from browser.people import Person, person
+from halonyx.core.card import Card
+from halonyx.core.identity import usid_of
+from halonyx.core.recovery import ENTROPY_SIZE, account_keys, encode_recovery_code
 from halonyx.core.types import Millis
 from halonyx.relay.context import wall_clock
 from halonyx.relay.store import identity
@@ -22,7 +26,7 @@ def test_the_page_asks_for_an_invite_and_takes_one(browser: Browser, tmp_path: P
         newcomer.is_told("This relay takes new people by invite.")
         field.fill("0" * 31)
         newcomer.press("Create my identity")
-        newcomer.is_told("look right. Check for a typing error")
+        newcomer.is_told("An invite has 32 letters and digits.")
         field.fill("0" * 32)
         newcomer.press("Create my identity")
         newcomer.is_told("each invite is good once")
@@ -56,6 +60,32 @@ def signs_up(newcomer: Person, invite: str) -> None:
     newcomer.create()
 
 
+def test_an_identity_comes_back_at_a_relay_that_no_longer_has_it(browser: Browser, tmp_path: Path) -> None:
+    asking = {"HALONYX_SIGNUP": "token", "HALONYX_CONTACT_REQUIRED": "true"}
+    entropy = secrets.token_bytes(ENTROPY_SIZE)
+    with running_relay(tmp_path, **asking) as relay, person(browser, relay.origin) as owner:
+        (invite,) = make_invites(relay.data / "identity.db", identity.SCHEMA, 1, expiry(Millis(wall_clock()), 1))
+        page = owner.page
+        owner.press("I have a recovery code")
+        page.get_by_label("Recovery code").fill(encode_recovery_code(entropy))
+        owner.press("Recover")
+        owner.is_told("This relay doesn't have your identity, so you join it as a new person.")
+        owner.is_told("wants to know your name and e-mail address. Give them, or choose another relay.")
+        expect(page.get_by_label("Your name")).to_be_focused()
+        page.get_by_label("Your name").fill("Ann")
+        page.get_by_label("Your e-mail address").fill("ann@mail")
+        owner.press("Recover")
+        owner.is_told("an e-mail address is like ann@mail.example. Check both.")
+        page.get_by_label("Your e-mail address").fill("ann@mail.example")
+        owner.press("Recover")
+        owner.is_told("This relay takes new people by invite. Ask whoever runs it")
+        expect(page.get_by_label("Invite")).to_be_focused()
+        page.get_by_label("Invite").fill(invite)
+        owner.press("Recover")
+        owner.is_told("No conversations yet")
+        assert Card.parse(owner.card()).usid == usid_of(account_keys(entropy))
+
+
 def test_where_nobody_needs_an_invite_nobody_is_offered_one(alice: Person) -> None:
     alice.head.get_by_role("button", name="Settings").click()
     expect(alice.dialog("Settings").get_by_text("Connected")).to_be_visible()
@@ -67,3 +97,9 @@ def test_the_page_says_that_a_relay_is_closed(browser: Browser, tmp_path: Path) 
         newcomer.press("Create my identity")
         newcomer.is_told("This relay takes no new people.")
         expect(newcomer.page.get_by_label("Invite")).to_have_count(0)
+        newcomer.press("I have a recovery code")
+        expect(newcomer.page.get_by_text("This relay takes no new people.")).to_have_count(0)
+        newcomer.page.get_by_label("Recovery code").fill(encode_recovery_code(secrets.token_bytes(ENTROPY_SIZE)))
+        newcomer.press("Recover")
+        newcomer.is_told("This relay takes no new people.")
+        newcomer.is_told("If you made it at another relay, choose that one below.")

@@ -1,8 +1,10 @@
 """Signing up from the command line where the operator asks for a name and an e-mail address."""
 
+import secrets
 from pathlib import Path
 
 from command_line import Person
+from halonyx.core.recovery import ENTROPY_SIZE, encode_recovery_code
 from relay_process import RelayProcess, running_relay
 
 DETAILS = ("--my-name", "Ann Example", "--my-email", "ann@mail.example")
@@ -29,6 +31,16 @@ def test_the_operator_learns_it_and_nobody_else(tmp_path: Path) -> None:
         bob.settings["HALONYX_RECOVERY_CODE"] = code
         bob.run("account", "recover", "--json")
         assert len(operator.many(*listed)) == 1, "who has an account is not asked again"
+
+        lost = Person(tmp_path / "lost", relay.origin)
+        lost.settings["HALONYX_RECOVERY_CODE"] = encode_recovery_code(secrets.token_bytes(ENTROPY_SIZE))
+        recover = ("account", "recover", "--json")
+        assert lost.run(*recover, status=1).error["code"] == "contact-required", "this relay doesn't have it"
+        refused = lost.run(*recover, *DETAILS, status=1)
+        assert refused.error["code"] == "bad-invite"
+        assert "--invite INVITE" in refused.error["message"]
+        lost.run(*recover, *DETAILS, "--invite", operator.one("relay", "invite", *data)["invite"])
+        assert lost.one("account", "show")["relay"] == relay.origin
 
 
 def test_other_relays_are_not_told(relay: RelayProcess, newcomer: Person) -> None:

@@ -74,6 +74,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     "account recover": (
         "halonyx account recover --relay https://relay.example",
         "halonyx account recover < code.txt",
+        "halonyx account recover --relay https://relay.example --invite 0f3c…",
     ),
     "account show": ("halonyx account show",),
     "account invite": ("halonyx account invite",),
@@ -372,7 +373,7 @@ BUG: Final = "This is a fault in Halonyx, not yours. The lines above say where."
 HINT: Final = {
     "transport-error": "Check that the relay runs and that you are online, then try again.",
     "untrusted-identity": "Compare safety numbers: halonyx verify NAME",
-    "bad-invite": "Ask whoever runs the relay for an invite; then: halonyx account create --invite INVITE",
+    "bad-invite": "Ask whoever runs the relay, or someone who is there, for an invite; give it with --invite INVITE.",
     "contact-required": (
         "Give them with --my-name and --my-email. The operator of the relay keeps and sees them, and nobody else does. "
         "Or choose a relay that doesn't ask."

@@ -9,7 +9,7 @@
 
 import { openObject, recordSlot, sealObject } from "../core/directory"
 import { toHex } from "../core/encoding"
-import { Malformed, RemoteError, StoreError, TransportError } from "../core/errors"
+import { RemoteError, StoreError, TransportError } from "../core/errors"
 import { AccountRecord, OwnDevice, addressOf, checkRecord, makeRecord, nextVersion, usidOf } from "../core/identity"
 import * as kdf from "../core/kdf"
 import { checkOrigin } from "../core/origin"
@@ -21,18 +21,17 @@ import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
 import { KeyId, MANAGEMENT } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
 import {
-  EMAIL,
   parseAccountStatus,
   parseLookupResponse,
   parseReplaceAccountResponse,
   parseSignUpResponse,
-  parseWorkChallenge,
 } from "../wire/rest"
-import type { AccountStatus, ContactDetails, RelayInfo, Work } from "../wire/rest"
-import { solve } from "../wire/work"
+import type { AccountStatus, RelayInfo } from "../wire/rest"
+import { asTyped, checkAdmission, prove } from "./admission"
+import type { Admission, Progress } from "./admission"
 import type { AccountInfo } from "./api"
 import { tryLock } from "./locks"
-import { cachedRecord, checkName } from "./people"
+import { cachedRecord } from "./people"
 import { AT_RELAY, fullSet, publishedForms, storePrekeys } from "./prekeys"
 import type { NewPrekey } from "./prekeys"
 import { account } from "./schema"
@@ -40,14 +39,8 @@ import type { Reads, Store } from "./store"
 import { Refused, Relay } from "./transport"
 
 export const PROFILE_KEY_SIZE = 32
-export const MAX_WORK_BITS = 28 // minutes on a small machine
 const ACCOUNT_LOCK = "account"
-const WORK_SLICE = 50_000 // hashes between two looks at the event loop
 const FIRST_DEVICE = 1 as DeviceId
-const INVITE = /^[0-9a-f]{32}$/
-
-/** Told while the proof of work is solved: hashes tried, and how many it takes on average. */
-export type Progress = (tried: number, expected: number) => void
 
 /** The account row as values. */
 export class Account {
@@ -137,9 +130,8 @@ export async function loadAccount(reads: Reads): Promise<Account> {
  * @param given For a relay that asks for an invite, or for a name and an e-mail address; other relays get neither.
  * @returns The account, and its recovery code: whoever closes the tab before writing it down has none.
  * @throws StoreError: the browser has an account, another tab makes one, or nothing can be stored.
- * Malformed: `origin`, invite, name or address is not how it is written. Refused: the relay takes no sign-ups, or not
- * this one.
- * TransportError: it can't be reached.
+ * Malformed: `origin` is not how it is written; HalonyxError "malformed-invite", "malformed-contact": what is given.
+ * Refused: the relay takes no sign-ups, or not this one. TransportError: it can't be reached.
  */
 export async function createAccount(
   store: Store,
@@ -169,36 +161,30 @@ export async function createAccount(
  *
  * Contacts keep the same USID and safety number; their next message finds this device by itself.
  *
- * @throws Malformed: the code has a typing error, or `origin` is not how a relay is written.
+ * @param given For a relay that asks for something and has never had this account, or lost it.
+ * @throws HalonyxError "malformed-code": the code has a typing error; "malformed-invite", "malformed-contact": `given`.
+ * Malformed: `origin` is not how a relay is written.
  * StoreError: the browser has an account, another tab makes one, or nothing can be stored.
  * Refused: the relay refuses, or the account changed in the same moment. TransportError: it can't be reached.
  */
-export async function recoverAccount(store: Store, origin: string, code: string, progress: Progress): Promise<Account> {
+export async function recoverAccount(
+  store: Store,
+  origin: string,
+  code: string,
+  given: Admission,
+  progress: Progress,
+): Promise<Account> {
   checkOrigin(origin)
-  const keys = await accountKeys(parseRecoveryCode(code))
+  const keys = await accountKeys(asTyped("malformed-code", () => parseRecoveryCode(code)))
+  checkAdmission(given)
   return alone(store, async () => {
     const relay = new Relay(origin)
     try {
-      return await storeAccount(store, origin, await recovered(relay, keys, progress))
+      return await storeAccount(store, origin, await recovered(relay, keys, given, progress))
     } finally {
       relay.close()
     }
   })
-}
-
-/** What a person has for a relay that asks for it. */
-export interface Admission {
-  readonly invite: string | null
-  readonly contact: ContactDetails | null
-}
-
-const NOTHING: Admission = { invite: null, contact: null }
-
-function checkAdmission({ invite, contact }: Admission): void {
-  if (invite !== null && !INVITE.test(invite)) throw new Malformed("an invite has 32 characters of 0-9 and a-f")
-  if (contact === null) return
-  checkName(contact.name)
-  if (!EMAIL.test(contact.email)) throw new Malformed("an e-mail address is like ann@mail.example")
 }
 
 /** All that a device needs, before the relay has heard of it. */
@@ -249,7 +235,12 @@ async function planned(
   return { keys, record, own, relay, login, profileKey, prekeys }
 }
 
-async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): Promise<Registered> {
+async function recovered(
+  relay: Relay,
+  keys: AccountKeys,
+  given: Admission,
+  progress: Progress,
+): Promise<Registered> {
   const [usid, now] = [usidOf(keys), nowMs()]
   const address = addressOf(usid)
   const info = await relay.info()
@@ -262,7 +253,7 @@ async function recovered(relay: Relay, keys: AccountKeys, progress: Progress): P
   const version = nextVersion(previous?.version ?? 0, now)
   const record = await makeRecord(keys, version, previous?.created ?? BigInt(now), [relay.origin], [own.device])
   const plan = await planned(keys, record, own, info)
-  return found.recordHash === null ? signUp(relay, plan, NOTHING, progress) : replace(relay, plan, found.recordHash)
+  return found.recordHash === null ? signUp(relay, plan, given, progress) : replace(relay, plan, found.recordHash)
 }
 
 async function signUp(relay: Relay, plan: Plan, given: Admission, progress: Progress): Promise<Registered> {
@@ -274,7 +265,7 @@ async function signUp(relay: Relay, plan: Plan, given: Admission, progress: Prog
     ...(await published(plan)),
     managementKey: plan.keys.management.public.raw,
     device: await device(plan),
-    work: await solved(relay, plan.record.address, given.invite, progress),
+    work: await prove(relay, plan.record.address, given.invite, progress),
     invite: given.invite,
     contact,
   }
@@ -336,32 +327,6 @@ async function storeAccount(store: Store, origin: string, plan: Registered): Pro
     tx.changed({ kind: "status" })
     return loadAccount(tx)
   })
-}
-
-/** Find out what the relay asks for, and solve it if it is work; Refused if it is what we don't have. */
-async function solved(
-  relay: Relay,
-  address: Address,
-  invite: string | null,
-  progress: Progress,
-): Promise<Work | null> {
-  const challenge = await relay.call("POST", "/v1/signup/challenge", { address }, parseWorkChallenge)
-  const { mode, seed, bits, expires } = challenge
-  if (mode === "closed") throw new Refused("sign-up-closed", "this relay takes no new accounts")
-  if (mode === "token" && invite === null) {
-    throw new Refused("bad-invite", "this relay takes new accounts by invite only")
-  }
-  if (seed === null) return null
-  if (bits > MAX_WORK_BITS) {
-    throw new Refused("bad-work", `this relay asks for ${bits} bits of work to sign up: too much`)
-  }
-  for (let start = 0; nowMs() < expires; start += WORK_SLICE) {
-    progress(start, 2 ** bits)
-    const nonce = solve(seed, address, bits, start, WORK_SLICE)
-    if (nonce !== null) return { seed, nonce }
-    await new Promise((resolve) => setTimeout(resolve, 0))
-  }
-  throw new TransportError("the relay's sign-up challenge ran out before this machine had solved it: try again")
 }
 
 /** Ask what the relay holds; it answers an unknown account and a wrong key alike. */

@@ -247,7 +247,17 @@ export interface Api extends FileApi {
     invite?: string | null,
     contact?: ContactDetails | null,
   ): Promise<{ readonly recoveryCode: string }>
-  recoverAccount(origin: string, code: string): Promise<void>
+  /**
+   * Bring an identity back.
+   *
+   * @param invite, contact As at `createAccount`, for a relay that has never had this account, or lost it.
+   */
+  recoverAccount(
+    origin: string,
+    code: string,
+    invite?: string | null,
+    contact?: ContactDetails | null,
+  ): Promise<void>
   /** Our card as a halonyx URI. */
   card(): Promise<string>
   readCard(card: string): Promise<CardInfo>

@@ -141,9 +141,14 @@ export class Client implements Omit<Api, keyof FileApi> {
     return { recoveryCode }
   }
 
-  async recoverAccount(origin: string, code: string): Promise<void> {
+  async recoverAccount(
+    origin: string,
+    code: string,
+    invite: string | null = null,
+    contact: ContactDetails | null = null,
+  ): Promise<void> {
     await this.#prepared()
-    await recoverAccount(this.store, origin, code, this.#progress)
+    await recoverAccount(this.store, origin, code, { invite, contact }, this.#progress)
     await this.#start()
   }
 

@@ -5,7 +5,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { takeInAnnouncement } from "../../src/client/announcements"
 import * as table from "../../src/client/schema"
 import { concat, utf8 } from "../../src/core/encoding"
-import { SigningKey } from "../../src/core/primitives"
+import { SigningKey, randomBytes } from "../../src/core/primitives"
+import { ENTROPY_SIZE, encodeRecoveryCode } from "../../src/core/recovery"
 import type { Bytes, Millis } from "../../src/core/types"
 import { DAY, HOUR } from "../../src/core/types"
 import { MAX_TEXT, signAnnouncement } from "../../src/wire/announcement"
@@ -116,12 +117,33 @@ describe("a relay that asks for a name and an e-mail address", () => {
     await expect(signUp(relay.origin)).rejects.toMatchObject({ code: "contact-required" })
     const tab = await Tab.open()
     for (const [contact, code] of [
-      [{ name: "Ann", email: "ann" }, "malformed"],
-      [{ name: "Ann", email: "ann@mail.example\n" }, "malformed"],
-      [{ name: " ", email: "ann@mail.example" }, "misuse"],
+      [{ name: "Ann", email: "ann" }, "malformed-contact"],
+      [{ name: "Ann", email: "ann@mail.example\n" }, "malformed-contact"],
+      [{ name: " ", email: "ann@mail.example" }, "malformed-contact"],
     ] as const) {
       await expect(tab.client.createAccount(relay.origin, null, contact)).rejects.toMatchObject({ code })
     }
+    const invited = tab.client.createAccount(relay.origin, "0".repeat(31))
+    await expect(invited).rejects.toMatchObject({ code: "malformed-invite" })
+  })
+
+  test("takes an identity back that it never had, with them", async () => {
+    const [tab, later] = [await Tab.open(), await Tab.open()]
+    const code = encodeRecoveryCode(randomBytes(ENTROPY_SIZE))
+    const details = { name: "Ann", email: "ann@mail.example" }
+    for (const [typed, invite, contact, expected] of [
+      [code, null, null, "contact-required"],
+      [code, null, { name: "Ann", email: "ann" }, "malformed-contact"],
+      [code, "0".repeat(31), details, "malformed-invite"],
+      [code.slice(1), null, details, "malformed-code"],
+    ] as const) {
+      const refused = tab.client.recoverAccount(relay.origin, typed, invite, contact)
+      await expect(refused).rejects.toMatchObject({ code: expected })
+    }
+    await tab.client.recoverAccount(relay.origin, code, null, details)
+    const { account } = await tab.client.status()
+    await later.client.recoverAccount(relay.origin, code) // now it has it, and asks for nothing
+    expect((await later.client.status()).account).toEqual({ ...account, device: 2 })
   })
 
   test("is known before any work is done", async () => {

@@ -1,11 +1,13 @@
 /** Making an identity, or bringing one back: where a person without one is. */
 
-import { signal } from "@preact/signals"
+import { computed, signal } from "@preact/signals"
 import type { Api } from "../../client/api"
+import type { ContactDetails } from "../../wire/rest"
 import { codeOf } from "../text/problems"
 
 export const CODE_GROUPS = 9
 export const CODE_CHARACTERS = 36
+const CLOSED = "sign-up-closed" // code
 
 export type Step =
   | { readonly kind: "welcome" }
@@ -32,6 +34,8 @@ export class FirstRun {
   readonly email = signal("")
   readonly asksContact = signal(false)
   readonly problem = signal<string | null>(null)
+  /** The relay does not take an identity that it doesn't have without more. */
+  readonly isRefused = computed(() => this.asksInvite.value || this.asksContact.value || this.problem.value === CLOSED)
   /** Of the proof of work: how many tries there were, and how many are to be expected. */
   readonly progress = signal<{ readonly tried: number; readonly expected: number } | null>(null)
 
@@ -41,7 +45,7 @@ export class FirstRun {
   constructor(api: Api, random: (below: number) => number) {
     this.#api = api
     this.#random = random
-    this.origin.subscribe(() => { this.asksInvite.value = this.asksContact.value = false }) // another relay may ask for nothing
+    this.origin.subscribe(() => { this.#forgetRefusal() }) // another relay may ask for nothing
   }
 
   /** Offer a relay; what a person has typed meanwhile stays. */
@@ -51,39 +55,53 @@ export class FirstRun {
   }
 
   show(kind: "welcome" | "recover" | "done"): void {
-    this.problem.value = null
+    this.#forgetRefusal() // who signed up here before is asked for nothing
     this.step.value = { kind }
   }
 
   async create(): Promise<void> {
-    this.step.value = { kind: "creating" }
+    await this.#tried("creating", "welcome", async () => {
+      const { recoveryCode } = await this.#api.createAccount(this.origin.value, ...this.#given())
+      this.keeping.value = "shown"
+      return { kind: "steps", groups: recoveryCode.split("-"), asked: this.#twoGroups() }
+    })
+  }
+
+  async recover(code: string): Promise<void> {
+    await this.#tried("recovering", "recover", async () => {
+      await this.#api.recoverAccount(this.origin.value, code, ...this.#given())
+      return { kind: "done" }
+    })
+  }
+
+  /** Go to the step that comes of it; or back, with what went wrong and fields for what the relay asks for. */
+  async #tried(
+    during: "creating" | "recovering",
+    before: "welcome" | "recover",
+    work: () => Promise<Step>,
+  ): Promise<void> {
+    this.step.value = { kind: during }
     this.problem.value = null
     this.progress.value = null
     try {
-      const invite = this.invite.value === "" ? null : this.invite.value
-      const contact = this.asksContact.value ? { name: this.name.value.trim(), email: this.email.value.trim() } : null
-      const { recoveryCode } = await this.#api.createAccount(this.origin.value, invite, contact)
-      this.keeping.value = "shown"
-      this.step.value = { kind: "steps", groups: recoveryCode.split("-"), asked: this.#twoGroups() }
+      this.step.value = await work()
     } catch (error) {
       this.problem.value = codeOf(error)
       this.asksInvite.value ||= this.problem.value === "bad-invite"
       this.asksContact.value ||= this.problem.value === "contact-required"
-      this.step.value = { kind: "welcome" }
+      this.step.value = { kind: before }
     }
   }
 
-  async recover(code: string): Promise<void> {
-    this.step.value = { kind: "recovering" }
+  #given(): readonly [invite: string | null, contact: ContactDetails | null] {
+    const [name, email] = [this.name.value.trim(), this.email.value.trim()]
+    const isAnswered = this.asksContact.value && (name !== "" || email !== "")
+    return [this.invite.value === "" ? null : this.invite.value, isAnswered ? { name, email } : null]
+  }
+
+  #forgetRefusal(): void {
     this.problem.value = null
-    this.progress.value = null
-    try {
-      await this.#api.recoverAccount(this.origin.value, code)
-      this.step.value = { kind: "done" }
-    } catch (error) {
-      this.problem.value = codeOf(error)
-      this.step.value = { kind: "recover" }
-    }
+    this.asksInvite.value = this.asksContact.value = false
   }
 
   #twoGroups(): readonly [number, number] {

@@ -69,6 +69,9 @@ export const en = {
     submit: "Recover",
     working: "Recovering",
     count: (have: number, need: number) => `${have} of ${need} characters`,
+    isNew:
+      "This relay doesn’t have your identity, so you join it as a new person. If you made it at another relay, choose " +
+      "that one below.",
     note: "Your former device stops getting messages. Contacts and history were only there, so add people again.",
     toNew: "I don’t have one",
   },

@@ -28,6 +28,8 @@ export const problem = {
   "malformed-text": "That is no contact card. It begins with halonyx: or is a link with #add= in it.",
   "malformed-card": "This card has a typing error or a part is missing. Copy it whole, or ask for a new link.",
   "malformed-code": "That is not a recovery code, or it has a typing error.",
+  "malformed-invite": "An invite has 32 letters and digits. Check for a typing error, or copy it whole.",
+  "malformed-contact": "A name has 1 to 64 characters, and an e-mail address is like ann@mail.example. Check both.",
   "unsupported-version": "That was made by a newer Halonyx. Get the newest version first.",
   "untrusted-identity": "The relay’s answer doesn’t belong to this identity. Don’t go on with this relay.",
   "stale-directory": "The relay serves an old record of this identity. Try later or ask its operator.",

@@ -9,7 +9,7 @@ export function codeOf(error: unknown): string {
 }
 
 /** Say what went wrong and what to do; `about` chooses words for what was being read. */
-export function problemText(code: string, about?: "card" | "text" | "code"): string {
+export function problemText(code: string, about?: "card" | "text"): string {
   if (code === "malformed" && about !== undefined) return text.problem[`malformed-${about}`]
   return lookup(text.problem, code) ?? text.problem.other(code)
 }

@@ -10,6 +10,8 @@ import { Mark } from "./mark"
 import { Button, Field } from "./parts"
 import { useLongWait } from "./media"
 
+const BAD_CODE = "malformed-code" // code: of the field alone
+
 interface Props {
   readonly firstRun: FirstRun
   readonly isInvited: boolean
@@ -23,23 +25,13 @@ export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
       <h1>{text.welcome.title}</h1>
       <p class="lead soft">{text.welcome.lead}</p>
       {isInvited && <p class="card-note">{text.welcome.invited}</p>}
-      {firstRun.problem.value !== null && <p class="note bad" role="alert">{problemText(firstRun.problem.value)}</p>}
+      <Problem code={firstRun.problem.value} />
       {isBusy ? (
         <Working firstRun={firstRun} words={text.welcome.creating} />
       ) : (
         <>
           <div class="stack">
-            {firstRun.asksInvite.value && (
-              <Field
-                label={text.welcome.invite}
-                value={firstRun.invite.value}
-                isMono
-                autoFocus
-                onInput={(typed) => { firstRun.invite.value = typed.trim().toLowerCase() }}
-                hint={text.welcome.inviteHint}
-              />
-            )}
-            {firstRun.asksContact.value && <ForTheOperator firstRun={firstRun} />}
+            <AskedFor firstRun={firstRun} />
             <Button kind="primary" disabled={!isOrigin(firstRun.origin.value)} onClick={() => void firstRun.create()}>
               {text.welcome.create}
             </Button>
@@ -55,6 +47,25 @@ export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
   )
 }
 
+/** Fields for what the relay has asked for. */
+function AskedFor({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
+  return (
+    <>
+      {firstRun.asksInvite.value && (
+        <Field
+          label={text.welcome.invite}
+          value={firstRun.invite.value}
+          isMono
+          autoFocus
+          onInput={(typed) => { firstRun.invite.value = typed.trim().toLowerCase() }}
+          hint={text.welcome.inviteHint}
+        />
+      )}
+      {firstRun.asksContact.value && <ForTheOperator firstRun={firstRun} />}
+    </>
+  )
+}
+
 function ForTheOperator({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
   return (
     <>
@@ -62,7 +73,7 @@ function ForTheOperator({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
         label={text.welcome.name}
         value={firstRun.name.value}
         maxLength={128} // of two units a character
-        autoFocus
+        autoFocus={!firstRun.asksInvite.value}
         onInput={(typed) => { firstRun.name.value = typed }}
       />
       <Field
@@ -86,6 +97,8 @@ export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
       <Mark />
       <h1>{text.recover.title}</h1>
       <p class="lead soft">{text.recover.lead}</p>
+      {problem !== BAD_CODE && <Problem code={problem} />}
+      {firstRun.isRefused.value && <p class="card-note">{text.recover.isNew}</p>}
       {isBusy ? (
         <Working firstRun={firstRun} words={text.recover.working} />
       ) : (
@@ -100,12 +113,13 @@ export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
             label={text.recover.label}
             rows={3}
             isMono
-            autoFocus
+            autoFocus={!firstRun.isRefused.value}
             value={code}
             onInput={setCode}
             hint={text.recover.count(have, CODE_CHARACTERS)}
-            problem={problem === null ? null : problemText(problem, "code")}
+            problem={problem === BAD_CODE ? problemText(problem) : null}
           />
+          <AskedFor firstRun={firstRun} />
           <p class="small soft">{text.recover.note}</p>
           <Button kind="primary" type="submit" disabled={have !== CODE_CHARACTERS || !isOrigin(firstRun.origin.value)}>
             {text.recover.submit}
@@ -118,6 +132,10 @@ export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
       {!isBusy && <RelayChoice firstRun={firstRun} />}
     </main>
   )
+}
+
+function Problem({ code }: { readonly code: string | null }): JSX.Element | null {
+  return code === null ? null : <p class="note bad" role="alert">{problemText(code)}</p>
 }
 
 function RelayChoice({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
