@@ -29,8 +29,9 @@ from client.homes import (
 from client.owner import Owner
 from halonyx.client import Client, recover_account
 from halonyx.client.account import load_account, now_ms
-from halonyx.client.directory import NAMED_PAUSE, needs_refresh
+from halonyx.client.directory import NAMED_PAUSE, accept_record, needs_refresh
 from halonyx.client.outbox import add_text, contacts_with_work
+from halonyx.client.people import device_row
 from halonyx.client.prekeys import full_set, published_forms
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Malformed, StoreError
@@ -174,6 +175,23 @@ async def test_a_new_device_whose_first_message_can_not_be_opened_is_asked_for_i
 
     assert texts(alices) == ["from the second"]
     assert kinds(alices) == ["device", "refreshed"]
+
+
+async def test_what_broke_with_a_device_that_only_now_becomes_known_is_still_to_be_repaired(
+    pair: Pair, tmp_path: Path
+) -> None:
+    await pair.bob.send("alice", "hello")
+    await settle(pair.alice, pair.bob)
+    await Owner(pair.homes[1], pair.bob).add_device(tmp_path / "second")
+    store, bob = pair.alice._store, row_of(pair.alice, "bob")
+
+    with store.transaction():
+        device_row(store, bob.id, SECOND)
+        store.execute("UPDATE devices SET broken_session = x'' WHERE device = ?", SECOND)
+        accept_record(store, bob, load_account(pair.bob._store).record, now_ms())
+
+    rows = stored(pair.alice, "SELECT device FROM devices WHERE broken_session IS NOT NULL")
+    assert [row["device"] for row in rows] == [SECOND]
 
 
 async def test_a_device_that_somebody_made_up_is_looked_for_once(pair: Pair) -> None:
