@@ -1,9 +1,9 @@
 """What a lie can do with envelopes: store one, say `accepted` and do something else, or store one that nobody sent."""
 
 import os
-from typing import Final, Protocol
+from typing import Protocol
 
-from halonyx.relay.store.intake import Submission
+from halonyx.relay.store.intake import Refusals, Submission
 
 
 class Queue(Protocol):
@@ -19,6 +19,9 @@ class Queue(Protocol):
 class _Nobody:
     """The sender of what nobody sent."""
 
+    def __init__(self) -> None:
+        self.refusals = Refusals()
+
     def settled(self, submission: Submission) -> None:
         """Hear that it is on disk."""
 
@@ -26,9 +29,6 @@ class _Nobody:
         """End no connection."""
 
 
-_NOBODY: Final = _Nobody()
-
-
 def of_nobody(like: Submission, envelope: bytes) -> Submission:
     """Return an envelope for the mailbox that another one was for."""
-    return Submission(_NOBODY, (like.account, like.mailbox), like.key, os.urandom(16), envelope)
+    return Submission(_Nobody(), (like.account, like.mailbox), like.key, os.urandom(16), envelope)

@@ -26,7 +26,7 @@ from halonyx.relay.store.intake import Acknowledged, Submission
 from halonyx.relay.store.mailbox import SCHEMA, MailboxStore
 from halonyx.relay.store.reserve import Reserve
 from halonyx.wire.frames import Status
-from relay.sockets_support import Device, envelope
+from relay.sockets_support import Device, Line, envelope
 
 SECTOR: Final = 512
 LATEST: Final = 400  # operations of the disk after which the power has failed at the latest
@@ -160,7 +160,9 @@ async def lived(folder: Path, disk: Disk, device: Device, chance: random.Random)
         names = store.names.account(device.address), store.names.mailbox(device.address, device.device)
         while not told.refused:
             count = chance.choice((1, 1, 3, 20))
-            mail = [Submission(None, names, device.access_key, chance.randbytes(16), envelope()) for _ in range(count)]
+            mail = [
+                Submission(Line(), names, device.access_key, chance.randbytes(16), envelope()) for _ in range(count)
+            ]
             items: list[object] = [*mail]
             if told.rows and chance.random() < 0.3:
                 row = chance.choice(list(told.rows))
@@ -183,8 +185,8 @@ async def found(folder: Path, device: Device) -> dict[bytes, bytes]:
         told = Told()
         store.attach(Listener(told))
         names = store.names.account(device.address), mailbox
-        repeated = [Submission(None, names, device.access_key, one, before[one]) for one in list(before)[-3:]]
-        fresh = Submission(None, names, device.access_key, EnvelopeId(bytes(16)), envelope())
+        repeated = [Submission(Line(), names, device.access_key, one, before[one]) for one in list(before)[-3:]]
+        fresh = Submission(Line(), names, device.access_key, EnvelopeId(bytes(16)), envelope())
         made.post([*repeated, fresh])
         await asyncio.wait_for(told.settled.wait(), WAIT_S)
         assert not told.refused

@@ -17,6 +17,7 @@ from halonyx.core.types import Address, DeviceId, EnvelopeId
 from halonyx.relay.decide import Limits
 from halonyx.relay.server import Relay
 from halonyx.relay.settings import load_settings
+from halonyx.relay.store.intake import Refusals
 from halonyx.wire.frames import (
     NO_EPOCH,
     RECEIVE_PATH,
@@ -234,6 +235,13 @@ class Sender:
         assert isinstance(answer, Accepted), answer
         assert answer.envelope_id == chosen
         return answer.status
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sending connection, as the store sees it."""
+
+    refusals: Refusals = field(default_factory=Refusals)
 
 
 def envelope(size: int = 1024, mark: bytes = b"") -> bytes:

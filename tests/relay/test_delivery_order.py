@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from halonyx.relay.sending import Sending
 from halonyx.relay.store.intake import Submission
 from halonyx.wire.frames import Accepted, Status
 from relay.sockets_support import FAST, Served, envelope, marked, number_of, served, until
@@ -45,7 +46,8 @@ async def test_a_row_the_pump_has_read_is_not_pushed_again(relay: Served) -> Non
         (sending,) = hub._connections - {receiving}
         receiving._is_live = False  # as after a window that was full
         names = hub.names.account(alice.address), hub.names.mailbox(alice.address, alice.device)
-        sending._unaccepted += 1  # type: ignore[attr-defined]
+        assert isinstance(sending, Sending)
+        sending._unaccepted += 1
         hub.submit(Submission(sending, names, alice.access_key, os.urandom(16), marked(1)))
         hub.flush()
         time.sleep(0.3)  # noqa: ASYNC251 (the loop must not hear of the commit before the pump has read the row)

@@ -19,7 +19,7 @@ from halonyx.relay.store.database import Database
 from halonyx.relay.store.intake import Acknowledged, Submission
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.wire.frames import NO_EPOCH, Status
-from relay.sockets_support import Device, envelope, folder_bytes
+from relay.sockets_support import Device, Line, envelope, folder_bytes
 
 PEPPER = bytes(range(32))
 
@@ -47,10 +47,17 @@ class Bench:
         await self.store.set_keys(device.address, sha256(device.access_key), sha256(device.request_key))
         return device
 
-    def submission(self, device: Device, body: bytes, key: bytes | None, envelope_id: bytes | None) -> Submission:
+    def submission(
+        self,
+        device: Device,
+        body: bytes,
+        key: bytes | None = None,
+        envelope_id: bytes | None = None,
+        line: Line | None = None,
+    ) -> Submission:
         names = self.store.names
         pair = names.account(device.address), names.mailbox(device.address, device.device)
-        return Submission(None, pair, key or device.access_key, envelope_id or os.urandom(16), body)
+        return Submission(line or Line(), pair, key or device.access_key, envelope_id or os.urandom(16), body)
 
     async def submit(
         self, device: Device, body: bytes = b"", *, key: bytes | None = None, envelope_id: bytes | None = None
@@ -205,21 +212,40 @@ async def test_a_full_mailbox_refuses_and_never_drops_the_oldest(tmp_path: Path)
         assert (await bench.submit(bob)).status is Status.ACCEPTED
 
 
-async def test_a_small_envelope_does_not_overtake_a_large_one_that_found_no_room(tmp_path: Path) -> None:
+async def test_nothing_of_a_connection_overtakes_what_found_no_room(tmp_path: Path) -> None:
+    full, taken = Status.MAILBOX_FULL, Status.ACCEPTED
     async with benched(tmp_path, mailbox_bytes=5 * 1024) as bench:
-        alice, bob = await bench.enrol(), await bench.enrol()
+        alice, bob, line = await bench.enrol(), await bench.enrol(), Line()
         first = await bench.submit(alice, envelope(2048))
-        group = [
-            bench.submission(device, envelope(size), None, None)
-            for device, size in ((alice, 4096), (bob, 1024), (alice, 1024))
-        ]
-        again = bench.submission(alice, first.envelope, None, first.envelope_id)
+        large = bench.submission(alice, envelope(4096), line=line)
+        small = [bench.submission(device, envelope(1024), line=line) for device in (bob, alice)]
+        again = bench.submission(alice, first.envelope, None, first.envelope_id, line)
 
-        settled = await bench.submit_all([*group, again])
-
-        full, taken = Status.MAILBOX_FULL, Status.ACCEPTED
+        settled = await bench.submit_all([large, *small, again])
         assert [submission.status for submission in settled] == [full, taken, full, taken]
+
+        # What its sender wrote before it heard of it comes in a later group; another's has nothing to do with it.
+        later = await bench.submit_all([bench.submission(alice, envelope(1024), line=line)])
+        assert later[0].status is full
         assert (await bench.submit(alice, envelope(1024))).status is taken
+        bench.acknowledge([first.row])
+        later = await bench.submit_all([bench.submission(alice, envelope(1024), line=line)])
+        assert later[0].status is full
+
+        settled = await bench.submit_all([large, small[1]])  # in order, from the first that was refused
+        assert [submission.status for submission in settled] == [taken, full]
+        assert [stored.envelope for stored in await bench.waiting(alice)][1:] == [large.envelope]
+
+
+async def test_nothing_of_a_connection_overtakes_what_the_disk_refused(bench: Bench) -> None:
+    alice, line = await bench.enrol(), Line()
+    first, second = (bench.submission(alice, envelope(), line=line) for _ in range(2))
+    refused = bench.store._intake.refused([first])
+    assert refused == [first]
+
+    assert [each.status for each in await bench.submit_all([second])] == [Status.BUSY]
+    assert [each.status for each in await bench.submit_all([first, second])] == [Status.ACCEPTED] * 2
+    assert [stored.envelope for stored in await bench.waiting(alice)] == [first.envelope, second.envelope]
 
 
 async def test_counters_survive_a_restart_and_seqs_are_never_reused(tmp_path: Path) -> None:

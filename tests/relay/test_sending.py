@@ -19,7 +19,7 @@ from halonyx.wire.frames import (
     Status,
     Submit,
 )
-from relay.sockets_support import FAST, Device, Served, envelope, served, until
+from relay.sockets_support import FAST, Device, Served, envelope, marked, number_of, served, until
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ async def test_a_full_writer_queue_pauses_then_says_busy_then_recovers(tmp_path:
             for _ in range(8):
                 await sender.post(alice, envelope())
             await until(lambda: hub.pressure is Pressure.PAUSED)
-            await other.post(bob, envelope())
+            first = await other.post(bob, marked(1))
             answer = await other.next()
             assert isinstance(answer, Accepted)
             assert (answer.status, answer.retry_after_s) == (Status.BUSY, limits.retry_after_s)
@@ -111,7 +111,30 @@ async def test_a_full_writer_queue_pauses_then_says_busy_then_recovers(tmp_path:
             await blocked
             assert {type(await sender.next()) for _ in range(8)} == {Accepted}
             assert hub.pressure is Pressure.OPEN
-            assert await other.submit(bob, envelope()) is Status.ACCEPTED
+            # Nothing overtakes what was refused, whether it was written before the answer came or after.
+            assert await other.submit(bob, marked(2)) is Status.BUSY
+            assert await other.submit(bob, marked(1), envelope_id=first) is Status.ACCEPTED
+            assert await other.submit(bob, marked(2)) is Status.ACCEPTED
+        async with relay.receiver(bob) as receiver:
+            assert [number_of(one) for one in await receiver.caught_up()] == [1, 2]
+
+
+async def test_what_the_writer_refused_comes_before_what_never_reached_it(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, mailbox_bytes=2048)) as relay:
+        alice = await relay.enrol()
+        hub = relay.relay.hub
+        async with relay.sender() as sender:
+            assert await sender.submit(alice, envelope()) is Status.ACCEPTED
+            first, large = os.urandom(16), envelope(2048)
+            assert await sender.submit(alice, large, envelope_id=first) is Status.MAILBOX_FULL
+            hub.pressure = Pressure.REFUSING
+            assert await sender.submit(alice, marked(3)) is Status.BUSY
+            hub.pressure = Pressure.OPEN
+            assert await sender.submit(alice, marked(3)) is Status.BUSY
+            async with relay.receiver(alice) as receiver:
+                assert len(await receiver.caught_up()) == 1
+                await until(lambda: relay.rows() == 0)
+            assert await sender.submit(alice, large, envelope_id=first) is Status.ACCEPTED
 
 
 @pytest.mark.parametrize("is_known", [True, False])

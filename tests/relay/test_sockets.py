@@ -106,8 +106,11 @@ async def test_every_refusal_has_its_status(tmp_path: Path) -> None:
             assert await sender.submit(alice, envelope(), key=bytes(16)) is Status.BAD_ACCESS_KEY
             assert await sender.submit(other, envelope()) is Status.GONE
             assert await sender.submit(alice, envelope(), key=alice.request_key) is Status.ACCEPTED
-            assert await sender.submit(alice, envelope(), key=alice.request_key) is Status.REQUESTS_FULL
-            assert await sender.submit(alice, envelope()) is Status.ACCEPTED
+            second, body = os.urandom(16), envelope()
+            refused = await sender.submit(alice, body, key=alice.request_key, envelope_id=second)
+            assert refused is Status.REQUESTS_FULL
+            assert await sender.submit(alice, envelope()) is Status.REQUESTS_FULL  # it would overtake
+            assert await sender.submit(alice, body, envelope_id=second) is Status.ACCEPTED
             assert await sender.submit(alice, envelope()) is Status.MAILBOX_FULL
 
 

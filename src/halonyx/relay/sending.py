@@ -8,7 +8,7 @@ from typing import Protocol
 from halonyx.core.types import Address, DeviceId
 from halonyx.relay.decide import Action, Pressure, Quiet, due
 from halonyx.relay.sockets import Connection, Gate
-from halonyx.relay.store.intake import Submission
+from halonyx.relay.store.intake import Refusals, Submission
 from halonyx.relay.store.mailbox import MailboxStore, Names
 from halonyx.wire.frames import (
     CloseCode,
@@ -48,6 +48,8 @@ class Sending(Connection):
         self._hub = hub
         self._address: Address | None = None
         self._names: dict[int, tuple[bytes, bytes]] = {}
+        self.refusals = Refusals()
+        self._busy_from: dict[bytes, bytes] = {}  # by mailbox the first envelope that never reached the writer
         self._good_key = b""
         self._wrong_keys = 0
         self._unaccepted = 0
@@ -66,14 +68,14 @@ class Sending(Connection):
                 self.fail(ErrorCode.OTHER_RECIPIENT)
                 return
             self._address = submit.address
+        names = self._names.get(submit.device) or self._name(submit.address, submit.device)
         if not is_envelope(submit.envelope):
             self.send(accepted_frame(submit.envelope_id, Status.MALFORMED, 0))
-        elif self._hub.pressure is Pressure.REFUSING or self._is_draining:
+        elif self._is_busy_for(names[1], submit.envelope_id):
             self._refuse(submit.envelope_id)
         elif not self._is_known(submit):
             self._refuse_key(submit.envelope_id)
         else:
-            names = self._names.get(submit.device) or self._name(submit.address, submit.device)
             self._unaccepted += 1
             if self._unaccepted >= self._hub.limits.unaccepted_submits or self._hub.pressure is Pressure.PAUSED:
                 self.pause_reading()
@@ -82,6 +84,17 @@ class Sending(Connection):
     def _name(self, address: Address, device: DeviceId) -> tuple[bytes, bytes]:
         names = self._names[device] = (self._hub.names.account(address), self._hub.names.mailbox(address, device))
         return names
+
+    def _is_busy_for(self, mailbox: bytes, envelope_id: bytes) -> bool:
+        """Tell whether to refuse this before it costs the writer anything; then all behind it, until it comes again."""
+        first = self._busy_from.get(mailbox, envelope_id)
+        if self.refusals.is_first(mailbox, envelope_id):
+            first = envelope_id  # the writer had it before any that we refused
+        if first == envelope_id and self._hub.pressure is not Pressure.REFUSING and not self._is_draining:
+            self._busy_from.pop(mailbox, None)
+            return False
+        self._busy_from[mailbox] = first
+        return True
 
     def _is_known(self, submit: Submit) -> bool:
         """Check a key before it costs the writer anything, about 5 µs; the writer's own check decides."""

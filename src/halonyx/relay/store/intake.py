@@ -30,6 +30,9 @@ _INSERT: Final = {
 }
 _DELETE: Final = "delete from envelope where row in carray(?) returning mailbox, size, is_request"
 
+# After these the same envelope is tried again, after a pause in which later ones could overtake it.
+_LATER: Final = frozenset({Status.MAILBOX_FULL, Status.BUSY, Status.REQUESTS_FULL})
+
 Clock = Callable[[], int]
 Hashes = tuple[bytes | None, bytes | None]
 NO_HASHES: Final[Hashes] = (None, None)
@@ -40,11 +43,50 @@ def system_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Refusals:
+    """What one connection was refused for now, the first of each mailbox: nothing may overtake it.
+
+    Kept until that envelope comes again, and by no time: what was written before its sender had the answer may still
+    be on its way.
+    """
+
+    __slots__ = ("_first",)
+
+    def __init__(self) -> None:
+        self._first: dict[bytes, tuple[bytes, Status]] = {}
+
+    def is_first(self, mailbox: bytes, envelope_id: bytes) -> bool:
+        """Tell whether this is what the others have to wait for."""
+        return self._first.get(mailbox, (None,))[0] == envelope_id
+
+    def before(self, mailbox: bytes, envelope_id: bytes) -> Status | None:
+        """Return the status of what this has to wait for, or None."""
+        first = self._first.get(mailbox)
+        return None if first is None or first[0] == envelope_id else first[1]
+
+    def note(self, mailbox: bytes, envelope_id: bytes, status: Status) -> None:
+        """Take in what an envelope is answered."""
+        if self.before(mailbox, envelope_id) is not None:
+            return
+        if status in _LATER:
+            self._first[mailbox] = (envelope_id, status)
+        else:
+            self._first.pop(mailbox, None)
+
+
+class Sender(Protocol):
+    """Who submits, as the store sees it."""
+
+    @property
+    def refusals(self) -> Refusals:
+        """What the writer refused; only its thread changes them."""
+
+
 class Submission:
     """One well-formed SUBMIT on its way through the writer.
 
     Args:
-        sender: Who is to be told; the store only carries it.
+        sender: Who is to be told.
         names: Names of the account and of the mailbox in app.db.
         key: The key that was shown, 16 bytes.
         envelope_id: 16 bytes.
@@ -60,7 +102,7 @@ class Submission:
     __slots__ = ("account", "envelope", "envelope_id", "key", "mailbox", "row", "sender", "seq", "status", "time")
 
     def __init__(
-        self, sender: object, names: tuple[bytes, bytes], key: bytes, envelope_id: bytes, envelope: bytes
+        self, sender: Sender, names: tuple[bytes, bytes], key: bytes, envelope_id: bytes, envelope: bytes
     ) -> None:
         self.sender = sender
         self.account, self.mailbox = names
@@ -71,6 +113,11 @@ class Submission:
         self.row = 0
         self.seq = 0
         self.time = 0
+
+    def settle(self, status: Status) -> None:
+        """Set what it is answered; it has no row yet."""
+        self.status, self.row = status, 0
+        self.sender.refusals.note(self.mailbox, self.envelope_id, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +187,7 @@ class Intake:
         """Answer `busy` to every submission. Acknowledged rows stay; the device's next cursor takes them."""
         submissions = [item for item in items if isinstance(item, Submission)]
         for submission in submissions:
-            submission.status, submission.row = Status.BUSY, 0
+            submission.settle(Status.BUSY)
         return submissions
 
     def committed(self, outcome: object) -> None:
@@ -182,23 +229,20 @@ class Intake:
         now = self._clock()
         stored: list[tuple[Submission, _Box, int]] = []
         values: list[object] = []
-        full: set[int] = set()  # a smaller envelope behind one that did not fit must not overtake it
         next_row = max(self._next_row, connection.execute("select coalesce(max(row), 0) + 1 from envelope").get)
         for submission in submissions:
-            submission.row = 0
             # The key first: what a mailbox costs to look at would tell a stranger whether it exists.
             kind = self._key_kind(connection, submission.account, submission.key)
             box = None if kind is None else self._box(connection, submission.mailbox)
             size = len(submission.envelope)
-            submission.status = admit(kind, box, size, self._limits)
-            if box is not None and box.id in full and submission.status is Status.ACCEPTED:
-                submission.status = Status.MAILBOX_FULL
-            if box is not None and submission.status is Status.MAILBOX_FULL:
-                full.add(box.id)
-            if box is None or submission.status is not Status.ACCEPTED:
-                if box is not None and _has(connection, box.id, submission.envelope_id):
-                    submission.status = Status.ACCEPTED  # a repetition needs no room
+            status = admit(kind, box, size, self._limits)
+            if status is Status.ACCEPTED:
+                status = submission.sender.refusals.before(submission.mailbox, submission.envelope_id) or status
+            if box is None or status is not Status.ACCEPTED:
+                is_repeated = box is not None and _has(connection, box.id, submission.envelope_id)
+                submission.settle(Status.ACCEPTED if is_repeated else status)  # a repetition needs no room
                 continue
+            submission.settle(status)
             is_request = 1 if kind is KeyKind.REQUEST else 0
             submission.row, submission.seq, submission.time = next_row, box.next_seq, now
             values += (
