@@ -88,6 +88,15 @@ def test_the_unit_gives_away_what_the_relay_does_not_need() -> None:
     assert float(found[1]) < 1.5, "the file says 0.9, of systemd 252"
 
 
+def test_no_proxy_logs_who_calls() -> None:
+    """Caddy writes down the client of every call that it can't pass on, unless it is told not to."""
+    nginx, caddy, compose = ((DEPLOY / name).read_text() for name in ("nginx.conf", "Caddyfile", "compose.yaml"))
+
+    assert "access_log off;" in nginx
+    assert "/halonyx.log crit;" in nginx
+    assert all("exclude http.log.error" in text for text in (caddy, compose))
+
+
 def test_the_container_runs_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     text, compose = (DEPLOY / "Containerfile").read_text(), (DEPLOY / "compose.yaml").read_text()
     parts = {name: json.loads(value) for name, value in re.findall(r"^(ENTRYPOINT|CMD) (\[.*\])$", text, re.MULTILINE)}
