@@ -17,6 +17,8 @@ from cli.conftest import Pair
 from command_line import PASSPHRASE, Person, introduce, sign_up
 from halonyx.client import Client, transfer_states
 from halonyx.client.transfer_rows import all_transfers
+from halonyx.core.card import Card
+from halonyx.core.types import Usid
 from relay_process import RelayProcess, running_relay
 from terminal import Terminal
 
@@ -240,3 +242,22 @@ def test_what_is_not_there_is_said(people: Pair, tmp_path: Path) -> None:
     assert "halonyx files list" in people.alice.run("files", "accept", "1f3a", status=2).err
     assert people.alice.run("files", "list").out == "No files. Send one: halonyx send-file NAME PATH\n"
     assert people.alice.many("files", "list") == []
+
+
+def test_a_command_that_waits_says_why_it_ends(newcomer: Person, source: Path, tmp_path: Path) -> None:
+    """It is interrupted, and what was sent goes on; or the account is recovered elsewhere, and nothing does."""
+    code = newcomer.one("account", "create")["recovery_code"]
+    newcomer.run("contact", "add", Card(newcomer.origin, Usid(os.urandom(32)), 1).uri(), "--name", "bob")
+    goes_on = "It goes on with 'halonyx receive --follow'"
+    for is_interrupted in (True, False):
+        with started(newcomer, "send-file", "bob", str(source), "--direct") as sending:
+            assert sending.stdout is not None
+            assert sending.stderr is not None
+            assert "Offered report.pdf" in sending.stdout.readline()
+            if is_interrupted:
+                sending.send_signal(signal.SIGINT)
+            else:
+                Person(tmp_path / "again", newcomer.origin).run("account", "recover", stdin=code.encode())
+            assert sending.wait(ENDING_SECONDS) == (130 if is_interrupted else 1)
+            words = sending.stderr.read()
+            assert (goes_on in words, "recovered elsewhere" in words) == (is_interrupted, not is_interrupted)

@@ -70,7 +70,7 @@ async def send_file(  # noqa: PLR0913 (one argument an option)
     async with run.client(flush=False) as me:
         me.contacts.get(name)  # before anything is asked
         _agree(run, me, name, is_given=direct, is_needed=not drop)
-        async with _going(me, is_waiting=not no_wait):
+        async with _going(run, me, is_waiting=not no_wait):
             offering = asyncio.create_task(me.files.offer(name, paths, drop=drop))
             offered = await _offered(run, me, offering)
             run.output.answer(transfer_values(offered), text.OFFERED, **words_of(offered))
@@ -110,7 +110,7 @@ async def accept(
         found = me.files.get(transfer)
         if found.state == "offered" and not found.outgoing:
             _agree(run, me, found.contact, is_given=direct, is_needed=not found.in_drop)
-        async with _going(me, is_waiting=not no_wait):
+        async with _going(run, me, is_waiting=not no_wait):
             accepted = await me.files.accept(found.id, to)
             values = transfer_values(accepted)
             run.output.answer(values, text.ACCEPTED, folder=accepted.folder, **words_of(accepted))
@@ -148,7 +148,7 @@ async def resume(
         found = me.files.get(transfer)
         if direct:
             _agree(run, me, found.contact, is_given=True, is_needed=True)
-        async with _going(me, is_waiting=not no_wait):
+        async with _going(run, me, is_waiting=not no_wait):
             resumed = await me.files.resume(found.id, drop=drop)
             run.output.answer(transfer_values(resumed), text.RESUMED, **words_of(resumed))
             if not no_wait and resumed.state != "offered":
@@ -162,7 +162,7 @@ async def retry(run: Run, transfer: Id, *, direct: DirectOption = False, no_wait
         found = me.files.get(transfer)
         if direct:
             _agree(run, me, found.contact, is_given=True, is_needed=True)
-        async with _going(me, is_waiting=not no_wait):
+        async with _going(run, me, is_waiting=not no_wait):
             again = await me.files.retry(found.id)
             run.output.answer(transfer_values(again), text.RETRIED, **words_of(again))
             if not no_wait and again.state != "offered":
@@ -178,15 +178,20 @@ async def cancel(run: Run, transfer: Id) -> None:
 
 
 @asynccontextmanager
-async def _going(me: "Client", *, is_waiting: bool) -> AsyncIterator[None]:
+async def _going(run: Run, me: "Client", *, is_waiting: bool) -> AsyncIterator[None]:
     """Be online and let transfers move, for a command that stays."""
     if not is_waiting:
         yield
         return
-    async with me.online(), me.files.run():
-        yield
-        with suppress(TransportError, RemoteError):
-            await me.flush(FLUSH_SECONDS)  # the last word: without it the other side would wait
+    try:
+        async with me.online(), me.files.run():
+            yield
+            with suppress(TransportError, RemoteError):
+                await me.flush(FLUSH_SECONDS)  # the last word: without it the other side would wait
+    except asyncio.CancelledError:  # by the person: what else ends it has an error of its own
+        if any(transfer.state not in OVER for transfer in me.files.list()):
+            run.output.remark(text.GOES_ON)
+        raise
 
 
 def _agree(run: Run, me: "Client", name: str, *, is_given: bool, is_needed: bool) -> None:
@@ -217,25 +222,21 @@ async def _offered(run: Run, me: "Client", offering: "asyncio.Task[Transfer]") -
 async def _watch(run: Run, me: "Client", transfer: "Transfer") -> None:
     """Show a transfer until it is over, or until nothing but a decision of the person moves it."""
     told = (transfer.state, transfer.reason)
-    try:
-        with Bar(run.output) as bar:
-            while transfer.state not in OVER:
-                if transfer.state == "paused":
-                    raise TransferHalted(transfer.reason or "paused", _halted(transfer))
-                if transfer.reason in ("needs-direct", "both-need-direct") and not transfer.direct_allowed:
-                    raise TransferHalted("needs-direct", _halted(transfer))
-                await asyncio.sleep(LOOK_SECONDS)
-                transfer = me.files.get(transfer.id)
-                bar.show(transfer)
-                if (transfer.state, transfer.reason) != told:
-                    told = (transfer.state, transfer.reason)
-                    if run.output.as_json:
-                        run.output.answer(transfer_values(transfer), "")
-                    elif not bar.is_drawn and transfer.reason:
-                        run.output.remark("{words}", words=Plain(reason_words(transfer)))
-    except asyncio.CancelledError:
-        run.output.remark(text.GOES_ON)
-        raise
+    with Bar(run.output) as bar:
+        while transfer.state not in OVER:
+            if transfer.state == "paused":
+                raise TransferHalted(transfer.reason or "paused", _halted(transfer))
+            if transfer.reason in ("needs-direct", "both-need-direct") and not transfer.direct_allowed:
+                raise TransferHalted("needs-direct", _halted(transfer))
+            await asyncio.sleep(LOOK_SECONDS)
+            transfer = me.files.get(transfer.id)
+            bar.show(transfer)
+            if (transfer.state, transfer.reason) != told:
+                told = (transfer.state, transfer.reason)
+                if run.output.as_json:
+                    run.output.answer(transfer_values(transfer), "")
+                elif not bar.is_drawn and transfer.reason:
+                    run.output.remark("{words}", words=Plain(reason_words(transfer)))
     me.files.mark_seen(transfer.id)
     if transfer.state != "done":
         raise TransferEnded(transfer.reason or transfer.state, ended_words(transfer))

@@ -12,6 +12,7 @@ from typing import Final
 
 from halonyx.client import backup, history, inbox, order, outbox, unlock
 from halonyx.client.account import load_account, make_invite, now_ms
+from halonyx.client.beside import beside
 from halonyx.client.contacts import Contacts, our_card
 from halonyx.client.events import mark_shown, next_event
 from halonyx.client.locks import RECEIVER_LOCK, ReceiverBusy, holder, try_lock
@@ -165,26 +166,28 @@ class Client:
     async def online(self) -> AsyncIterator[None]:
         """Receive and send until the end of the context, and show nothing: events wait for `events`.
 
-        When another process receives for this home, that one does it. What ends receiving for good is raised at the
-        end of the context.
+        When another process receives for this home, that one does it. What ends receiving for good ends the body of
+        the context.
 
         Raises:
             Refused: The relay no longer accepts this device.
+            StoreError: Nothing can be stored.
         """
         with try_lock(self._home / RECEIVER_LOCK) as held:
             if not held:
                 yield
                 return
-            async with self._connected(TICK_SECONDS) as (_, tasks):
+            run = self._new_run()
+            async with beside(run.receiver.run(), self._send_along(run, TICK_SECONDS)):
                 yield
-                for task in tasks:
-                    if task.done():
-                        await task
+
+    def _new_run(self) -> "_Run":
+        self._sender.hurry()
+        return _Run(self._store)
 
     @asynccontextmanager
     async def _connected(self, patience: float) -> AsyncIterator[tuple["_Run", list[asyncio.Task[None]]]]:
-        self._sender.hurry()
-        run = _Run(self._store)
+        run = self._new_run()
         tasks = [asyncio.create_task(run.receiver.run()), asyncio.create_task(self._send_along(run, patience))]
         try:
             yield run, tasks

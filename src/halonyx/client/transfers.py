@@ -4,6 +4,7 @@ Source: spec/files.md; spec/delivery.md, "What a person sees".
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,19 +12,22 @@ from typing import Final
 
 from halonyx.client import preparing, running, saving, transfer_states
 from halonyx.client.account import load_account
+from halonyx.client.beside import beside
 from halonyx.client.locks import try_lock
 from halonyx.client.model import Transfer
+from halonyx.client.pauses import next_pause
 from halonyx.client.people import contact_by_name
 from halonyx.client.running import TRANSFERS_LOCK, Runner
 from halonyx.client.store import Store
 from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id, transfer_by_prefix
 from halonyx.client.transfer_states import NewOffer
 from halonyx.client.transport import Refused, Relay
-from halonyx.core.errors import Misuse, TransportError
+from halonyx.core.errors import Misuse, StoreError, TransportError
 from halonyx.core.file_offer import MAX_THUMBNAIL_SIZE
 from halonyx.core.types import MessageId
 
 LOCK_POLL_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 8.0  # after a longer pause the store's trouble is no passing one
 DOWNLOADS: Final = "Downloads"
 
 
@@ -156,21 +160,27 @@ class Files:
         """Let transfers move until the end of the context, here or in another process that does it already.
 
         Offers, answers and cancellations come and go by `Client.online` or `Client.events` beside this.
+
+        Raises:
+            StoreError: Nothing can be stored, and that does not pass; it ends the body of the context.
         """
-        task = asyncio.create_task(self._run())
-        try:
+        async with beside(self._run()):
             yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
     async def _run(self) -> None:
+        pause = None
         while True:
-            with try_lock(self._home / TRANSFERS_LOCK) as held:
-                if held:
-                    await Runner(self._store, self._home).run()
-            await asyncio.sleep(LOCK_POLL_SECONDS)
+            wait = LOCK_POLL_SECONDS
+            try:
+                with try_lock(self._home / TRANSFERS_LOCK) as held:
+                    if held:
+                        await Runner(self._store, self._home).run()
+            except StoreError:  # another process holds the store too long, or the disk is full
+                pause = next_pause(pause, time.monotonic())
+                wait = pause.seconds
+                if wait > PATIENCE_SECONDS:
+                    raise
+            await asyncio.sleep(wait)
 
     async def _check_drop(self) -> None:
         origin = load_account(self._store).origin
