@@ -70,12 +70,12 @@ def test_who_comes_later_hears_it_and_a_long_one_fits_a_phone(browser: Browser, 
 def test_the_page_asks_who_somebody_is_only_where_the_operator_does(browser: Browser, tmp_path: Path) -> None:
     with running_relay(tmp_path, HALONYX_CONTACT_REQUIRED="true") as relay, person(browser, relay.origin) as newcomer:
         page = newcomer.page
-        expect(page.get_by_text("no email")).to_be_visible()
+        expect(page.get_by_text("no e-mail")).to_be_visible()
         expect(page.get_by_label("Your name")).to_have_count(0)
         newcomer.press("Create my identity")
         newcomer.is_told("The operator of this relay wants to know your name and e-mail address.")
         newcomer.is_told("Your contacts don't, and no other relay does.")
-        expect(page.get_by_text("no email")).to_have_count(0)
+        expect(page.get_by_text("no e-mail")).to_have_count(0)
         page.get_by_label("Your name").fill("Ann Example")
         page.get_by_label("Your e-mail address").fill("ann@")
         newcomer.press("Create my identity")

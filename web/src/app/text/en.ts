@@ -46,8 +46,8 @@ export const en = {
     creating: "Creating your identity",
     recover: "I have a recovery code",
     invite: "Invite",
-    inviteHint: "32 letters and digits, from whoever runs the relay.",
-    noPhone: "No phone number, no email, no password.",
+    inviteHint: "32 letters and digits, from whoever runs the relay or someone who is there.",
+    noPhone: "No phone number, no e-mail, no password.",
     name: "Your name",
     email: "Your e-mail address",
     contactHint: "The operator of this relay keeps both and sees them. Your contacts don’t, and no other relay does.",
@@ -70,7 +70,7 @@ export const en = {
     working: "Recovering",
     count: (have: number, need: number) => `${have} of ${need} characters`,
     isNew:
-      "This relay doesn’t have your identity, so you join it as a new person. If you made it at another relay, choose " +
+      "This relay doesn’t have your identity: to it you are new. If you made your identity at another relay, choose " +
       "that one below.",
     note: "Your former device stops getting messages. Contacts and history were only there, so add people again.",
     toNew: "I don’t have one",

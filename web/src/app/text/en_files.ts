@@ -19,7 +19,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   more: "Add files",
   dropHere: (name: string) => `Drop to send to ${name}`,
   remove: (file: string) => `Remove ${file}`,
-  send: (count: number) => plural(count, { one: "Send", other: "Send # offers" }),
+  send: (count: number) => (count === 0 ? "Send" : plural(count, { one: "Send", other: "Send # offers" })),
   sending: "Preparing",
   list: "To be sent",
   count: (count: number) => plural(count, { one: "# file", other: "# files" }),

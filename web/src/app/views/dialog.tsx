@@ -20,12 +20,8 @@ export function Dialog({ title, onClose, children, size = "narrow", isBare = fal
   const id = useId()
   useLayoutEffect(() => {
     const dialog = ref.current
-    const opener = document.activeElement
     dialog?.showModal()
-    return () => {
-      dialog?.close()
-      if (opener instanceof HTMLElement && opener.isConnected) opener.focus({ preventScroll: true })
-    }
+    return () => { dialog?.close() }
   }, [])
   return (
     <dialog

@@ -8,7 +8,7 @@ import { foldCode, type FirstRun, type Step } from "../models/first_run"
 import { text } from "../text/text"
 import { Avatar } from "./avatar"
 import { useApp } from "./context"
-import { Button, useCopy } from "./parts"
+import { Button, Mistake, useCopy } from "./parts"
 import { CardParts } from "./share_card"
 
 type Steps = Extract<Step, { kind: "steps" }>
@@ -139,7 +139,7 @@ function AskBack({ firstRun, step }: { readonly firstRun: FirstRun; readonly ste
           onInput={(value) => { setTyped([typed[0], value]); setWrong([wrong[0], false]) }}
         />
       </div>
-      {(wrong[0] || wrong[1]) && <p class="note bad" role="alert">{text.firstRun.groupWrong}</p>}
+      {(wrong[0] || wrong[1]) && <Mistake>{text.firstRun.groupWrong}</Mistake>}
       <div class="actions">
         <Button kind="primary" type="submit" disabled={typed.some((part) => foldCode(part).length < 4)}>
           {text.firstRun.confirm}

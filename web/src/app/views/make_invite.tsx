@@ -32,7 +32,7 @@ export function MakeInvite(): JSX.Element | null {
     )
   }
   return (
-    <div role="status">
+    <div class="made-invite" role="status">
       <p class="mono small build">{made.invite}</p>
       <p class="small soft">{text.settings.invited(fullDay(made.expires))}</p>
       <Button icon={Copy} onClick={() => { copy(made.invite) }}>

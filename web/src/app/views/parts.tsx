@@ -107,6 +107,16 @@ export function useFocus(isWanted: boolean): RefCallback<HTMLElement> {
   }, [isWanted])
 }
 
+/** What went wrong with what was just tried, in a line. */
+export function Mistake({ children }: { readonly children: ComponentChildren }): JSX.Element {
+  return (
+    <p class="note bad" role="alert">
+      <CircleAlert size={16} />
+      <span>{children}</span>
+    </p>
+  )
+}
+
 /** A thing that went wrong, with a way out. */
 export function Trouble({ code, onRetry }: { readonly code: string; readonly onRetry?: () => void }): JSX.Element {
   return (

@@ -7,7 +7,7 @@ import { CODE_CHARACTERS, foldCode, isOrigin, type FirstRun } from "../models/fi
 import { problemText } from "../text/problems"
 import { text } from "../text/text"
 import { Mark } from "./mark"
-import { Button, Field } from "./parts"
+import { Button, Field, Mistake } from "./parts"
 import { useLongWait } from "./media"
 
 const BAD_CODE = "malformed-code" // code: of the field alone
@@ -19,13 +19,14 @@ interface Props {
 
 export function Welcome({ firstRun, isInvited }: Props): JSX.Element {
   const isBusy = firstRun.step.value.kind === "creating"
+  const problem = firstRun.problem.value
   return (
     <main class="page welcome">
       <Mark />
       <h1>{text.welcome.title}</h1>
       <p class="lead soft">{text.welcome.lead}</p>
       {isInvited && <p class="card-note">{text.welcome.invited}</p>}
-      <Problem code={firstRun.problem.value} />
+      {problem !== null && <Mistake>{problemText(problem)}</Mistake>}
       {isBusy ? (
         <Working firstRun={firstRun} words={text.welcome.creating} />
       ) : (
@@ -97,7 +98,7 @@ export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
       <Mark />
       <h1>{text.recover.title}</h1>
       <p class="lead soft">{text.recover.lead}</p>
-      {problem !== BAD_CODE && <Problem code={problem} />}
+      {problem !== null && problem !== BAD_CODE && <Mistake>{problemText(problem)}</Mistake>}
       {firstRun.isRefused.value && <p class="card-note">{text.recover.isNew}</p>}
       {isBusy ? (
         <Working firstRun={firstRun} words={text.recover.working} />
@@ -132,10 +133,6 @@ export function Recover({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
       {!isBusy && <RelayChoice firstRun={firstRun} />}
     </main>
   )
-}
-
-function Problem({ code }: { readonly code: string | null }): JSX.Element | null {
-  return code === null ? null : <p class="note bad" role="alert">{problemText(code)}</p>
 }
 
 function RelayChoice({ firstRun }: Omit<Props, "isInvited">): JSX.Element {
