@@ -14,10 +14,10 @@ import sys
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
 
@@ -93,6 +93,9 @@ class Relay:
             database.close()
 
 
+Played = TypeVar("Played", bound=Relay)
+
+
 @dataclass(frozen=True)
 class Person:
     """Someone at a terminal of their own."""
@@ -142,6 +145,15 @@ def claim(words: str, *, holds: bool) -> None:
     if not holds:
         raise Untrue(words)
     print(textwrap.fill(words, WIDTH, initial_indent="    ✓ ", subsequent_indent="      "))
+
+
+def meet(folder: Path, relay: Relay) -> tuple[Person, Person]:
+    relay.start()
+    claim(f"A relay runs on this machine: {relay.origin}", holds=relay.answers())
+    alice, bob = Person(ALICE, folder / "alice", relay), Person(BOB, folder / "bob", relay)
+    make_identities(alice, bob)
+    exchange_cards(alice, bob)
+    return alice, bob
 
 
 def make_identities(alice: Person, bob: Person) -> None:
@@ -329,11 +341,7 @@ def show(folder: Path, relay: Relay) -> None:
         "A relay starts",
         "It carries messages between people who are not online at the same time. Anybody can run one.",
     )
-    relay.start()
-    claim(f"A relay runs on this machine: {relay.origin}", holds=relay.answers())
-    alice, bob = Person(ALICE, folder / "alice", relay), Person(BOB, folder / "bob", relay)
-    make_identities(alice, bob)
-    exchange_cards(alice, bob)
+    alice, bob = meet(folder, relay)
     compare_numbers(alice, bob)
     talk(alice, bob)
     write_to_someone_away(alice, BOB, relay)
@@ -341,10 +349,11 @@ def show(folder: Path, relay: Relay) -> None:
     look_into_the_relay((alice, bob), relay, folder)
 
 
-def main() -> int:
+def play(make: Callable[[Path], Played], show: Callable[[Path, Played], None], first: str, last: str) -> int:
+    """Run a demo in a folder that is removed afterwards, and return the exit status."""
     with tempfile.TemporaryDirectory(prefix="halonyx-demo-") as name:
-        relay = Relay(Path(name))
-        print("Two people talk through a relay that neither of them has to trust.")
+        relay = make(Path(name))
+        print(first)
         try:
             show(Path(name), relay)
         except Untrue as untrue:
@@ -354,8 +363,17 @@ def main() -> int:
             return 130
         finally:
             relay.kill()
-    print("\nEverything that was claimed was true. To do it by hand: make run, then see README.md.")
+    print(f"\nEverything that was claimed was true. {last}")
     return 0
+
+
+def main() -> int:
+    return play(
+        Relay,
+        show,
+        "Two people talk through a relay that neither of them has to trust.",
+        "To do it by hand: make run, then see README.md.",
+    )
 
 
 if __name__ == "__main__":

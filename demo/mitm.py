@@ -6,7 +6,6 @@ was printed; if one turns out false, the demo says so and ends with status 1.
 
 import http.client
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,11 +15,10 @@ from demo import (
     BOB,
     Person,
     Relay,
-    Untrue,
     claim,
     count_waiting,
-    exchange_cards,
-    make_identities,
+    meet,
+    play,
     step,
 )
 from halonyx.core.card import Card
@@ -165,31 +163,19 @@ def show(folder: Path, relay: LyingRelay) -> None:
         "A relay starts, and its operator wants to read along",
         "It is the real relay with one lie. For now it is honest.",
     )
-    relay.start()
-    claim(f"A relay runs on this machine: {relay.origin}", holds=relay.answers())
-    alice, bob = Person(ALICE, folder / "alice", relay), Person(BOB, folder / "bob", relay)
-    make_identities(alice, bob)
-    exchange_cards(alice, bob)
+    alice, bob = meet(folder, relay)
     swap(relay, bob)
     write(alice, relay)
     go_on(alice, bob, relay)
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="halonyx-demo-") as name:
-        relay = LyingRelay(Path(name))
-        print("A relay swaps Bob's key for its own, so that Alice would encrypt to the relay.")
-        try:
-            show(Path(name), relay)
-        except Untrue as untrue:
-            print(f"\n    ✗ This did not hold: {untrue}")
-            return 1
-        except KeyboardInterrupt:
-            return 130
-        finally:
-            relay.kill()
-    print("\nEverything that was claimed was true. Other lies, and what they come to: docs/threat-model.md.")
-    return 0
+    return play(
+        LyingRelay,
+        show,
+        "A relay swaps Bob's key for its own, so that Alice would encrypt to the relay.",
+        "Other lies, and what they come to: docs/threat-model.md.",
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Source: spec/conventions.md, "Backup".
 """
 
-import os
 import secrets
 import zlib
 from pathlib import Path
@@ -23,6 +22,7 @@ from halonyx.core.kdf import expand
 from halonyx.core.origin import check_origin
 from halonyx.core.primitives import NONCE_SIZE, aead_open, aead_seal, argon2id
 from halonyx.core.types import Usid
+from halonyx.disk import write_whole
 
 MAGIC: Final = b"halonyx/1 backup\n"
 SALT_SIZE: Final = 16
@@ -99,16 +99,9 @@ def write_backup(store: Store, path: Path, passphrase: str) -> None:
     data = MAGIC + salt + nonce + aead_seal(_key(passphrase, salt), nonce, plaintext, MAGIC + salt)
     if len(data) > MAX_FILE_SIZE or len(text) > MAX_CONTENT_SIZE:
         raise StoreError(f"a backup has at most {MAX_FILE_SIZE} bytes, {MAX_CONTENT_SIZE} unpacked: this one is larger")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.touch(mode=0o600)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StoreError(f"can't write {path}: {error.strerror}") from None
 
 

@@ -22,6 +22,7 @@ from halonyx.core.errors import Misuse, RemoteError
 from halonyx.core.file_names import safe_name, safe_paths
 from halonyx.core.file_offer import FileOffer
 from halonyx.core.types import MessageId
+from halonyx.disk import sync_folder
 
 SPARE_BYTES: Final = 16 * 1024 * 1024  # left free on any disk: a full one hurts more than our file
 READ_SIZE: Final = BLOCK_SIZE // SEALED_CHUNK_SIZE * SEALED_CHUNK_SIZE
@@ -155,7 +156,7 @@ def put(temporary: Path, folder: Path, name: str, note: Callable[[Path], None]) 
                 _link(temporary, target)
         except FileExistsError:
             continue
-        _sync(folder)
+        sync_folder(folder)
         return target
     raise OSError(errno.EEXIST, "every name like it is taken", name)
 
@@ -211,7 +212,7 @@ class _Target:
             self._next()
         self.close()
         for folder in {path.parent for path in self._paths} if self._is_folder else ():
-            _sync(folder)
+            sync_folder(folder)
 
     def close(self) -> None:
         """Close and sync the file that is open."""
@@ -249,11 +250,3 @@ def _numbered(name: str, number: int, *, is_folder: bool) -> str:
     stem, suffix = (name, "") if is_folder else (PurePosixPath(name).stem, PurePosixPath(name).suffix)
     room = 255 - len((mark + suffix).encode())
     return stem.encode()[:room].decode(errors="ignore") + mark + suffix
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,13 +4,13 @@ Source: spec/conventions.md, "At rest"; RFC 9106.
 """
 
 import json
-import os
 import secrets
 from pathlib import Path
 from typing import Final
 
 from halonyx.core.errors import StoreError
 from halonyx.core.primitives import argon2id
+from halonyx.disk import write_whole
 
 UNLOCK_FILE: Final = "unlock.json"
 KEYRING_SERVICE: Final = "halonyx"
@@ -42,7 +42,8 @@ def make_key(home: Path, passphrase: str | None) -> bytes:
     else:
         key = _key(passphrase, salt)
         method = "passphrase"
-    _write(home, json.dumps({"version": 1, "method": method, "salt": salt.hex()}) + "\n")
+    content = json.dumps({"version": 1, "method": method, "salt": salt.hex()}) + "\n"
+    write_whole(home / UNLOCK_FILE, content.encode("ascii"))  # with its salt goes the whole history
     return key
 
 
@@ -77,22 +78,6 @@ def needs_passphrase(home: Path) -> bool | None:
 def forget_key(home: Path) -> None:
     """Remove the unlock file, for a home whose account was never registered."""
     (home / UNLOCK_FILE).unlink(missing_ok=True)
-
-
-def _write(home: Path, text: str) -> None:
-    """Write the unlock file whole or not at all: with its salt goes the whole history."""
-    temporary = home / f".{UNLOCK_FILE}.new"
-    temporary.touch(mode=0o600)
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(home / UNLOCK_FILE)
-    folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _key(passphrase: str, salt: bytes) -> bytes:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import sha256
+from halonyx.disk import sync_folder
 from halonyx.relay.events import Event, log
 
 LOG: Final = "admin.log"
@@ -203,11 +204,7 @@ def _write_head(data: Path, number: int, digest: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(data)
 
 
 def _give(descriptor: int, data: Path) -> None:

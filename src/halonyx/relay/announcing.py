@@ -5,8 +5,6 @@ The relay keeps the last one for those who come later, and forgets it after seve
 Source: spec/delivery.md, "Announcements".
 """
 
-import os
-import secrets as random
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -14,8 +12,9 @@ from typing import Final
 from halonyx.core.errors import Misuse, RemoteError, StoreError
 from halonyx.core.primitives import VerifyKey
 from halonyx.core.types import SIGNATURE_SIZE, Millis
+from halonyx.disk import write_whole
 from halonyx.relay.admin_log import AdminEvent, note
-from halonyx.relay.secrets import DATABASES, MODE, read
+from halonyx.relay.secrets import DATABASES, read
 from halonyx.relay.settings import RelaySettings
 from halonyx.wire.announcement import APART, MAX_TEXT, Announce, Announcement
 
@@ -78,7 +77,11 @@ def announce(settings: RelaySettings, text: str, now: Millis) -> None:
     if last is not None and last.is_current(now) and not announcement.may_follow(last.time):
         at = datetime.fromtimestamp((last.time + APART) / 1000, UTC).astimezone()
         raise TooSoon(f"one announcement an hour: devices would pass over another. The next is possible at {at:%H:%M}")
-    _write(settings.data / FILE, encoded)
+    path = settings.data / FILE
+    try:
+        write_whole(path, encoded)
+    except OSError as error:
+        raise StoreError(f"{path} can't be written: {error.strerror}") from None
     note(settings.data, AdminEvent.ANNOUNCED)
 
 
@@ -97,18 +100,3 @@ def _parse(encoded: bytes, key: VerifyKey) -> Announcement | None:
         return Announcement.parse(encoded, key)
     except RemoteError:
         return None
-
-
-def _write(path: Path, encoded: bytes) -> None:
-    """Exchange the file in one step: the relay reads the former one or this one."""
-    temporary = path.with_name(f".{path.name}.{random.token_hex(8)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(encoded)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StoreError(f"{path} can't be written: {error.strerror}") from None

@@ -28,6 +28,7 @@ from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.labels import RELAY_BACKUP
 from halonyx.core.primitives import equal, hmac_sha256
 from halonyx.core.types import Millis
+from halonyx.disk import sync_folder
 from halonyx.relay.admin_log import FILES, AdminEvent, note
 from halonyx.relay.decide import Limits
 from halonyx.relay.folder import RESTORING, hold
@@ -244,7 +245,7 @@ def _pack(folder: Path, file: Path) -> None:
         raw.flush()
         os.fsync(raw.fileno())
     os.link(temporary, file)  # unlike a rename, it never replaces
-    _sync(file.parent)
+    sync_folder(file.parent)
 
 
 # Restoring
@@ -310,15 +311,7 @@ def _exchange(data: Path, staged: Path, there: list[str]) -> Path | None:
             (data / name).rename(replaced / name)
     for name in DATABASES:
         (staged / name).rename(data / name)
-    _sync(data)
+    sync_folder(data)
     staged.rmdir()
-    _sync(data)
+    sync_folder(data)
     return replaced
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

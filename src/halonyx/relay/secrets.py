@@ -17,6 +17,7 @@ from halonyx.core.errors import Malformed, StoreError
 from halonyx.core.labels import RELAY_PSEUDONYM
 from halonyx.core.primitives import SigningKey, hmac_sha256
 from halonyx.core.types import KEY_SIZE, Address
+from halonyx.disk import sync_folder
 
 FORMAT: Final = 1
 MODE: Final = 0o600
@@ -159,10 +160,6 @@ def write(path: Path, made: Secrets) -> None:
             os.link(temporary, path)
         finally:
             temporary.unlink()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"secrets file {path} can't be written: {error.strerror}") from None

@@ -8,6 +8,7 @@ Source: spec/delivery.md, "Opening a connection" and "Frames".
 
 import asyncio
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -75,7 +76,7 @@ def framed(payload: bytes, first_byte: bytes = BINARY_FRAME) -> bytes:
     return first_byte + b"\x7f" + size.to_bytes(8, "big") + payload
 
 
-class Connection(WSListener):
+class Connection(WSListener, ABC):
     """What all paths have in common: frame rules, closing, pings, time.
 
     Args:
@@ -107,17 +108,17 @@ class Connection(WSListener):
     def on_open(self) -> None:
         """Start: the handshake is done."""
 
+    @abstractmethod
     def on_frame(self, data: bytes) -> None:
         """Handle one complete message of at most 66 KiB."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_gone(self) -> None:
         """Forget this connection: it will neither send nor hear anything again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def due(self) -> Action:
         """Decide what time asks of this connection."""
-        raise NotImplementedError
 
     def drain(self) -> None:
         """Close as soon as what was begun is done: the relay stops."""
