@@ -9,26 +9,42 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import random
 import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import keyring
 import pytest
 
 from client.homes import Home, MemoryKeyring, settle, sign_up, stored
 from halonyx.client import Client
+from halonyx.client.account import load_account
+from halonyx.client.transport import Relay
 from halonyx.core.errors import HalonyxError
 from halonyx.core.kdf import access_key, request_key
 from halonyx.core.recovery import parse_recovery_code
 from halonyx.core.types import Usid
 from halonyx.relay.secrets import Secrets, pseudonym
-from relay.thief import ATTACKS, DATABASES, Guess, Loot, found, is_better_than_chance, joined, nearest_mailbox
+from halonyx.wire.rest import UPLOAD_HEADER, DropOpened, DropRequest
+from relay.thief import (
+    ATTACKS,
+    DATABASES,
+    DROP_ATTACKS,
+    Guess,
+    Loot,
+    found,
+    is_better_than_chance,
+    joined,
+    nearest_mailbox,
+)
 from relay_process import RelayProcess, running_relay
 
 PEOPLE = 40
@@ -47,12 +63,14 @@ class Seeded:
         secrets: By what they are, in every person's version.
         senders: Row of each envelope that waits, to the sender's account in app.db.
         mailboxes: Account of app.db by the name of the account in keys.db.
+        recipients: Name of each file in the drop, to the account in app.db of the one it is for.
     """
 
     folder: Path
     secrets: dict[str, list[bytes]]
     senders: dict[int, int]
     mailboxes: dict[bytes, int]
+    recipients: dict[bytes, int]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +94,7 @@ async def seed(folder: Path) -> Seeded:
         HALONYX_LOG_LEVEL="debug",
         HALONYX_CHECKPOINT_SECONDS="1",
         HALONYX_RESERVE_BYTES="0",
+        HALONYX_DROP_QUOTA="1000000",
     ) as relay:
         homes = [await sign_up(folder / str(number), relay.origin) for number in range(PEOPLE)]
         async with opened(homes) as people:
@@ -84,17 +103,19 @@ async def seed(folder: Path) -> Seeded:
             await talk(people, rounds)
             await folded(relay)
             accounts = account_numbers(relay, people)
-            sent = await write_to_the_absent(relay, people, rounds, chance)
+            sent, dropped = await write_to_the_absent(relay, people, rounds, chance)
             relay.kill()
             taken = folder / "taken"
             taken.mkdir()
             for path in relay.data.iterdir():
                 if path.is_file() and path.name not in {"lock", "reserve"}:
                     shutil.copy(path, taken)
+            shutil.copytree(relay.data / "drop", taken / "drop")
             shutil.copy(relay.log_path, taken / "log")
             senders = {row: accounts["app.db"][sender] for row, sender in sent.items()}
             mailboxes = dict(zip(accounts["keys.db"], accounts["app.db"], strict=True))
-            return Seeded(taken, secrets_of(people, homes), senders, mailboxes)
+            recipients = {name: accounts["app.db"][recipient] for name, recipient in dropped.items()}
+            return Seeded(taken, secrets_of(people, homes), senders, mailboxes, recipients)
 
 
 @contextlib.asynccontextmanager
@@ -151,19 +172,43 @@ async def folded(relay: RelayProcess) -> None:
 
 async def write_to_the_absent(
     relay: RelayProcess, people: list[Client], rounds: list[list[int]], chance: random.Random
-) -> dict[int, int]:
-    """Let everybody write once a round, in random order; return who sent the envelope of each row."""
-    pairs = [(one, other) for whom in rounds for one, other in enumerate(whom)]
+) -> tuple[dict[int, int], dict[bytes, int]]:
+    """Let everybody write once a round, in random order; the one of the first round offers a file in the drop.
+
+    Returns:
+        Who sent the envelope of each row, and for whom each file is.
+    """
+    pairs = [(turn, one, other) for turn, whom in enumerate(rounds) for one, other in enumerate(whom)]
     chance.shuffle(pairs)
     senders: dict[int, int] = {}
+    recipients: dict[bytes, int] = {}
     with contextlib.closing(sqlite3.connect(relay.data / "app.db")) as database:
-        for sender, recipient in pairs:
+        for turn, sender, recipient in pairs:
             sent = await people[sender].send(name_of(recipient), words_of(sender, recipient, 9))
             assert sent.state == "accepted"
             for (row,) in database.execute("select row from envelope").fetchall():
                 senders.setdefault(row, sender)
-    assert len(senders) == PEOPLE * ROUNDS
-    return senders
+            if turn == 0:
+                await leave_a_file(people[sender])
+                for (name,) in database.execute("select name from drop_file").fetchall():
+                    recipients.setdefault(name, recipient)
+    assert (len(senders), len(recipients)) == (PEOPLE * ROUNDS, PEOPLE)
+    return senders, recipients
+
+
+async def leave_a_file(sender: Client) -> None:
+    """Put a file into the drop, as follows upon the message that offers it."""
+    account, drop = load_account(sender._store), os.urandom(16)
+    call = DropRequest(
+        address=account.address, device=account.own.device.id, drop=drop, size=1024, delete_hash=bytes(32)
+    )
+    async with Relay(account.origin) as relay:
+        opened = await relay.call("POST", "/v1/drop", call, DropOpened, account.signer)
+    async with aiohttp.ClientSession() as session:
+        headers = {UPLOAD_HEADER: opened.upload, "Content-Type": "application/octet-stream"}
+        url = f"{account.origin}/v1/drop/{drop.hex()}?offset=0"
+        async with session.put(url, data=os.urandom(1024), headers=headers) as answer:
+            assert answer.status == HTTPStatus.OK
 
 
 def account_numbers(relay: RelayProcess, people: list[Client]) -> dict[str, list[Any]]:
@@ -237,6 +282,15 @@ def test_senders_are_not_guessed_better_than_by_chance(attack: str, seeded: Seed
     assert not is_better_than_chance(
         ATTACKS[attack](loot), seeded.senders, [account.number for account in loot.accounts]
     )
+
+
+@pytest.mark.parametrize("attack", DROP_ATTACKS)
+def test_a_file_in_the_drop_does_not_name_its_recipient(attack: str, seeded: Seeded, copy: Path) -> None:
+    loot = Loot(copy)
+    guesses = DROP_ATTACKS[attack](loot)
+
+    assert set(guesses) == set(seeded.recipients)
+    assert not is_better_than_chance(guesses, seeded.recipients, [account.number for account in loot.accounts])
 
 
 # The thief is worth something: each of these he would find.

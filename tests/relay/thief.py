@@ -5,12 +5,14 @@ seeded the relay; nothing of the truth is known here.
 """
 
 import base64
+import json
 import random
 import sqlite3
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,8 +22,8 @@ SURE: Final = 32  # the same of what has two hexadecimal digits, or one letter, 
 RELABELLINGS: Final = 1000
 DEVIATIONS: Final = 6
 
-Guess = Mapping[int, int]
-"""Row of an envelope to the number of an account."""
+Guess = Mapping[Any, int]
+"""Row of an envelope, or name of a file in the drop, to the number of an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Loot:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.raw = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+        self.raw = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+        self.drops = _rows(folder / "app.db", "select id, name, created from drop_file order by id")
+        self.dates = {path.name: path.stat().st_mtime_ns // 1_000_000 for path in (folder / "drop").iterdir()}
         self.tables = {name: _tables(folder / name) for name in DATABASES}
         self.accounts = [Account(*row) for row in _rows(folder / "app.db", ACCOUNTS)]
         self.envelopes = [Envelope(*row) for row in _rows(folder / "app.db", ENVELOPES)]
@@ -134,6 +138,36 @@ def _window(value: object) -> bytes | None:
 def nearest_mailbox(loot: Loot, moment: int) -> int:
     """Guess whose mailbox belongs to something that happened at a moment: the one that got an envelope next to it."""
     return min(loot.envelopes, key=lambda envelope: abs(envelope.time - moment)).account
+
+
+# Linking files in the drop: by name, whose mailbox got the envelope that says so
+
+
+def _next_to(loot: Loot, moments: Mapping[bytes, int]) -> dict[bytes, int]:
+    return {name: nearest_mailbox(loot, moment) for name, moment in moments.items()}
+
+
+def _by_row(loot: Loot) -> dict[bytes, int]:
+    return _next_to(loot, {name: created for _, name, created in loot.drops})
+
+
+def _by_date(loot: Loot) -> dict[bytes, int]:
+    return _next_to(loot, {bytes.fromhex(name): moment for name, moment in loot.dates.items()})
+
+
+def _by_order(loot: Loot) -> dict[bytes, int]:
+    """Guess that rows were made in the order in which the log names the calls that make them."""
+    lines = [json.loads(line) for line in loot.raw["log"].splitlines()]
+    calls = [line["timestamp"] for line in lines if line.get("route") == "/v1/drop"]
+    moments = [int(datetime.fromisoformat(call).timestamp() * 1000) for call in sorted(calls)]
+    return _next_to(loot, {name: moment for (_, name, _), moment in zip(loot.drops, moments, strict=True)})
+
+
+DROP_ATTACKS: Final[dict[str, Callable[[Loot], dict[bytes, int]]]] = {
+    "the time in the row": _by_row,
+    "the date of the file": _by_date,
+    "the order of rows": _by_order,
+}
 
 
 # Linking
@@ -226,7 +260,7 @@ ATTACKS: Final[dict[str, Callable[[Loot], Guess]]] = {
 }
 
 
-def is_better_than_chance(guesses: Guess, senders: Mapping[int, int], accounts: Sequence[int]) -> bool:
+def is_better_than_chance(guesses: Guess, senders: Guess, accounts: Sequence[int]) -> bool:
     """Tell whether guesses hit more senders than they would if the accounts had been dealt to people at random.
 
     Chance is what the same guesses hit under RELABELLINGS random one-to-one exchanges of all accounts, always the same

@@ -48,16 +48,16 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "envelope.is_request": "Whether it came by the key for strangers.",
         "envelope.size": "Its padded size; there are only a few.",
         "envelope.body": "The encrypted envelope, until the device has it, and at most for the retention. No sender.",
-        "drop_file.id": "A number for each encrypted file that is kept.",
+        "drop_file.id": "A random number for each encrypted file that is kept.",
         "drop_file.name": "A pseudonym of the file's random id; the file has the same name.",
         "drop_file.mailbox": "Whose quota it counts for: the mailbox of whoever offered it.",
         "drop_file.size": "Its padded size in bytes.",
         "drop_file.received": "How many of them are there.",
-        "drop_file.created": "When the upload began.",
+        "drop_file.created": "The day on which the upload began. Not the hour.",
         "drop_file.delete_hash": "A hash of the key by which either side may delete it.",
         "drop_file.upload_hash": "A hash of the token by which the upload goes on.",
         "sqlite_sequence.name": "The database's own: which of its tables has numbers that are never used again.",
-        "sqlite_sequence.seq": "The largest such number so far: how many mailboxes and files there ever were.",
+        "sqlite_sequence.seq": "The largest such number so far: how many mailboxes there ever were; of files, nothing.",
     },
     "keys.db": {
         "record.row": _ACCOUNT,
@@ -83,7 +83,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
 
 BESIDE: Final[dict[str, str]] = {
     "secrets file": "Three secrets without which no pseudonym can be computed, and the relay's own keys. Kept apart.",
-    "drop folder": "Encrypted files that wait to be fetched, 14 days at most. Their keys were never here.",
+    "drop folder": (
+        "Encrypted files that wait to be fetched, for 14 days or as many as the operator says. Their keys were never "
+        "here. Of a copied file the date tells the day of the upload; the disk itself notes the second it was written."
+    ),
     "announcement file": "What the operator announced last: the same for everybody. Not who has heard it.",
     "memory": (
         "While it runs: which network addresses are connected, which device is logged in on which connection, and how "

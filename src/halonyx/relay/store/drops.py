@@ -2,7 +2,8 @@
 
 The row is the truth: it says how much of a file is on disk, and is changed only after the disk has it. A file without
 a row is removed at the next start, a row without its file too. Rows and files are named by a pseudonym of the drop id
-under app.db's pepper; the upload token and the deletion key are known by their hashes.
+under app.db's pepper; the upload token and the deletion key are known by their hashes. Neither says when it
+was made, but the day, nor in which order: the envelope that offers the file came within the same second.
 
 Source: spec/file-relay.md, "Drop".
 """
@@ -65,6 +66,7 @@ class Kept:
         name: Pseudonym, 32 bytes; in hex it names the file.
         mailbox: Number of the mailbox it counts for.
         received: Bytes on disk.
+        created: The beginning of the day (UTC) of its first call, in milliseconds.
     """
 
     id: int
@@ -120,9 +122,9 @@ class DropStore:
                 if not self._has_room(connection, box, size, free):
                     return Outcome.FULL
                 connection.execute(
-                    "insert into drop_file(name, mailbox, size, received, created, delete_hash, upload_hash)"
-                    " values(?, ?, ?, 0, ?, ?, ?)",
-                    (name, box, size, now, call.delete_hash, sha256(token)),
+                    "insert into drop_file(id, name, mailbox, size, received, created, delete_hash, upload_hash)"
+                    " values(?, ?, ?, ?, 0, ?, ?, ?)",
+                    (secrets.randbits(62), name, box, size, now // DAY * DAY, call.delete_hash, sha256(token)),
                 )
                 return 0
             if (known.mailbox, known.size, known.delete_hash) != (box, size, call.delete_hash):
@@ -167,14 +169,14 @@ class DropStore:
         if self._changing[row.name] or offset != now.received or end > now.size:
             return Outcome.CONFLICT
         with self._change([row.name]):
-            await asyncio.to_thread(self._put, row.name, offset, part)
+            await asyncio.to_thread(self._put, now, offset, part)
             if not await self._database.write(lambda connection: _advance(connection, now, end), may_grow=False):
                 await self.unlink([row.name])  # deleted while it was written: with its account, say
                 return Outcome.UNKNOWN
         self.taken_bytes += len(part)
         return end
 
-    def _put(self, name: bytes, offset: int, part: bytes) -> None:
+    def _put(self, row: Kept, offset: int, part: bytes) -> None:
         """Write to disk and have it there; what a failed write leaves behind is overwritten by the next."""
         try:
             if self._free() < self._bounds.spare + len(part):
@@ -185,6 +187,7 @@ class DropStore:
                 written = 0
                 while written < len(part):
                     written += os.pwrite(descriptor, memoryview(part)[written:], offset + written)
+                os.utime(descriptor, ns=(day, day))
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
@@ -272,7 +275,7 @@ class DropStore:
         return self._database.read(lambda connection: _find(connection, name))
 
     def _horizon(self, now: Millis) -> int:
-        return now - self._bounds.days * DAY
+        return now - (self._bounds.days + 1) * DAY  # to the end of a day: the hour of its first call is not known
 
     def _path(self, name: bytes) -> Path:
         return self._folder / name.hex()
