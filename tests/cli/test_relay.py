@@ -63,6 +63,7 @@ def test_a_port_in_use_is_said_and_nothing_else(tmp_path: Path, capsys: Captured
         (["extra"], "no setting extra"),
         (["--pow-bits", "99"], "40"),
         (["--origins", "nowhere"], "origins"),
+        (["--peer-relays", "https://b.example,nowhere"], "peer_relays.1"),
         (["--host", "0.0.0.0"], "TLS"),  # noqa: S104 (it is refused)
         (["--config", "/nowhere.toml"], "does not exist"),
     ],

@@ -52,6 +52,23 @@ def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytes
     assert settings.public_origins == ("https://file.example",)
 
 
+@pytest.mark.parametrize("text", ["https://b.example, https://c.example", '["https://b.example", "https://c.example"]'])
+def test_a_list_is_written_alike_in_flags_and_variables(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = ["https://b.example", "https://c.example"]
+    assert load_settings(peer_relays=text).peer_relays == expected
+    assert settings_from_arguments(["--peer-relays", text]).peer_relays == expected
+
+    monkeypatch.setenv("HALONYX_PEER_RELAYS", text)
+    monkeypatch.setenv("HALONYX_ORIGINS", text)
+    assert load_settings(behind_proxy=True).peer_relays == expected
+    assert load_settings(behind_proxy=True).origins == expected
+
+
+def test_a_list_that_is_neither_is_named() -> None:
+    with pytest.raises(Misuse, match="peer_relays: expected addresses separated by commas, or a JSON array"):
+        load_settings(peer_relays='["https://b.example"')
+
+
 def test_a_file_can_be_named_by_flag(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text("retention_days = 7\n")

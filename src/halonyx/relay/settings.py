@@ -4,6 +4,7 @@ Source: docs/reference/relay.md, "Settings"; bounds from spec/delivery.md, "Boun
 """
 
 import ipaddress
+import json
 import os
 import re
 from pathlib import Path
@@ -68,12 +69,20 @@ def _check_turn_url(value: str) -> str:
 
 
 def _words(value: object) -> object:
-    """Take a list in one text, as flags and variables bring it: split at commas."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+    """Take a list in one text, as flags and variables bring it: split at commas, or JSON."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):  # begins no address
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("expected addresses separated by commas, or a JSON array of them") from None
+    return [word.strip() for word in value.split(",") if word.strip()]
 
 
 Rate = Annotated[str, AfterValidator(_check_rate)]
 Origin = Annotated[str, AfterValidator(_check_origin)]
+Origins = Annotated[list[Origin], NoDecode, BeforeValidator(_words)]
 TurnUrls = Annotated[list[Annotated[str, AfterValidator(_check_turn_url)]], NoDecode, BeforeValidator(_words)]
 Positive = Annotated[int, Field(ge=1)]
 
@@ -98,7 +107,7 @@ class RelaySettings(BaseSettings):
     port: int = Field(DEFAULT_PORT, ge=1, le=65535, description="port to listen on")
     data: Path = Field(Path("halonyx-data"), description="folder for the databases")
     secrets: Path | None = Field(None, description="file for the relay's keys; default: DATA.secrets beside the folder")
-    origins: list[Origin] = Field(
+    origins: Origins = Field(
         [],
         description="public origins of this relay; default: http://localhost:PORT and http://127.0.0.1:PORT",
     )
@@ -108,7 +117,7 @@ class RelaySettings(BaseSettings):
     )
     tls_cert: Path | None = Field(None, description="certificate chain (PEM) with which the relay speaks TLS itself")
     tls_key: Path | None = Field(None, description="the private key that belongs to tls_cert (PEM)")
-    peer_relays: list[Origin] = Field(
+    peer_relays: Origins = Field(
         [], description="other relays that the web client served here may reach, so that people there can be written to"
     )
     signup: SignUpMode | None = Field(
