@@ -191,7 +191,9 @@ class RelaySettings(BaseSettings):
     turn_seconds: int = Field(3600, ge=60, le=86_400, description="seconds TURN credentials are good for")
     drop_quota: int = Field(0, ge=0, description="bytes of encrypted files kept per mailbox; 0 keeps none")
     drop_total: int = Field(16 * GIB, ge=1, description="bytes of encrypted files kept for all mailboxes together")
-    drop_days: int = Field(14, ge=1, le=14, description="days an encrypted file is kept, and to the end of the last; at most 14")
+    drop_days: int = Field(
+        14, ge=1, le=14, description="days an encrypted file is kept, and to the end of the last; at most 14"
+    )
     drop_body_seconds: Positive = Field(120, description="seconds a part of an encrypted file may take to arrive")
     drop_uploads: Positive = Field(16, description="parts of encrypted files taken at the same time")
     drop_downloads: Positive = Field(256, description="encrypted files given out at the same time")

@@ -182,7 +182,8 @@ class DropStore:
             if self._free() < self._bounds.spare + len(part):
                 raise Busy("the disk has no room for files")
             self._folder.mkdir(FOLDER_MODE, exist_ok=True)
-            descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+            path, day = self._path(row.name), row.created * 1_000_000
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
             try:
                 written = 0
                 while written < len(part):
