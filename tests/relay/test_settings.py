@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from halonyx.client.admission import MAX_WORK_BITS
 from halonyx.core.errors import Misuse
 from halonyx.core.types import DAY
 from halonyx.relay.settings import RelaySettings, load_settings, origin_for_host, settings_from_arguments
@@ -168,12 +169,17 @@ def test_origins_have_one_spelling(origin: str) -> None:
         {"rate_signed": "often"},
         {"log_level": "loud"},
         {"pow_bits": 0},
+        {"pow_bits": MAX_WORK_BITS + 1},
         {"no_such_setting": 1},
     ],
 )
 def test_impossible_values_are_named(setting: dict[str, object]) -> None:
     with pytest.raises(Misuse, match=next(iter(setting))):
         load_settings(**setting)
+
+
+def test_no_relay_asks_for_more_work_than_a_client_does() -> None:
+    assert load_settings(pow_bits=MAX_WORK_BITS).pow_bits == MAX_WORK_BITS
 
 
 def test_a_command_line_sets_everything() -> None:

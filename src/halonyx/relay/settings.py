@@ -128,7 +128,7 @@ class RelaySettings(BaseSettings):
     contact_required: bool = Field(
         default=False, description="ask everybody who signs up for a name and an e-mail address, for the operator alone"
     )
-    pow_bits: int = Field(20, ge=1, le=40, description="leading zero bits of the sign-up work")
+    pow_bits: int = Field(20, ge=1, le=28, description="leading zero bits of the sign-up work; clients do at most 28")
     metrics_token: SecretStr | None = Field(None, description="bearer token for /metrics from elsewhere than loopback")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
