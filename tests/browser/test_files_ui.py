@@ -336,7 +336,7 @@ def test_details_list_shared_files_and_take_consent_back(pair: tuple[Person, Per
     switch = details.get_by_role("switch", name="Connect directly")
     expect(switch).to_be_checked()
     switch.click()
-    alice.is_told("Bob no longer sees your IP address.")
+    alice.is_told("Files to and from Bob no longer go directly.")
     expect(switch).not_to_be_checked()
     alice.page.reload()
     expect(details.get_by_role("listitem")).to_have_count(1)

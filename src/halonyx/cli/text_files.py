@@ -165,5 +165,5 @@ TRANSFER_WAITS: Final = "{time} {file} waits."
 HISTORY_FILE: Final = "[file] {file}"
 
 CONTACT_DIRECT: Final = "From now on your IP address will be visible to {name} when you send each other files."
-CONTACT_NOT_DIRECT: Final = "Files with {name} don't go directly any more, and {name} learns your IP address from none."
+CONTACT_NOT_DIRECT: Final = "Files with {name} don't go directly any more: they go through a relay's drop, or wait."
 CONTACT_DIRECT_VERIFIED: Final = "{name} is verified, so files go directly all the same."

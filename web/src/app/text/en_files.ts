@@ -33,7 +33,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
 
   way: "How it gets there",
   direct: (name: string) => `Directly from your browser to ${name}’s. Each of you sees the other’s IP address.`,
-  relayed: (name: string) => `By way of a relay, encrypted. ${name} doesn’t see your IP address.`,
+  relayed: (name: string) => `By way of a relay, encrypted. The transfer doesn’t show ${name} your IP address.`,
   noWay: (name: string) =>
     `Your relay has no detour that hides your address: it starts once you allow a direct connection to ${name}.`,
   asking: (name: string) =>
@@ -48,7 +48,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   },
   verifiedDirect: (name: string) => `Allowed, because you verified ${name}.`,
   allowed: (name: string) => `Files to and from ${name} may now go directly.`,
-  forbidden: (name: string) => `${name} no longer sees your IP address.`,
+  forbidden: (name: string) => `Files to and from ${name} no longer go directly.`,
   drop: "Also leave it at the relay",
   dropHint: (name: string) =>
     `For when you and ${name} are never online together. The relay then holds the ciphertext for 14 days. ` +
