@@ -1,9 +1,11 @@
 """Files from browser to browser, over a real relay and real WebRTC."""
 
+import re
+import struct
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, expect
 
 from browser.browsers import launch
 from browser.people import introduce
@@ -152,7 +154,8 @@ def test_a_tab_that_was_closed_while_it_encrypted_has_to_be_asked_again(pair: tu
 
 def test_a_picture_is_shown_and_other_files_are_not(pair: tuple[Sharer, Sharer]) -> None:
     alice, bob = pair
-    offers = [alice.offer("Bob", Sent("x", 100, type=kind)) for kind in ("image/png", "image/svg+xml", "text/html")]
+    kinds = (("image/png", png(10, 10)), ("image/png", png(10_000, 10_000)), ("image/svg+xml", b""), ("text/html", b""))
+    offers = [alice.offer("Bob", Sent("x", 100, type=kind, head=head)) for kind, head in kinds]
     script = (
         "async (id) => { const file = await globalThis.call('openImage', id); return file && [file.type, file.size] }"
     )
@@ -161,4 +164,13 @@ def test_a_picture_is_shown_and_other_files_are_not(pair: tuple[Sharer, Sharer])
     for offer in offers:
         bob.accept("Alice", offer)
         bob.until_state("Alice", offer, "done")
-    assert [bob.page.evaluate(script, offer) for offer in offers] == [["image/png", 100], None, None]
+    assert [bob.page.evaluate(script, offer) for offer in offers] == [["image/png", 100], None, None, None]
+    bob.person.open("Alice")
+    card = bob.page.get_by_role("group", name=re.compile("^File x, "))
+    large = card.filter(has_text="Not shown here: it is too large")
+    expect(large.get_by_role("button", name="Save")).to_have_count(1)
+
+
+def png(width: int, height: int) -> bytes:
+    """Return the beginning of a PNG that says how large it is."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)

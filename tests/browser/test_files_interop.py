@@ -17,7 +17,7 @@ from halonyx.client.model import Transfer
 from relay_process import RelayProcess
 
 TRIES: Final = 2_000
-THUMBNAIL: Final = b"\xff\xd8\xff\xe0 a picture"
+THUMBNAIL: Final = bytes.fromhex("ffd8 ffc0 000b 08 00c8 012c 01 01 11 00") + b" a picture of 300 by 200"
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,12 +107,13 @@ BLOCK: Final = 65_536
 
 @dataclass(frozen=True)
 class Sent:
-    """A file that a page makes: `size` bytes that anyone can make again of `seed`."""
+    """A file that a page makes: `size` bytes that anyone can make again of `seed`, behind a head of its own."""
 
     path: str
     size: int
     seed: int = 1
     type: str = "application/octet-stream"
+    head: bytes = b""
 
     @property
     def content(self) -> bytes:
@@ -122,7 +123,7 @@ class Sent:
             state = (state * 1_664_525 + 1_013_904_223) & 0xFFFFFFFF
             block[at] = state >> 24
         blocks = (at.to_bytes(4, "big") + block[4:] for at in range(0, self.size, BLOCK))
-        return b"".join(blocks)[: self.size]
+        return self.head + b"".join(blocks)[len(self.head) : self.size]
 
     @property
     def digest(self) -> str:
@@ -152,12 +153,14 @@ class Sharer:
         """Offer files; return the id of the offer."""
         script = f"""async ([contact, wanted, folder, drop]) => {{
           const content = {CONTENT}
-          const files = wanted.map(({{ path, size, seed, type }}) => (
-            {{ path, file: new File([content(size, seed)], path.split("/").at(-1), {{ type }}) }}
-          ))
+          const files = wanted.map(({{ path, size, seed, type, head }}) => {{
+            const bytes = content(size, seed)
+            bytes.set(head)
+            return {{ path, file: new File([bytes], path.split("/").at(-1), {{ type }}) }}
+          }})
           return (await globalThis.call("offerFiles", contact, files, folder, null, {{ drop }})).id
         }}"""
-        wanted = [{"path": file.path, "size": file.size, "seed": file.seed, "type": file.type} for file in files]
+        wanted = [asdict(file) | {"head": list(file.head)} for file in files]
         return str(self.page.evaluate(script, [self.contact(name), wanted, folder, drop]))
 
     def transfer(self, name: str, offer: str) -> dict[str, Any] | None:

@@ -223,7 +223,7 @@ export interface FileApi {
   allowDirect(contact: number, allowed: boolean): Promise<Contact>
   /** Decrypt what was verified, to be handed to the person; each name is safe to save under. */
   saveFile(id: string): Promise<readonly OfferedFile[]>
-  /** A verified picture to show in place, at most 16 MiB; null for whatever else it is. */
+  /** A verified picture to show in place, at most 16 MiB and 40 megapixels; null for whatever else it is. */
   openImage(id: string): Promise<File | null>
 }
 

@@ -13,6 +13,7 @@ import type { Bytes, MessageId, Millis } from "../core/types"
 import { nowMs } from "./account"
 import { add, moveMessage } from "./outbox"
 import { contactById } from "./people"
+import { MAX_THUMBNAIL_PIXELS, hasAtMost } from "./picture_size"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { prefix, type Store, type Transaction } from "./store"
@@ -47,6 +48,7 @@ export interface OfferReceived {
 export async function takeOffer(tx: Transaction, { contact, messageId, body, received }: OfferReceived): Promise<boolean> {
   const offer = FileOffer.parse(body)
   const id = toHex(messageId)
+  const isSmall = hasAtMost(MAX_THUMBNAIL_PIXELS, offer.thumbnail)
   if ((await tx.get(table.transfers, id)) !== undefined) return false
   tx.put(table.transfers, {
     id,
@@ -59,7 +61,7 @@ export async function takeOffer(tx: Transaction, { contact, messageId, body, rec
     isFolder: offer.isFolder,
     count: offer.count,
     size: offer.size,
-    thumbnail: offer.thumbnail.length === 0 ? null : offer.thumbnail,
+    thumbnail: isSmall ? offer.thumbnail : null,
     key: offer.key,
     ciphertextSize: offer.ciphertextSize,
     hash: offer.ciphertextHash,

@@ -17,6 +17,7 @@ import { writeAll, type Folders } from "./folders"
 import { jobsOf } from "./jobs"
 import { tryLock } from "./locks"
 import { Offering, codeOf } from "./offering"
+import { MAX_PIXELS, hasAtMost } from "./picture_size"
 import { isDamaged, isWhole, openInMemory, save } from "./saving"
 import * as table from "./schema"
 import { prefix, type Store } from "./store"
@@ -28,7 +29,7 @@ import { Turn } from "./turn"
 const SAVED_KEPT_MS = 600_000 // the browser copies what was saved to where the person wants it
 const TELL_MS = 250
 const MAX_IMAGE = 16 * 1_048_576
-const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"])
+const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"])
 const SAVING_LOCK = "saving"
 const QUIET: Live = { done: 0, down: 0, up: 0, uploaded: 0, peers: 0, path: null, reason: null }
 
@@ -207,13 +208,14 @@ export class Transfers implements FileApi, Engine {
     return new Contacts(this.#store).allowDirect(contact, isAllowed)
   }
 
-  /** Decrypt a picture in memory; null for anything else, or if it is not here. */
+  /** Decrypt a picture in memory; null for anything else, for what a page has no room for, or if it is not here. */
   async openImage(id: string): Promise<File | null> {
     const row = await this.#store.get(table.transfers, id)
     if (row === undefined || row.isFolder || !IMAGES.has(row.mediaType) || row.size > MAX_IMAGE) return null
     if (row.stage === "preparing" || (row.isOutgoing === 0 && row.stage !== "done")) return null
     if (!(await this.#folders.has(id))) return null
-    return this.#opening(row, () => openInMemory(this.#folders, row))
+    const picture = await this.#opening(row, () => openInMemory(this.#folders, row))
+    return hasAtMost(MAX_PIXELS, new Uint8Array(await picture.arrayBuffer())) ? picture : null
   }
 
   /** Return the torrents that should run now; called in the tab that runs them. */

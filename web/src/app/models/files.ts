@@ -15,7 +15,7 @@ export type FileAction =
   | "forget"
 
 /** Media types that are shown in place; the client decodes no other. */
-const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"])
+const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"])
 /** What a system runs, or opens as a page with scripts, when it is opened. */
 const PROGRAMS: ReadonlySet<string> = new Set([
   ...["apk", "app", "appimage", "bat", "cmd", "com", "cpl", "deb", "desktop", "dmg", "docm", "exe", "hta", "htm"],

@@ -61,6 +61,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
   progress: (file: string) => `Progress of ${file}`,
   thumbnail: (file: string) => `Small picture of ${file}`,
   picture: (file: string) => `Picture ${file}`,
+  notShown: "Not shown here: it is too large, or not the picture that it says it is. Save it to open it.",
 
   actions: {
     accept: "Accept",

@@ -41,18 +41,23 @@ export function KindIcon({ of }: { readonly of: Pick<Transfer, "name" | "mediaTy
 /** The picture of an offer, large; nothing if it is not a picture. */
 export function FilePicture({ file }: { readonly file: Transfer }): JSX.Element | null {
   const small = useObjectUrl(file.thumbnail)
-  const full = useObjectUrl(useFullPicture(file))
+  const picture = useFullPicture(file)
+  const full = useObjectUrl(picture === "not shown" ? null : picture)
   const address = full ?? small
-  if (address === null) return null
   const name = partsOfName(file.name).join("")
   const words = full === null ? text.files.thumbnail(name) : text.files.picture(name)
-  return <img class="file-picture" src={address} alt={words} />
+  return (
+    <>
+      {address !== null && <img class="file-picture" src={address} alt={words} />}
+      {picture === "not shown" && <p class="small file-note">{text.files.notShown}</p>}
+    </>
+  )
 }
 
 /** A picture of theirs, once all of it was checked. */
-function useFullPicture(file: Transfer): Blob | null {
+function useFullPicture(file: Transfer): Blob | "not shown" | null {
   const { api } = useApp()
-  const [picture, setPicture] = useState<Blob | null>(null)
+  const [picture, setPicture] = useState<Blob | "not shown" | null>(null)
   const isThere = isImage(file) && !file.outgoing && file.state === "done"
   useEffect(() => {
     if (!isThere) {
@@ -61,7 +66,7 @@ function useFullPicture(file: Transfer): Blob | null {
     }
     let isCurrent = true
     api.openImage(file.id).then(
-      (opened) => { if (isCurrent) setPicture(opened) },
+      (opened) => { if (isCurrent) setPicture(opened ?? "not shown") },
       () => undefined, // the small one stays
     )
     return () => { isCurrent = false }
