@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Playwright, expect
 from browser.browsers import launch
 from browser.people import HANGING_MS, introduce
 from browser.test_files_ui import card, choose
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk
+from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
 from relay_process import RelayProcess, running_relay
 
 SIZE: Final = 20 * MEBIBYTE
@@ -75,6 +75,27 @@ def test_another_network_gets_other_connections_and_what_came_is_kept(browser: B
         assert bob.saved(offer) == {"film": file.digest}
         assert bob.page.evaluate(PEER_IDS) > 1
         assert bob.page.evaluate("globalThis.received") < 1.5 * file.size, "it began anew"
+
+
+def test_a_turn_server_that_fell_in_the_middle_and_came_back(browser: Browser, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as detour:
+        port = detour.enter_context(turn(tmp_path))
+        with (
+            running_relay(tmp_path / "relay", **turn_settings(port)) as relay,
+            two(browser, relay.origin, is_direct=False) as (alice, bob),
+        ):
+            file = Sent("film", SIZE // 2)
+            offer = alice.offer("Bob", file)
+            bob.accept("Alice", offer)
+            bob.until_begun("Alice", offer, 0.2)
+            detour.close()
+            cut = bob.until("Alice", offer, lambda found: found["peers"] == 0)
+            assert cut["state"] == "waiting"
+            with turn(tmp_path, port):
+                bob.until_state("Alice", offer, "done")
+                alice.until_state("Bob", offer, "done")
+            assert bob.saved(offer) == {"film": file.digest}
+            assert bob.candidates() == alice.candidates() == ["relay"]
 
 
 @contextlib.contextmanager

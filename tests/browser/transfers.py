@@ -285,15 +285,15 @@ def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
 
 
 @contextlib.contextmanager
-def turn(folder: Path) -> Iterator[int]:
-    """Run coturn for a test without a loop of its own; return its port."""
+def turn(folder: Path, port: int | None = None) -> Iterator[int]:
+    """Run coturn for a test without a loop of its own; return its port, a free one unless it is told."""
     loop, done = asyncio.new_event_loop(), asyncio.Event()
     ports: list[int] = []
     started = threading.Event()
 
     async def serve() -> None:
-        async with turn_server(folder, SECRET, has_local_peers=True) as port:
-            ports.append(port)
+        async with turn_server(folder, SECRET, has_local_peers=True, port=port) as taken:
+            ports.append(taken)
             started.set()
             await done.wait()
 

@@ -128,13 +128,16 @@ async def asked(port: int, username: str, credential: str, *, peer: str | None =
 
 
 @contextlib.asynccontextmanager
-async def turn_server(folder: Path, secret: str, *, has_local_peers: bool = False) -> AsyncIterator[int]:
+async def turn_server(
+    folder: Path, secret: str, *, has_local_peers: bool = False, port: int | None = None
+) -> AsyncIterator[int]:
     """Run coturn as the sample says, with a secret and a port of its own on loopback.
 
     Args:
         has_local_peers: Relay to peers on loopback too, which the sample refuses.
+        port: Where it was before; a free one by default.
     """
-    port = free_port_of_both()
+    port = port or free_port_of_both()
     sample = SAMPLE.read_text()
     placeholder = "static-auth-secret=change-this-secret"
     assert placeholder in sample

@@ -7,7 +7,7 @@
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
 import { Suspects } from "./suspects"
-import type { PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
+import type { Connection, PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
 
 const PIECE_SIZE = 1_048_576
 const NAME = "halonyx"
@@ -17,6 +17,7 @@ const OFFERS = 2 // in an announce: two people, so rarely more than one takes an
 const RECONNECT_MS = 5000
 const FIRST_ANNOUNCE_MS = 5000 // without a peer; twice as long each time: two who call at once may miss each other
 const LAST_ANNOUNCE_MS = 20_000
+const SILENT_MS = 5000 // WebRTC says "disconnected" after some seconds of nothing, and gives up after half a minute more
 const LEAST_SPEED = 8_388_608 // bytes a second
 const BAD_PIECE = /^Piece (\d+) failed verification$/
 const MAX_BAD_PIECES = 8 // with nobody else to ask: then it is our contact, whose pieces do not fit their own hashes
@@ -38,6 +39,7 @@ export class RunningTorrent {
   #reconnected = performance.now()
   #announced = performance.now()
   #pause = FIRST_ANNOUNCE_MS
+  readonly #silent = new WeakMap<Connection, number>()
 
   constructor(library: WebTorrent, engine: Engine, job: Job) {
     this.#engine = engine
@@ -100,6 +102,7 @@ export class RunningTorrent {
   nurse(): void {
     const tracker = this.#torrent.discovery?.tracker
     const now = performance.now()
+    this.#dropSilent(now)
     for (const socket of tracker?._trackers ?? []) {
       if (!socket.reconnecting || this.#reconnected + RECONNECT_MS > now || socket.reconnectTimer === undefined) continue
       this.#reconnected = now
@@ -129,6 +132,16 @@ export class RunningTorrent {
       peers: torrent.numPeers,
       path: torrent.numPeers > 0 ? await this.#path() : null,
       isTrackerReached: torrent.discovery?.tracker?._trackers.some(({ socket }) => socket?.connected === true) ?? false,
+    }
+  }
+
+  /** End connections over which nothing comes any more: on another way, or when that is back, there is a new one. */
+  #dropSilent(now: number): void {
+    for (const { conn } of this.#torrent._peers.values()) {
+      if (conn === null) continue
+      if (conn._pc?.iceConnectionState !== "disconnected") this.#silent.delete(conn)
+      else if (!this.#silent.has(conn)) this.#silent.set(conn, now)
+      else if ((this.#silent.get(conn) ?? now) + SILENT_MS < now) conn.destroy()
     }
   }
 

@@ -18,9 +18,15 @@ export interface Wire {
   destroy(): void
 }
 
+/** A connection by WebRTC. */
+export interface Connection {
+  readonly _pc?: RTCPeerConnection | null
+  destroy(): void
+}
+
 /** What WebTorrent keeps about a peer; the connection is there while it lasts. */
 interface Peer {
-  readonly conn: { readonly _pc?: RTCPeerConnection } | null
+  readonly conn: Connection | null
 }
 
 /** The tracker's socket; these are its own fields in 3.0.21, which is the version that is pinned. */
