@@ -160,17 +160,24 @@ async def test_who_agrees_says_so(pair: Pair, tmp_path: Path) -> None:
             await until(lambda: pair.alice.files.get(offer.id).reason == "they-need-direct")
 
 
-@pytest.mark.parametrize("is_old", [False, True], ids=["there", "deleted by the relay"])
-async def test_a_drop_that_was_not_heard_of_is_told_again(pair: Pair, tmp_path: Path, *, is_old: bool) -> None:
+@pytest.mark.parametrize("where", ["there", "there, and paused", "deleted by the relay"])
+async def test_a_drop_that_was_not_heard_of_is_told_again(pair: Pair, tmp_path: Path, where: str) -> None:
     offer = await offered(pair, some_file(tmp_path, 1000))
+    if where == "there, and paused":
+        await pair.bob.files.accept(offer.id, tmp_path)
+        await settle(pair.alice)
+        await pair.alice.files.pause(offer.id)
     drop_states.note_in_drop(pair.alice._store, row_of(pair.alice).id)
     change(pair.alice, "DELETE FROM outbox")  # told while the offer itself was on its way, say
-    if is_old:
+    if where == "there, and paused":
+        transfer_talk.tell_again(pair.bob._store, row_of(pair.bob).id)
+    else:
+        await pair.bob.files.accept(offer.id, tmp_path)
+    if where == "deleted by the relay":
         change(pair.alice, "UPDATE transfers SET told = told - ?", DROP_KEEPS)
-    await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
-    await settle(pair.alice, pair.bob)
-    assert pair.bob.files.get(offer.id).in_drop is not is_old
-    assert pair.alice.files.get(offer.id).state == "waiting"
+    await settle(pair.bob, pair.alice, pair.bob)
+    assert pair.bob.files.get(offer.id).in_drop is (where != "deleted by the relay")
+    assert row_of(pair.alice).state == "waiting"
 
 
 async def test_an_acceptance_is_said_ever_less_often(pair: Pair, tmp_path: Path) -> None:

@@ -20,10 +20,11 @@ from client.files_kit import (
 )
 from client.front import running_front
 from client.homes import Pair, change, drain, settle, two_people
-from halonyx.client import drop
+from halonyx.client import drop, transfer_states
 from halonyx.client.account import load_account
 from halonyx.client.running import FROM_DROP, Runner, folder_of
 from halonyx.client.torrent import NAME
+from halonyx.client.transfer_talk import TELL_AGAIN
 from halonyx.core.errors import TransportError
 from relay_process import RelayProcess, free_port, running_relay
 
@@ -140,6 +141,34 @@ async def test_what_the_relay_deleted_is_said_and_a_direct_way_taken(keeper: Rel
             agree(pair)
             async with running_files(pair.alice):
                 await reached(pair.bob, offer.id, "done")
+        assert (target / "report.pdf").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("who", ["still wants it", "tries it again", "offers it"])
+async def test_what_the_drop_lost_is_uploaded_again(keeper: RelayProcess, tmp_path: Path, who: str) -> None:
+    target = new_folder(tmp_path / "saved")
+    async with two_people(tmp_path, (keeper.origin, keeper.origin)) as pair:
+        source = some_file(tmp_path, 1000)
+        offer = await pair.alice.files.offer("bob", [source], drop=True)
+        async with running_files(pair.alice):
+            await until(lambda: pair.alice.files.get(offer.id).in_drop)
+            await pair.alice.flush()
+        await drain(pair.bob)
+        await pair.bob.files.accept(offer.id, target)
+        await settle(pair.bob, pair.alice, pair.bob)
+        await drop.delete(row_of(pair.alice).offer)  # as of a relay that was put back to an older copy
+        if who == "tries it again":
+            transfer_states.fail(pair.bob._store, row_of(pair.bob).id, "wrong-hash")
+            await settle(pair.bob, pair.alice)
+            await pair.bob.files.retry(offer.id)
+        async with running_files(pair.alice, pair.bob):
+            if who != "tries it again":
+                await until(lambda: not pair.bob.files.get(offer.id).in_drop)
+            if who == "still wants it":
+                change(pair.bob, "UPDATE transfers SET told = told - ?", TELL_AGAIN + 1000)
+            if who == "offers it":
+                await pair.alice.files.resume(offer.id, drop=True)
+            await reached(pair.bob, offer.id, "done")
         assert (target / "report.pdf").read_bytes() == source.read_bytes()
 
 

@@ -163,8 +163,9 @@ def set_paused(store: Store, transfer: int, *, is_paused: bool, drop: bool = Fal
         reason = row.reason if is_paused else None
         wants_drop = drop or row.wants_drop
         numbers = {"down": 0, "up": 0, "peers": 0}
-        if not is_paused:  # whoever runs it says once more that it was accepted, or is still offered
-            numbers |= {"asked" if row.is_outgoing else "told": 0, "time": now_ms()}
+        if not is_paused:  # whoever runs it says once more that it was accepted, or is still offered and in the drop
+            numbers |= {"asked": 0, "in_drop": 0} if row.is_outgoing else {"told": 0}
+            numbers["time"] = now_ms()
         change(store, row, row.state, reason, is_paused=is_paused, wants_drop=wants_drop, **numbers)
 
 

@@ -98,9 +98,8 @@ def _take(store: Store, row: TransferRow, told: FileState, now: Millis) -> None:
             if state == "offered":
                 state, reason = "waiting", None
                 change(store, row, row.state, row.reason, time=now, asked=now)
-            # They may not have heard: who is told of an offer that is still on its way forgets it.
-            if row.in_drop and now < row.told + DROP_KEEPS:
-                tell(store, row, State.IN_DROP)
+            if row.in_drop:
+                _answer_from_drop(store, row, now)
         case State.STILL_OFFERED:
             if row.reason in OURS_TO_AGREE:
                 _tell_once(store, row, State.NEEDS_DIRECT)
@@ -116,6 +115,16 @@ def _take(store: Store, row: TransferRow, told: FileState, now: Millis) -> None:
         change(store, row, state, reason)
         if state != row.state or reason is not None:  # that it waits for nothing any more shows by itself
             add_transfer_event(store, row.id, state, reason, now)
+
+
+def _answer_from_drop(store: Store, row: TransferRow, now: Millis) -> None:
+    """Say that the drop has it, or have the upload ask the drop first, and begin anew if it lost it."""
+    # They may not have heard: who is told of an offer that is still on its way forgets it. Who asks again may have
+    # looked in vain; while it is paused, nobody would ask the drop.
+    if (row.state == "offered" or row.is_paused) and now < row.told + DROP_KEEPS:
+        tell(store, row, State.IN_DROP)
+    else:
+        change(store, row, row.state, row.reason, in_drop=0)
 
 
 def _meant(store: Store, contact: int, told: FileState) -> TransferRow | None:
@@ -143,7 +152,7 @@ def _say_end(store: Store, row: TransferRow) -> None:
 def _take_again(store: Store, row: TransferRow, now: Millis) -> None:
     """Let them try again what they could not take; of what is deleted here say so, or they would wait for ever."""
     if row.is_kept:
-        change(store, row, "waiting", None, sent=0, time=now, asked=now)
+        change(store, row, "waiting", None, sent=0, time=now, asked=now, in_drop=0)
         add_transfer_event(store, row.id, "waiting", None, now)
     else:
         tell(store, row, State.CANCELLED)

@@ -117,11 +117,7 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
   if (state === State.ACCEPTED) {
     // They did not hear of the end, or want again what is deleted here: they would wait for ever.
     if (isOver(row)) await tell(tx, row, State.CANCELLED)
-    else if (row.stage === "offered" || row.stage === "failed") {
-      await change(tx, row, { stage: "running", reason: null, asked: nowMs(), wanted: nowMs() })
-    } else if (row.reason === NO_TURN) await change(tx, row, withoutTheirs(row))
-    // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there.
-    if (row.inDrop && !isOver(row) && nowMs() < row.told + DROP_KEEPS) await tell(tx, row, State.IN_DROP)
+    else await takeAcceptance(tx, row)
   } else if (!isOpen) {
     return
   } else if (state === State.REFUSED) {
@@ -133,6 +129,16 @@ async function takeStateOfOurs(tx: Transaction, row: StoredTransfer, { state, re
   } else if (state === State.FAILED) {
     await change(tx, row, { stage: "failed", reason: codeOf(reason) })
   }
+}
+
+async function takeAcceptance(tx: Transaction, row: StoredTransfer): Promise<void> {
+  const isFirst = row.stage === "offered"
+  // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there. Who asks
+  // again may have looked in vain: the upload asks the drop, unless it is paused, and begins anew if the drop lost it.
+  const inDrop = row.inDrop && (isFirst || row.stage === "paused") && nowMs() < row.told + DROP_KEEPS
+  const begun = { stage: "running", reason: null, asked: nowMs(), wanted: nowMs() } as const
+  await change(tx, row, { inDrop, ...(isFirst || row.stage === "failed" ? begun : withoutTheirs(row)) })
+  if (inDrop) await tell(tx, row, State.IN_DROP)
 }
 
 function codeOf(reason: Reason): string {

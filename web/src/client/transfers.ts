@@ -154,8 +154,8 @@ export class Transfers implements FileApi, Engine {
   async resumeFile(id: string): Promise<void> {
     await this.#change(id, async (tx, row) => {
       if (row.stage !== "paused") throw new Misuse("it is not paused")
-      // That we accepted, or still offer it, is said again.
-      const said = row.isOutgoing === 1 ? { asked: 0 as Millis } : { told: 0 as Millis }
+      // That we accepted, or still offer it and have it in the drop, is said again.
+      const said = row.isOutgoing === 1 ? { asked: 0 as Millis, inDrop: false } : { told: 0 as Millis }
       await change(tx, row, { stage: "running", reason: null, wanted: nowMs(), ...said })
     })
   }

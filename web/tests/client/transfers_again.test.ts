@@ -155,22 +155,28 @@ test("what waits for the other one's agreement is noted as long as it does", { t
   }
 })
 
-test("a drop that was not heard of is told again to who accepts", { timeout: PATIENT }, async () => {
-  const [alice, bob] = await acquainted(relay.origin)
-  const id = await offer(alice, "bob", [file("note", 5)])
-  await untilState(bob, "alice", id, "offered")
-  await alter(alice, id, { inDrop: true, told: Date.now() as Millis })
-  await bob.client.files.acceptFile(id)
-  await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
-  await alter(alice, id, { told: (Date.now() - 14 * DAY) as Millis }) // the relay has deleted it
-  await alter(bob, id, { inDrop: false })
-  await bob.client.files.pauseFile(id)
-  await bob.client.files.resumeFile(id)
-  await bob.client.files.fileJobs()
-  await alice.client.send((await alice.contact("bob")).id, "after it")
-  await until(async () => (await bob.talk("alice")).some((entry) => entry.text === "after it"))
-  expect((await shown(bob, "alice", id))?.inDrop).toBe(false)
-})
+test.each(["there", "there, and paused", "deleted by the relay"])(
+  "a drop that was not heard of is told again to who accepts: %s",
+  { timeout: PATIENT },
+  async (where) => {
+    const [alice, bob] = await acquainted(relay.origin)
+    const id = await offer(alice, "bob", [file("note", 5)])
+    await untilState(bob, "alice", id, "offered")
+    await alter(alice, id, { inDrop: true, told: Date.now() as Millis })
+    if (where === "deleted by the relay") await alter(alice, id, { told: (Date.now() - 14 * DAY) as Millis })
+    await bob.client.files.acceptFile(id)
+    await untilState(alice, "bob", id, "waiting")
+    if (where === "there, and paused") {
+      await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+      await alter(bob, id, { inDrop: false })
+      await alice.client.files.pauseFile(id)
+      await hear(alice, "bob", id, State.ACCEPTED)
+    }
+    await alice.write("bob", "after it")
+    await until(async () => (await bob.heard("alice")).includes("after it"))
+    expect((await shown(bob, "alice", id))?.inDrop).toBe(where !== "deleted by the relay")
+  },
+)
 
 test("an acceptance is said ever less often, and not twice at a time", { timeout: PATIENT }, async () => {
   const [alice, bob] = await acquainted(relay.origin)

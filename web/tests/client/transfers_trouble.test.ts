@@ -2,13 +2,15 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
+import { deleteDrop } from "../../src/client/drop"
 import * as table from "../../src/client/schema"
 import type { StoredTransfer } from "../../src/client/transfer_row"
-import { SECOND } from "../../src/core/types"
+import { HOUR, SECOND } from "../../src/core/types"
+import type { Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { DiskFile } from "./disk"
 import { acquainted, file, offer, running, saved, shown, untilState } from "./files_kit"
-import { closeAll, mayReach, until, type Tab } from "./persons"
+import { closeAll, mayReach, talking, until, type Tab } from "./persons"
 
 const PATIENT = 120_000
 
@@ -88,5 +90,40 @@ test.each(["is seen", "is over before anybody looks"])(
     } finally {
       globalThis.setTimeout = given
     }
+  },
+)
+
+test.each(["still wants it", "offers it"])(
+  "what the drop lost is uploaded again for who %s",
+  { timeout: PATIENT },
+  async (who) => {
+    const [alice, bob] = await talking(relay.origin)
+    const id = await offer(alice, "bob", [file("note", 5)], { drop: true })
+    await untilState(alice, "bob", id, "offered")
+    await alice.client.files.fileJobs()
+    await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+    const row = await alice.client.store.get(table.transfers, id)
+    if (row === undefined) throw new Error("no transfer")
+    await deleteDrop(row) // as of a relay that was put back to an older copy
+    await bob.client.files.acceptFile(id)
+    await untilState(alice, "bob", id, "waiting")
+    await alice.write("bob", "after the answer")
+    await until(async () => (await bob.heard("alice")).includes("after the answer"))
+    await bob.client.files.fileJobs()
+    await until(async () => (await shown(bob, "alice", id))?.inDrop === false)
+    if (who === "still wants it") {
+      await alter(bob, id, { told: (Date.now() - HOUR - 1000) as Millis })
+      await bob.client.files.fileJobs()
+    } else {
+      await alice.client.files.pauseFile(id)
+      await alice.client.files.resumeFile(id)
+    }
+    await until(async () => {
+      await alice.client.files.fileJobs() // as when she is told of a change
+      return (await shown(bob, "alice", id))?.inDrop === true
+    })
+    await bob.client.files.fileJobs()
+    await untilState(bob, "alice", id, "done")
+    expect((await saved(bob, id)).size).toBe(1)
   },
 )
