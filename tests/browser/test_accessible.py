@@ -66,23 +66,6 @@ def test_every_screen_is_accessible_and_fits(browser: Browser, relay: RelayProce
     assert findings == {}
 
 
-def test_dialogs_keep_the_focus_and_give_it_back(alice: Person) -> None:
-    page = alice.page
-    opener = page.get_by_role("button", name="Settings")
-    opener.focus()
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="Settings")
-    expect(dialog).to_be_visible()
-    is_inside = "dialog => dialog.contains(document.activeElement) || document.activeElement === document.body"
-    for key in ["Tab"] * 12 + ["Shift+Tab"] * 14:
-        page.keyboard.press(key)
-        assert dialog.evaluate(is_inside), "the focus left the dialog"
-
-    page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
-    expect(opener).to_be_focused()
-
-
 def test_a_new_message_is_spoken_once(pair: tuple[Person, Person]) -> None:
     alice, bob = pair
     spoken = alice.page.locator("[aria-live=polite]")

@@ -1,5 +1,6 @@
 """The operator's announcement in the page, and the form of a relay that asks who people are."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
@@ -65,6 +66,10 @@ def test_who_comes_later_hears_it_and_a_long_one_fits_a_phone(browser: Browser, 
                 look.apply(bob.page)
                 assert bob.page.evaluate(TOO_WIDE) == []
                 assert bob.page.evaluate(RUN_AXE) == []
+            bob.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=6, hours=1))
+            bob.page.reload()
+            expect(bob.head).to_be_visible()
+            expect(bob.page.locator(".announcement")).to_have_count(0)  # its seven days are over
 
 
 def test_the_page_asks_who_somebody_is_only_where_the_operator_does(browser: Browser, tmp_path: Path) -> None:

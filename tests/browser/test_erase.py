@@ -36,11 +36,12 @@ def ask(page: Page, word: str) -> None:
     page.get_by_label("Type “erase” to confirm").fill(word)
 
 
-@pytest.mark.parametrize("word", ["", "eras", "yes", "erase it"])
-def test_nothing_but_the_word_erases(alice: Person, word: str) -> None:
-    ask(alice.page, word)
-    expect(alice.page.get_by_role("button", name="Erase everything")).to_be_disabled()
-    alice.page.keyboard.press("Enter")
+def test_nothing_but_the_word_erases(alice: Person) -> None:
+    ask(alice.page, "")
+    for word in ("", "eras", "yes", "erase it"):
+        alice.page.get_by_label("Type “erase” to confirm").fill(word)
+        expect(alice.page.get_by_role("button", name="Erase everything")).to_be_disabled()
+        alice.page.keyboard.press("Enter")
     alice.page.keyboard.press("Escape")
 
     alice.page.reload()

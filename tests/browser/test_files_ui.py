@@ -129,6 +129,7 @@ def test_a_file_is_chosen_offered_accepted_and_saved(pair: tuple[Person, Person]
     alice, bob = pair
     opened = choose(alice, "Bob", written(tmp_path, "note.txt", b"between us"))
     expect(opened).to_contain_text("note.txt")
+    expect(opened.locator("input[type=file]").first).to_have_value("")  # or the same file could not be chosen again
     expect(opened).to_contain_text("10 byte")
     expect(opened).to_contain_text("You have not compared numbers with Bob yet.")
     expect(opened).to_contain_text("once you allow a direct connection to Bob")

@@ -167,6 +167,7 @@ def test_offline_it_opens_shows_the_history_and_sends_later(browser: Browser, tm
         bob.sees("while there was a network")
         alice.sees("while there was a network", "delivered")
         installed(alice.page)
+        expect(alice.page.locator("aside.update")).to_have_count(0)  # the first build is no new one
 
         relay.stop()
         alice.context.set_offline(True)

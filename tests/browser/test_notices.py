@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from browser.people import Person, introduce, person
 from browser.servers import lying, own_page
+from browser.test_files_ui import TAKE
 from client.front import Alter, Answer, Front
 from client.homes import Mailboxes
 from halonyx.core.card import Card
@@ -127,6 +128,9 @@ def test_noise_instead_of_keys_stops_sending(front: Front, alice: Person, bob: P
     alice.write("Bob", "not out")
     expect(alice.page.get_by_role("alert")).to_contain_text("The keys the relay serves for Bob don")
     alice.sees("not out", "waiting")
+    thread = alice.page.get_by_role("region", name="Conversation with Bob").element_handle()
+    alice.page.evaluate(TAKE, [thread, "drag", [["x.txt", "text/plain", ""]]])
+    expect(alice.page.get_by_text("Drop to send to Bob")).to_have_count(0)
 
 
 def test_keys_older_than_the_card_stop_sending(alice: Person, bob: Person) -> None:

@@ -319,18 +319,26 @@ test("a tab that ended while it encrypted leaves a failed offer and no folder", 
   await expect(again.client.files.retryFile(id)).rejects.toMatchObject({ code: "misuse" })
 })
 
-test("a tab that is going while it encrypts is waited for", { timeout: PATIENT }, async () => {
+test("a tab that is going while it encrypts is waited for, and what it finished stays", { timeout: PATIENT }, async () => {
   const [alice] = await acquainted()
-  const id = await offer(alice, "bob", [file("large", 8 * PIECE_SIZE)])
+  const { name } = alice.client.store
+  const [cut, whole] = [
+    await offer(alice, "bob", [file("large", 8 * PIECE_SIZE)]),
+    await offer(alice, "bob", [file("large too", 8 * PIECE_SIZE)]),
+  ]
   let going = (): void => undefined
   const gone = new Promise<void>((resolve) => { going = resolve })
-  const held = navigator.locks.request(`${alice.client.store.name}-preparing-${id}`, () => gone)
+  const held = [cut, whole].map((id) => navigator.locks.request(`${name}-preparing-${id}`, () => gone))
   await alice.close()
-  const again = await Tab.open(alice.client.store.name)
-  await until(async () => (await shown(again, "bob", id))?.hasTurn !== null) // it has looked at what was under way
+  const again = await Tab.open(name)
+  await until(async () => (await shown(again, "bob", cut))?.hasTurn !== null) // it has looked at what was under way
+  expect((await shown(again, "bob", cut))?.state).toBe("preparing")
+  await again.client.store.transaction(async (tx) => { await tx.update(table.transfers, whole, { stage: "offered" }) })
   going()
-  await held
-  expect((await untilState(again, "bob", id, "failed")).reason).toBe("interrupted")
+  await Promise.all(held)
+  expect((await untilState(again, "bob", cut, "failed")).reason).toBe("interrupted")
+  await navigator.locks.request(`${name}-preparing-${whole}`, () => undefined) // after who waited for it
+  expect((await again.client.store.get(table.transfers, whole))?.stage).toBe("offered")
 })
 
 test("blocking and removing someone ends and forgets what was under way", { timeout: PATIENT }, async () => {

@@ -18,11 +18,12 @@ export function Erase({ label }: { readonly label: string }): JSX.Element {
     )
   }
   const isConfirmed = typed.trim().toLowerCase() === text.settings.eraseWord
-  const erase = (): void => {
-    if (isConfirmed) void app.act(() => app.api.eraseDevice(), null)
+  const erase = (event: Event): void => {
+    event.preventDefault()
+    void app.act(() => app.api.eraseDevice(), null)
   }
   return (
-    <form class="erase" onSubmit={(event) => { event.preventDefault(); erase() }}>
+    <form class="erase" onSubmit={erase /* by Enter, too, if its button can be pressed */}>
       <Field label={text.settings.eraseType} value={typed} onInput={setTyped} autoFocus />
       <div class="actions end">
         <Button onClick={() => { setTyped(null) }}>{text.app.cancel}</Button>
