@@ -10,7 +10,7 @@ import pytest
 
 from halonyx.relay.app import openapi_document
 from halonyx.relay.guard import RULES
-from relay.rest_kit import running_relay
+from relay.rest_kit import Person, running_relay
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "src" / "halonyx" / "relay" / "static"
@@ -52,6 +52,18 @@ def test_addresses_and_keys_are_never_in_urls() -> None:
 
     # What a web seed is asked for by, where it belongs; neither opens or deletes anything.
     assert in_urls == {("get", "/v1/drop/{drop}"): {"drop"}, ("put", "/v1/drop/{drop}"): {"drop", "offset"}}
+
+
+async def test_a_sign_up_after_a_deletion_is_refused_as_described(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay:
+        alice = Person()
+        await alice.sign_up(relay)
+        await alice.delete(relay)
+        again = await alice.sign_up(relay)
+
+    described = json.loads(openapi_document())["paths"]["/v1/accounts"]["post"]["responses"][str(again.status)]
+    assert f"{again.code}: " in described["description"]
+    assert again.code == "device-id-used"
 
 
 async def test_it_is_served(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ class Accounts:
             The mailbox epoch, and whether the account is new (False: the same call came before).
 
         Raises:
-            Refused: address-taken, storage-conflict, bad-work, bad-invite, sign-up-closed, contact-required, bad-key,
-                malformed, prekeys-full, or what `admit` says.
+            Refused: address-taken, device-id-used (after a deletion), storage-conflict, bad-work, bad-invite,
+                sign-up-closed, contact-required, bad-key, malformed, prekeys-full, or what `admit` says.
         """
         address, device = Address(call.address), DeviceId(call.device.id)
         keys = verify_key(call.management_key), verify_key(call.device.login_key)

@@ -73,6 +73,7 @@ def _admit(context: RelayContext, host: str) -> None:
             "contact-required",
             "bad-key",
             "address-taken",
+            "device-id-used",
             "storage-conflict",
             "prekeys-full",
         ),
