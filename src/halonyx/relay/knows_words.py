@@ -93,7 +93,10 @@ BESIDE: Final[dict[str, str]] = {
         "often each network address called, under a key that changes daily. Nothing of it is written down."
     ),
     "log": "Events of the program itself, without a field for a person, a network address or a message.",
-    "admin log": "When the relay was started, stopped, copied and put back, and when invites were made. Not for whom.",
+    "admin log": (
+        "When the relay was started, stopped, copied and put back, which settings were changed, when something was "
+        "announced, and how many invites were made. Not for whom."
+    ),
     "write-ahead logs": (
         "The last changes of the databases, half a minute's worth: what was deleted since, and the order of it all."
     ),
