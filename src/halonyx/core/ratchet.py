@@ -160,7 +160,7 @@ def encrypt(state: Ratchet, plaintext: bytes, salt: bytes) -> tuple[Ratchet, byt
         The next ratchet, and the encoded message: 67 bytes of header, the ciphertext, a tag of 16.
 
     Raises:
-        Misuse: Nothing was received yet on the responder's side, a salt of another size, or 2^32 messages in a chain.
+        Misuse: Nothing was received yet on the responder's side, a salt of another size, or 2^32-1 messages in a chain.
 
     Source: spec/ratchet.md, "Encrypting".
     """

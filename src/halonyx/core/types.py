@@ -24,7 +24,7 @@ MessageId = NewType("MessageId", bytes)
 """16 random bytes inside the encryption; the same in every resend."""
 
 EnvelopeId = NewType("EnvelopeId", bytes)
-"""16 random bytes the relay sees; fresh for each recipient device ("mid" in spec/delivery.md)."""
+"""16 random bytes the relay sees; fresh for each recipient device ("envelope id" in spec/delivery.md)."""
 
 ConversationId = NewType("ConversationId", bytes)
 """16 bytes; names a conversation inside the encryption."""

@@ -17,7 +17,7 @@ import { reach } from "./reach"
 import { Refused, Relay, bounded, refusal } from "./transport"
 import type { StoredTransfer } from "./transfer_row"
 
-const PART_SIZE = 1_048_576 // a relay takes 4 MiB; `halonyx web` passes on a quarter of it
+const PART_SIZE = 1_048_576 // a relay takes 4 MiB, and `halonyx web` passes on as much
 const PART_MILLIS = 2 * MINUTE
 const OK = 200
 const PARTIAL = 206

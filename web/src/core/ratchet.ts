@@ -160,8 +160,8 @@ export function responder(
  * @param state Ratchet before this message. Never changed.
  * @param plaintext 0 to about 64 KiB; the envelope sets the bound.
  * @param salt 16 fresh random bytes.
- * @throws Misuse: nothing was received yet on the responder's side, a salt of another size, or 2^32 messages in a
- * chain.
+ * @throws Misuse: nothing was received yet on the responder's side, a salt of another size, or 2^32-1 messages in
+ * a chain.
  *
  * Source: spec/ratchet.md, "Encrypting".
  */

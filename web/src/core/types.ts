@@ -22,7 +22,7 @@ export type Fingerprint = Branded<Bytes, "Fingerprint">
 export type SessionId = Branded<Bytes, "SessionId">
 /** 16 random bytes inside the encryption; the same in every resend. */
 export type MessageId = Branded<Bytes, "MessageId">
-/** 16 random bytes the relay sees; fresh for each recipient device ("mid" in spec/delivery.md). */
+/** 16 random bytes the relay sees; fresh for each recipient device ("envelope id" in spec/delivery.md). */
 export type EnvelopeId = Branded<Bytes, "EnvelopeId">
 /** 16 bytes; names a conversation inside the encryption. */
 export type ConversationId = Branded<Bytes, "ConversationId">

@@ -4,7 +4,7 @@ WAL with synchronous=FULL lost nothing in 150 simulated power cuts, NORMAL lost 
 truncating checkpoint leaves no deleted byte in the files. Everything that waits goes into one transaction, so one
 fdatasync serves up to GROUP_CAP jobs.
 
-Source: docs/decisions, "Relay store"; https://sqlite.org/wal.html, https://sqlite.org/pragma.html.
+Source: docs/decisions/0001-sqlite-full.md; https://sqlite.org/wal.html, https://sqlite.org/pragma.html.
 """
 
 import asyncio
