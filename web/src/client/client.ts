@@ -165,7 +165,7 @@ export class Client implements Omit<Api, keyof FileApi> {
   }
 
   async conversations(): Promise<readonly Conversation[]> {
-    const found = await conversations(this.store)
+    const found = await conversations(this.store.snapshot())
     return found.map(({ last, ...rest }) => ({ ...rest, last: last && this.files.dressEntry(last) }))
   }
 
@@ -232,7 +232,8 @@ export class Client implements Omit<Api, keyof FileApi> {
   }
 
   async send(contact: number, text: string): Promise<Entry> {
-    if (await isReplaced(this.store)) await this.#running?.sender.confirm()
+    // As a transaction: it takes the lock, which the next one would wait for.
+    if (await this.store.transaction(isReplaced)) await this.#running?.sender.confirm()
     const entry = await addText(this.store, contact, text, sealAtOnce)
     this.#running?.sender.hurry(contact)
     this.#running?.wake("now") // it may have been put off before
@@ -240,7 +241,7 @@ export class Client implements Omit<Api, keyof FileApi> {
   }
 
   async markRead(contact: number): Promise<void> {
-    await this.store.transaction((tx) => markRead(tx, contact))
+    await this.store.transaction((tx) => markRead(tx, contact), "relaxed") // what is unread again is read again
   }
 
   async safetyNumber(contact: number): Promise<SafetyNumber> {
@@ -359,7 +360,7 @@ export class Client implements Omit<Api, keyof FileApi> {
   #take(changes: readonly Change[], isOurs: boolean): void {
     for (const change of changes) this.#onChange(change)
     this.files.heed(changes)
-    if (changes.some((change) => change.kind === "messages")) this.#onChange({ kind: "status" })
+    if (changes.some(isOfOurs)) this.#onChange({ kind: "status" }) // it counts those that wait
     if (this.#running !== null) this.#running.wake(isOurs ? (changes.some(isWritten) ? "now" : "soon") : "later")
     else if (changes.some((change) => change.kind === "status")) this.#begin()
   }
@@ -385,6 +386,10 @@ export class Client implements Omit<Api, keyof FileApi> {
   #parties(id: number): Promise<Parties> {
     return partiesOf(this.store, this.#running?.sender ?? null, id)
   }
+}
+
+function isOfOurs(change: Change): boolean {
+  return change.kind === "messages" && change.entries.some((entry) => entry.outgoing)
 }
 
 /** Tell whether a person has just written something. */

@@ -39,6 +39,9 @@ export interface Revision {
   readonly tables?: Readonly<Record<string, number>>
 }
 
+/** Whether a commit is on the disk before it is told. */
+export type Durability = "strict" | "relaxed"
+
 /** Rows by table, to be written or (null) deleted. */
 export type Writes = ReadonlyMap<string, readonly (readonly [Key, StoredRow | null])[]>
 
@@ -163,11 +166,18 @@ export class Database {
    * Write everything, or nothing.
    *
    * @param keys Of a store that has none yet.
+   * @param durability "strict": it is on the disk when this resolves. Else a power failure may undo it until one that is.
    * @throws StorageConflict: another tab wrote since `before` was read. StoreError: there is no room.
    */
-  async commit(before: Revision, after: Revision, writes: Writes, keys: StoreKeys | null): Promise<void> {
+  async commit(
+    before: Revision,
+    after: Revision,
+    writes: Writes,
+    keys: StoreKeys | null,
+    durability: Durability,
+  ): Promise<void> {
     await guarded(async () => {
-      const transaction = this.#database.transaction([DEVICE, ...writes.keys()], "readwrite", { durability: "strict" })
+      const transaction = this.#database.transaction([DEVICE, ...writes.keys()], "readwrite", { durability })
       const device = transaction.objectStore(DEVICE)
       // All is asked for at once: IndexedDB answers in order, so that nothing can be committed before this is known.
       const found = device.get(REVISION) as Promise<Revision | undefined>

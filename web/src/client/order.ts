@@ -50,7 +50,15 @@ export async function place(tx: Transaction, text: Text): Promise<void> {
     await insert(tx, text)
     return
   }
-  if ((await tx.get(held, [contact, device, counter])) === undefined) tx.put(held, text)
+  if ((await tx.get(held, [contact, device, counter])) === undefined) {
+    if (counter === (await nextOf(tx, contact, device))) {
+      // In order, as nearly all are: it need not be held for a moment.
+      await tx.update(devices, [contact, device], { nextCounter: counter + 1 })
+      await insert(tx, text)
+    } else {
+      tx.put(held, text)
+    }
+  }
   await release(tx, contact, device)
 }
 
@@ -171,7 +179,8 @@ async function expect(
     await tx.update(devices, [contact, device], { nextCounter: counter })
     return true
   }
-  tx.delete(gaps, [contact, device, counter])
+  const gap = [contact, device, counter]
+  if ((await tx.get(gaps, gap)) !== undefined) tx.delete(gaps, gap)
   if (counter < expected) return false
   const first = Math.max(expected, counter - MAX_TRACKED)
   if (first > expected) await jump(tx, contact, device, first, now)

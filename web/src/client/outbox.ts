@@ -239,7 +239,11 @@ async function allowedFirst(
   return sealed.filter((row) => counted.get(row.position) !== true || first.has(row.position))
 }
 
-/** The relay has them on disk. What needs no receipt is done with. */
+/**
+ * The relay has them on disk. What needs no receipt is done with.
+ *
+ * That a power failure may undo this loses nothing: the same bytes go out again, which the relay and they know.
+ */
 export async function markAccepted(store: Store, accepted: readonly Sealed[]): Promise<void> {
   await store.transaction(async (tx) => {
     for (const { id } of accepted) {
@@ -254,7 +258,7 @@ export async function markAccepted(store: Store, accepted: readonly Sealed[]): P
       if (row.state === "sealed") tx.put(table.deliveries, { ...row, state: "accepted", envelope: null })
       await moveMessage(tx, row.contact, written.messageId, "accepted", (state) => state === "waiting")
     }
-  })
+  }, "relaxed")
 }
 
 /** Note why what is written to a contact still waits; null when it does not. */

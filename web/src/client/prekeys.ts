@@ -36,6 +36,8 @@ export const ONE_TIME_RENEWED_AFTER = 60 * DAY // the relay would hand out those
 export const REFILL_EVERY = HOUR
 const ROTATING = [PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT] as const
 const ONE_TIME = [PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM] as const
+/** By row, which goes when the prekey does: making the public half anew costs more than opening an envelope. */
+const expanded = new WeakMap<StoredPrekey, EnvelopeKeys>()
 
 /** A prekey with its private half. */
 export interface NewPrekey {
@@ -163,7 +165,9 @@ export async function sealed(usid: Usid, own: OwnDevice, prekey: Prekey): Promis
  */
 export async function envelopeKeys(reads: Reads, id: PrekeyId): Promise<EnvelopeKeys> {
   const row = await found(reads, PrekeyUse.ENVELOPE, id)
-  return new EnvelopeKeys(id, pairOf(row), await KemKeyPair.fromSeed(768, seedOf(row)))
+  const keys = expanded.get(row) ?? new EnvelopeKeys(id, pairOf(row), await KemKeyPair.fromSeed(768, seedOf(row)))
+  expanded.set(row, keys)
+  return keys
 }
 
 /**

@@ -32,11 +32,11 @@ export class Running {
   readonly #store: Store
   readonly #onReached: (reached: Reached) => void
   readonly #toSend = new Alarm()
+  readonly #urgent = new Alarm()
   readonly #again = new Alarm()
   readonly #stopped = new AbortController()
   readonly #loops: Promise<unknown>
   #receiver: Receiver | null = null
-  #isUrgent = true
   #later: ReturnType<typeof setTimeout> | undefined
   #expired = -Infinity
   #forgot = -Infinity
@@ -67,7 +67,7 @@ export class Running {
       }, TICK_MS)
       return
     }
-    this.#isUrgent ||= when === "now"
+    if (when === "now") this.#urgent.set()
     this.#toSend.set()
   }
 
@@ -145,13 +145,12 @@ export class Running {
         return AGAIN_MS
       })
       await this.#toSend.wait(pause)
-      if (!this.#isUrgent) await new Promise((resolve) => setTimeout(resolve, BURST_MS))
+      await this.#urgent.wait(BURST_MS)
     }
   }
 
   /** Do what is due, and return in how many milliseconds the next thing is, if nothing happens before. */
   async #sendDue(): Promise<number> {
-    this.#isUrgent = false
     if (this.#expired + EXPIRE_MS <= performance.now()) {
       await expire(this.#store, nowMs())
       this.#expired = performance.now()

@@ -29,8 +29,8 @@ export interface Table<Row, Index extends string = never, Numbered extends keyof
   readonly key: readonly Field<Row>[]
   /** Rows whose value for a field is null are in no index with it. */
   readonly indexes: Readonly<Record<Index, readonly Field<Row>[]>>
-  /** It is small and read often: its opened rows stay in memory. */
-  readonly isKept?: boolean
+  /** It is small and read often: its opened rows stay in memory. Of one that is "read": those that were read by key. */
+  readonly isKept?: boolean | "read"
   /** Only a type: what `Store.insert` leaves out. */
   readonly numbered?: Numbered
   /** Only a type. */
@@ -286,6 +286,7 @@ export const devices: Table<StoredDevice, "broken"> = {
 
 export const messages: Table<StoredMessage, "contact" | "message" | "state", "position"> = {
   name: "messages",
+  isKept: "read",
   key: ["position"],
   indexes: {
     contact: ["contact", "position"],
@@ -333,6 +334,7 @@ export const seen: Table<StoredSeen, "day"> = { name: "seen", key: ["envelope"],
 
 export const events: Table<StoredEvent, "contact", "id"> = {
   name: "events",
+  isKept: true,
   key: ["id"],
   indexes: { contact: ["contact"] },
 }

@@ -30,10 +30,10 @@ type Kept = ReadonlyMap<string, KeptRow>
 export class Memory {
   readonly #tables = new Map<string, { readonly at: number; readonly rows: Map<string, KeptRow> }>()
 
-  /** Return the rows of a table, if they are of this revision. */
+  /** Return the rows of a table, if they are of this revision at least. */
   get(table: string, at: number): Kept | null {
     const kept = this.#tables.get(table)
-    return kept?.at === at ? kept.rows : null
+    return kept !== undefined && kept.at >= at ? kept.rows : null
   }
 
   /** Return a row of any revision that was sealed under this nonce. */
@@ -43,7 +43,14 @@ export class Memory {
   }
 
   set(table: string, at: number, rows: Map<string, KeptRow>): void {
-    this.#tables.set(table, { at, rows })
+    if (this.get(table, at) === null) this.#tables.set(table, { at, rows })
+  }
+
+  /** Take in one more row of a table that is not kept as a whole. */
+  add(table: string, at: number, key: string, row: KeptRow): void {
+    const kept = this.#tables.get(table)
+    if (kept?.at !== at) this.set(table, at, new Map([[key, row]]))
+    else if (kept.rows.size < MAX_KEPT) kept.rows.set(key, row)
   }
 
   /** Take in what was committed. */
@@ -89,6 +96,8 @@ export class Snapshot implements Reads {
     table: Table<Row, Index, Id>,
     key: Key,
   ): Promise<Row | undefined> {
+    // Only to learn the revision, nobody is asked: reading the row costs as much.
+    if (table.isKept === "read" && this.#revision !== null) return this.#readBefore(table, key, await this.#revision)
     const kept = await this.#kept(table)
     if (kept !== null) return kept.get(JSON.stringify(key))?.row as Row | undefined
     const stored = await this.#database.get(table.name, key)
@@ -150,7 +159,7 @@ export class Snapshot implements Reads {
   /** Return the rows of a small table, or null. */
   async #kept<Row, Index extends string, Id extends keyof Row>(table: Table<Row, Index, Id>): Promise<Kept | null> {
     if (table.isKept !== true) return null
-    this.#revision ??= this.#database.revision()
+    this.#revision ??= this.#store.revision()
     // Rows read now are as new as that at least, so that what is kept as of it is never older.
     const at = tableRevision(await this.#revision, table.name)
     const known = this.#memory.get(table.name, at)
@@ -160,6 +169,22 @@ export class Snapshot implements Reads {
     const rows = new Map(await Promise.all(stored.map((row) => this.#keptRow(table, row))))
     this.#memory.set(table.name, at, rows)
     return rows
+  }
+
+  /** Return a row from memory if it was read by its key before. */
+  async #readBefore<Row, Index extends string, Id extends keyof Row>(
+    table: Table<Row, Index, Id>,
+    key: Key,
+    revision: Revision,
+  ): Promise<Row | undefined> {
+    const [at, slot] = [tableRevision(revision, table.name), JSON.stringify(key)]
+    const known = this.#memory.get(table.name, at)?.get(slot)
+    if (known !== undefined) return known.row as Row
+    const stored = await this.#database.get(table.name, key)
+    if (stored === undefined) return undefined
+    const row = await this.#store.opened(table, stored)
+    this.#memory.add(table.name, at, slot, { nonce: nonceOf(stored), row: row as object })
+    return row
   }
 
   async #keptRow<Row, Index extends string, Id extends keyof Row>(

@@ -2,7 +2,8 @@
  * The local store: IndexedDB with sealed rows, short transactions, any number of tabs.
  *
  * A transaction holds a lock that all tabs share before it reads, so what it decided on is still true when it writes;
- * the store's revision, checked in the IndexedDB transaction that writes, tells if a browser's locks failed.
+ * the store's revision, checked in the IndexedDB transaction that writes, tells if a browser's locks failed. The lock is
+ * kept for a moment: as long as it is ours, the revision is known without asking.
  *
  * Source: spec/conventions.md, "At rest".
  */
@@ -12,8 +13,8 @@ import { Misuse, RemoteError, StoreError } from "../core/errors"
 import type { Bytes } from "../core/types"
 import type { Change } from "./api"
 import { DAMAGED, Database } from "./database"
-import type { Key, Revision, StoreKeys, StoredRow } from "./database"
-import { lockName } from "./locks"
+import type { Durability, Key, Revision, StoreKeys, StoredRow } from "./database"
+import { KeptLock, lockName, waitFor } from "./locks"
 import { MIGRATIONS, TABLES } from "./schema"
 import type { Migration, Shape, Table } from "./schema"
 import { makeSealingKey, openValue, sealValue } from "./seal"
@@ -25,7 +26,6 @@ export type { Transaction } from "./transaction"
 
 export const DATABASE = "halonyx"
 export const STORE_LOCK = "store"
-const LOCK_MS = 30_000
 
 /** Which rows: a key or a range of keys, null for all. */
 export type Range = Key | IDBKeyRange | null
@@ -81,6 +81,11 @@ export class Store implements Reads {
   readonly name: string
   readonly #database: Database
   readonly #memory = new Memory()
+  readonly #lock: KeptLock
+  /** The revision of now; null while another tab may move it. */
+  #known: Revision | null = null
+  #lookUp: Promise<Revision> | null = null
+  #nextLookUp: Promise<Revision> | null = null
   #keys: StoreKeys | null = null
   /** Else they were made for the transaction that runs, and go with it if it fails. */
   #areKeysStored = false
@@ -88,6 +93,9 @@ export class Store implements Reads {
   private constructor(name: string, database: Database) {
     this.name = name
     this.#database = database
+    this.#lock = new KeptLock(name, STORE_LOCK, () => {
+      this.#known = null
+    })
     database.onClosed = () => {
       this.onClosed()
     }
@@ -104,31 +112,34 @@ export class Store implements Reads {
 
   /** Delete a store with all that is in it; tabs that have it open can't use it any more. */
   static async erase(name = DATABASE): Promise<void> {
-    await underLock(name, () => Database.erase(name))
+    await waitFor(lockName(name, STORE_LOCK), () => Database.erase(name))
   }
 
   /** Close the connection, and forget what was read. */
   close(): void {
     this.#database.close()
     this.#memory.clear()
+    this.#lock.release()
   }
 
   /**
    * Run `work` under the lock and commit what it wrote, or nothing if it throws.
    *
    * @param work Must await nothing but the transaction and cryptography, and not call `transaction`: that never ends well.
+   * @param durability "relaxed" only for what may be undone by a power failure: what it is about happens again then.
    * @throws StoreError: no lock for half a minute, no room, or a damaged store. StorageConflict: another tab wrote
    *   although the lock was ours; read again and retry.
    */
-  async transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {
-    const [result, changes] = await underLock(this.name, async () => {
-      const before = await this.#database.revision()
+  async transaction<T>(work: (tx: Transaction) => Promise<T>, durability: Durability = "strict"): Promise<T> {
+    const [result, changes] = await this.#lock.run(async () => {
+      this.#known ??= await this.#database.revision()
+      const before = this.#known
       await this.#prepareKeys()
       const tx = new Transaction(this, this.#snapshot(before), before.counters)
       try {
         const result = await work(tx)
         const { writes, counters, changes } = tx.end()
-        if (writes.size > 0) await this.#commit(before, counters, writes)
+        if (writes.size > 0) await this.#commit(before, counters, writes, durability)
         return [result, changes] as const
       } finally {
         if (!this.#areKeysStored) this.#keys = null
@@ -140,7 +151,26 @@ export class Store implements Reads {
 
   /** Return what is committed now, or at the first read: several reads of it cost little more than one. */
   snapshot(): Snapshot {
-    return this.#snapshot(null)
+    return this.#snapshot(this.#known)
+  }
+
+  /**
+   * Look up the revision; for snapshots.
+   *
+   * Who asks while one look-up is under way shares the next with all who do: it is as new as each of them needs.
+   */
+  revision(): Promise<Revision> {
+    if (this.#lookUp === null) {
+      this.#lookUp = this.#database.revision().finally(() => {
+        this.#lookUp = null
+      })
+      return this.#lookUp
+    }
+    this.#nextLookUp ??= this.#lookUp.catch(() => undefined).then(() => {
+      this.#nextLookUp = null
+      return this.revision()
+    })
+    return this.#nextLookUp
   }
 
   get<Row, Index extends string, Id extends keyof Row>(
@@ -218,6 +248,7 @@ export class Store implements Reads {
     before: Revision,
     counters: Revision["counters"],
     writes: ReadonlyMap<string, readonly Write[]>,
+    durability: Durability,
   ): Promise<void> {
     const keys = await this.#storeKeys()
     const sealed = [...writes].map(async ([name, rows]) => {
@@ -229,8 +260,10 @@ export class Store implements Reads {
     const tables = TABLES.map(({ name }) => [name, writes.has(name) ? revision : tableRevision(before, name)] as const)
     const after: Revision = { revision, counters, tables: Object.fromEntries<number>(tables) }
     const stored = new Map(await Promise.all(sealed))
-    await this.#database.commit(before, after, stored, this.#areKeysStored ? null : keys)
+    this.#known = null // known again only if this does not fail
+    await this.#database.commit(before, after, stored, this.#areKeysStored ? null : keys, durability)
     this.#areKeysStored = true
+    this.#known = after
     this.#memory.write(before, after, writes, stored)
   }
 
@@ -266,17 +299,6 @@ export class Store implements Reads {
 
 /** A row to be written, or null: to be deleted. */
 export type Write = readonly [Key, object | null]
-
-/** Wait for the lock of all tabs, then work. */
-async function underLock<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const waiting = AbortSignal.timeout(LOCK_MS)
-  try {
-    return await navigator.locks.request(lockName(name, STORE_LOCK), { signal: waiting }, work)
-  } catch (error) {
-    if (error !== waiting.reason || !waiting.aborted) throw error
-    throw new StoreError("another tab held the store for half a minute: close it, and try again")
-  }
-}
 
 function shapeOf(name: string): Shape {
   const table = TABLES.find((known) => known.name === name)

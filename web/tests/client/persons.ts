@@ -22,6 +22,8 @@ export class Tab {
   readonly client: Client
   /** All that its page was told. */
   readonly changes: Change[]
+  /** What its page does with each. */
+  page: (change: Change) => void = () => undefined
 
   private constructor(client: Client, changes: Change[]) {
     this.client = client
@@ -34,9 +36,14 @@ export class Tab {
     const disk = disks.get(name) ?? new Disk()
     disks.set(name, disk)
     const root = () => Promise.resolve(disk)
-    const client = await Client.open({ name, root, onChange: (change) => changes.push(change) })
+    const onChange = (change: Change): void => {
+      changes.push(change)
+      tab?.page(change)
+    }
+    let tab: Tab | null = null
+    const client = await Client.open({ name, root, onChange })
     open.add(client)
-    return new Tab(client, changes)
+    return (tab = new Tab(client, changes))
   }
 
   /** What lies in this browser's private file system. */

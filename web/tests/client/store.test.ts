@@ -1,7 +1,7 @@
 /** The store: all or nothing, reads that see what was written, sealed rows, versions, and other tabs. */
 
 import { openDB } from "idb"
-import { describe, expect, test } from "vitest"
+import { describe, expect, test, vi } from "vitest"
 
 import type { Change } from "../../src/client/api"
 import * as schema from "../../src/client/schema"
@@ -105,6 +105,8 @@ describe("a transaction", () => {
 
       await expect(late).rejects.toThrow(StorageConflict)
       expect(await store.count(resets, null, null)).toBe(0)
+      // And the next one knows it.
+      expect((await store.transaction((tx) => addContact(tx, "bob"))).name).toBe("bob")
     })
   })
 
@@ -406,6 +408,118 @@ describe("at rest", () => {
   })
 })
 
+describe("the lock of all tabs", () => {
+  test("is kept for a moment, in which nobody asks for the revision", async () => {
+    await withStore(async (store) => {
+      await store.transaction((tx) => addContact(tx, "alice"))
+      vi.useFakeTimers({ toFake: ["performance"] }) // so that the moment does not end
+      const lookUps = vi.spyOn(IDBObjectStore.prototype, "get")
+      try {
+        for (let time = 0; time < 5; time++) {
+          await store.transaction((tx) => tx.update(contacts, 1, { unread: time }))
+          expect((await store.get(contacts, 1))?.unread).toBe(time)
+        }
+        expect(lookUps).toHaveBeenCalledTimes(5) // one in each commit, which may find that locks have failed
+      } finally {
+        lookUps.mockRestore()
+        vi.useRealTimers()
+      }
+    })
+  })
+
+  test("goes to another tab, however much one has to do, and each sees what the other wrote", async () => {
+    await withStore(async (store, name) => {
+      const second = await Store.open(name)
+      await store.transaction((tx) => addContact(tx, "alice"))
+      const other = second.transaction((tx) => addContact(tx, "bob"))
+      const later = new AbortController()
+      void other.finally(() => { later.abort() })
+      while (!later.signal.aborted) await store.transaction((tx) => tx.update(contacts, 1, { unread: 7 }))
+
+      expect((await other).id).toBe(2)
+      expect((await store.get(contacts, 2))?.name).toBe("bob")
+      await second.transaction((tx) => tx.update(contacts, 1, { name: "carol" }))
+      expect(await store.get(contacts, 1)).toMatchObject({ name: "carol", unread: 7 })
+      second.close()
+    })
+  })
+
+  test("who asks for the revision while a look-up is under way shares the next one", async () => {
+    await withStore(async (store) => {
+      const [first, second, third] = [store.revision(), store.revision(), store.revision()]
+
+      expect(second).not.toBe(first) // the first may be older than what the second wants to see
+      expect(third).toBe(second)
+      expect(await second).toEqual(await first)
+      expect(store.revision()).not.toBe(second)
+    })
+  })
+
+  test("a message that is kept in memory is never older than its row", async () => {
+    await withStore(async (store, name) => {
+      const second = await Store.open(name)
+      const number = await store.transaction((tx) => Promise.resolve(tx.insert(messages, message(1, "one"))))
+      const read = async (from: Store): Promise<string | undefined> => {
+        const reads = from.snapshot()
+        await reads.all(contacts, null, null) // learns the revision
+        return (await reads.get(messages, number))?.text
+      }
+      for (const [writer, text] of [[store, "two"], [second, "three"], [store, "four"]] as const) {
+        await Promise.all([read(store), read(second)])
+        await writer.transaction((tx) => tx.update(messages, number, { text }))
+        expect(await Promise.all([read(store), read(second)])).toEqual([text, text])
+      }
+      await second.transaction((tx) => tx.deleteAll(messages, null, null))
+      expect(await Promise.all([read(store), read(second)])).toEqual([undefined, undefined])
+      second.close()
+    })
+  })
+})
+
+test("a row that was read before a commit and opened after it is not kept in memory", async () => {
+  await withStore(async (store) => {
+    await store.transaction((tx) => {
+      for (const text of ["one", "other"]) tx.insert(messages, message(1, text))
+      return Promise.resolve()
+    })
+    const reading = async (number: number): Promise<string | undefined> => {
+      const reads = store.snapshot()
+      await reads.all(contacts, null, null) // learns the revision
+      return (await reads.get(messages, number))?.text
+    }
+    await reading(2)
+    const decrypt = crypto.subtle.decrypt.bind(crypto.subtle)
+    let go = (): void => undefined
+    const gate = new Promise<void>((resolve) => (go = resolve))
+    const slow = vi.spyOn(crypto.subtle, "decrypt").mockImplementationOnce(async (...given) => {
+      await gate
+      return decrypt(...given)
+    })
+    const old = reading(1)
+    await vi.waitUntil(() => slow.mock.calls.length > 0)
+    await store.transaction((tx) => {
+      tx.put(messages, { ...message(1, "two"), position: 1 })
+      return Promise.resolve()
+    })
+    go()
+
+    expect(await old).toBe("one")
+    expect(await reading(1)).toBe("two")
+    slow.mockRestore()
+  })
+})
+
+/** Run with other databases than the browser's. */
+async function withDatabases(other: object | undefined, work: () => Promise<void>): Promise<void> {
+  const given = globalThis.indexedDB
+  Object.defineProperty(globalThis, "indexedDB", { value: other, configurable: true, writable: true })
+  try {
+    await work()
+  } finally {
+    Object.defineProperty(globalThis, "indexedDB", { value: given, configurable: true, writable: true })
+  }
+}
+
 describe("versions and other tabs", () => {
   const NEXT: schema.Migration = (_, upgrade) => {
     upgrade.objectStore("messages").createIndex("device", ["contact", "device"])
@@ -472,12 +586,32 @@ describe("versions and other tabs", () => {
   })
 
   test("a browser without storage is told so", async () => {
-    const given = globalThis.indexedDB
-    Object.defineProperty(globalThis, "indexedDB", { value: undefined, configurable: true, writable: true })
-    try {
+    await withDatabases(undefined, async () => {
       await expect(Store.open(freshName())).rejects.toThrow(/private window/)
-    } finally {
-      Object.defineProperty(globalThis, "indexedDB", { value: given, configurable: true, writable: true })
+    })
+  })
+
+  test("a browser that can't read what it stored says that it is lost, not that there is no storage", async () => {
+    const open = (): IDBOpenDBRequest => {
+      const request = new IDBOpenDBRequest()
+      const tell = (type: string, heard: () => void): void => { if (type === "error") queueMicrotask(heard) }
+      const error = new DOMException("Internal error opening backing store.", "UnknownError")
+      return Object.defineProperties(request, { error: { value: error }, addEventListener: { value: tell } })
     }
+    await withDatabases({ open }, async () => {
+      await expect(Store.open(freshName())).rejects.toMatchObject({ code: "store-damaged" })
+    })
+  })
+
+  test("what the browser can't read later is an error of the store", async () => {
+    await withStore(async (store) => {
+      await store.transaction((tx) => addContact(tx, "alice"))
+      const broken = vi.spyOn(IDBObjectStore.prototype, "getAll").mockImplementation(() => {
+        throw new DOMException("Failed to read large IndexedDB value", "UnknownError")
+      })
+      await expect(store.all(messages, null, null)).rejects.toThrow(StoreError)
+      broken.mockRestore()
+      expect(await store.all(messages, null, null)).toEqual([])
+    })
   })
 })

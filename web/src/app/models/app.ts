@@ -238,7 +238,7 @@ export class App {
     this.transfers.takeEntries(entries)
     const thread = this.thread.value
     if (thread?.id === contact) thread.absorb(entries)
-    void this.people.refresh().then(() => {
+    void this.people.refreshConversations().then(() => {
       for (const alert of alertsOf(entries, this.#seen, this.#around.now())) this.#tell(alert)
       return this.read()
     })

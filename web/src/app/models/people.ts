@@ -17,11 +17,22 @@ export class People {
   readonly unread = computed(() => (this.conversations.value ?? []).reduce((sum, { unread }) => sum + unread, 0))
 
   readonly #api: Api
-  readonly refresh: () => Promise<void>
+  readonly #refresh: () => Promise<void>
+  #isAllWanted = false
 
   constructor(api: Api) {
     this.#api = api
-    this.refresh = coalesce(() => this.#read())
+    this.#refresh = coalesce(() => this.#read())
+  }
+
+  refresh(): Promise<void> {
+    this.#isAllWanted = true
+    return this.#refresh()
+  }
+
+  /** Read the conversations only: all that a message changes. */
+  refreshConversations(): Promise<void> {
+    return this.#refresh()
   }
 
   find(contact: number): Conversation | undefined {
@@ -29,19 +40,18 @@ export class People {
   }
 
   async #read(): Promise<void> {
+    const isAllWanted = this.#isAllWanted
+    this.#isAllWanted = false
     try {
-      const [conversations, requests, blocked, notices] = await Promise.all([
+      const [conversations, others] = await Promise.all([
         this.#api.conversations(),
-        this.#api.requests(),
-        this.#api.blocked(),
-        this.#api.notices(null),
+        isAllWanted ? Promise.all([this.#api.requests(), this.#api.blocked(), this.#api.notices(null)]) : null,
       ])
       this.conversations.value = conversations
-      this.requests.value = requests
-      this.blocked.value = blocked
-      this.notices.value = notices
+      if (others !== null) [this.requests.value, this.blocked.value, this.notices.value] = others
       this.problem.value = null
     } catch (error) {
+      this.#isAllWanted ||= isAllWanted
       this.problem.value = codeOf(error)
     }
   }
