@@ -2,7 +2,7 @@
 
 import { Search as SearchIcon } from "lucide-preact"
 import type { JSX } from "preact"
-import { useEffect, useRef } from "preact/hooks"
+import { useLayoutEffect, useRef } from "preact/hooks"
 import { text } from "../text/text"
 import { useApp } from "./context"
 import { ConversationRow } from "./conversation_row"
@@ -20,7 +20,7 @@ export function Palette(): JSX.Element {
   const body = useRef<HTMLDivElement>(null)
   const close = (): void => { app.dialog.value = null }
   const isEmpty = search.query.value.trim() === ""
-  useEffect(() => { search.type("") }, [search])
+  useLayoutEffect(() => { search.type("") }, [search]) // later, it would wipe out what was typed at once
   return (
     <Dialog title={text.search.title} onClose={close} size="palette" isBare>
       <div ref={body} class="palette" onKeyDown={(event) => { moveFocus(event, body.current, "[data-stop]") }}>
