@@ -27,6 +27,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from halonyx.core.primitives import equal, sha256
 from halonyx.core.types import DAY, Address, DeviceId, Millis
+from halonyx.disk import sync_folder
 from halonyx.relay.store.database import Busy, Database
 from halonyx.relay.store.mailbox import Names
 from halonyx.wire.rest import DropRequest
@@ -193,16 +194,9 @@ class DropStore:
             finally:
                 os.close(descriptor)
             if offset == 0:
-                self._sync_folder()
+                sync_folder(self._folder)
         except OSError:
             raise Busy("the disk is full or failing") from None
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     # Reading and deleting
 
