@@ -227,6 +227,7 @@ def test_a_notification_names_the_person_and_never_the_text(alice: Person, bob: 
     assert (shown["title"], shown["body"]) == ("Halonyx", "New message from Bob")
     assert list(shown["data"]) == ["contact"]
     assert "secret" not in json.dumps(shown)
+    assert page.title() == "(1) Halonyx"  # what nobody looks at is not read
     page.evaluate(CLOSE)
     page.evaluate(AWAY, arg=False)
     switch(alice, "Notifications", is_on=False)

@@ -64,9 +64,8 @@ function watch(registration: ServiceWorkerRegistration, onUpdate: (update: Updat
   follow(registration.installing) // the browser looks for a new build by itself, and may have found it before
   registration.addEventListener("updatefound", () => { follow(registration.installing) })
   // Another tab let the new build take over: this one still runs the old, whose other parts are gone, and says so.
-  const hadController = navigator.serviceWorker.controller !== null
   navigator.serviceWorker.addEventListener("controllerchange", () => {
     waiting = null
-    if (hadController) onUpdate("taken")
+    onUpdate("taken")
   })
 }
