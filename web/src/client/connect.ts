@@ -47,7 +47,7 @@ export function attach(worker: Worker): Connected {
     new Promise((resolve, reject) => {
       const message: Call = { id: ++lastId, method, args }
       waiting.set(message.id, { resolve, reject })
-      worker.postMessage(message)
+      worker.postMessage(message, { transfer: movedBy(method, args) })
     })
   worker.addEventListener("message", (event: MessageEvent<FromWorker>) => {
     const message = event.data
@@ -75,6 +75,12 @@ export function attach(worker: Worker): Connected {
       return () => listeners.delete(listener)
     },
   }
+}
+
+/** Of a piece the Worker gets the memory, not a copy: it is the one call with so much. */
+function movedBy(method: keyof Calls, args: readonly unknown[]): ArrayBuffer[] {
+  const piece = method === "writePiece" ? args.at(-1) : null
+  return piece instanceof Uint8Array && piece.buffer instanceof ArrayBuffer ? [piece.buffer] : []
 }
 
 function settle(waiting: Map<number, Waiting>, answer: Exclude<FromWorker, { change: Change }>): void {

@@ -6,6 +6,7 @@
 
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
+import { askForMany } from "./large_requests"
 import { Suspects } from "./suspects"
 import type { Connection, PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
 
@@ -68,7 +69,10 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
-    this.#torrent.on("wire", askAhead)
+    this.#torrent.on("wire", (wire) => {
+      askAhead(wire)
+      askForMany(wire)
+    })
     const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
       const [, bad] = BAD_PIECE.exec(message) ?? []

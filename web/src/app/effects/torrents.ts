@@ -16,7 +16,7 @@ import { HalonyxError } from "../../core/errors"
 import { RunningTorrent } from "./running_torrent"
 import { loadWebTorrent } from "./web_torrent"
 
-const TELL_MS = 250
+const TELL_MS = 500 // each time, every page is drawn anew
 const AGAIN_MS = 5000
 const LOOK_MS = 60_000 // credentials run out; what could not be asked may be by now
 

@@ -7,13 +7,18 @@
 import { TransportError } from "../../core/errors"
 import address from "webtorrent/dist/webtorrent.min.js?url"
 
+/** Called with a block, or with why it does not come. */
+export type Answer = (error: Error | null, block: Uint8Array | null) => void
+
 /** One connection to a peer, over which BitTorrent is spoken. */
 export interface Wire {
-  /** Random, drawn by the peer. */
+  /** In hex: what program it is, by its own word, and random bytes. */
   readonly peerId: string
   readonly peerPieces: { get(index: number): boolean }
   /** Takes in how many bytes came, and returns bytes a second, by which WebTorrent decides how far it asks ahead. */
   downloadSpeed: (received?: number) => number
+  /** Ask for a part of a piece. */
+  request: (piece: number, offset: number, length: number, answer: Answer) => void
   on(event: "piece", listener: (index: number) => void): void
   destroy(): void
 }
