@@ -16,6 +16,7 @@ from halonyx.relay.admin_log import HEAD, LOG, AdminEvent, Finding, Flaw, append
 from halonyx.relay.announcing import TooSoon, announce
 from halonyx.relay.backup import back_up, restore
 from halonyx.relay.context import wall_clock
+from halonyx.relay.folder import refuse_root
 from halonyx.relay.secrets import DATABASES
 from halonyx.relay.settings import RelaySettings, load_settings
 from halonyx.relay.store import identity
@@ -165,12 +166,65 @@ def test_processes_write_one_after_the_other(tmp_path: Path) -> None:
     assert (flaws(tmp_path), len(events(tmp_path))) == ([], 60)
 
 
-def test_what_root_writes_belongs_to_the_folder_s_owner(tmp_path: Path) -> None:
-    owner = 12_345 if os.geteuid() == 0 else os.geteuid()  # only root gives files away
-    os.chown(tmp_path, owner, -1)
-    written(tmp_path, 1)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["invite"],
+        ["announce", "Hello"],
+        ["contacts"],
+        ["backup", "copy"],
+        ["restore", "copy"],
+        ["admin-log"],
+        ["knows"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_root_does_nothing_in_a_folder_of_somebody_else(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    data, precious = tmp_path / "data", tmp_path / "precious"
+    data.mkdir()
+    precious.write_text("root's")
+    for name in (LOG, "admin.new", "announcement", *DATABASES):
+        (data / name).symlink_to(precious)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(data, 12_345, 12_345)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.chdir(tmp_path)
+    Path("copy").touch()
+    owner = precious.stat().st_uid
 
-    assert {(tmp_path / name).stat().st_uid for name in (LOG, HEAD)} == {owner}
+    assert run(["relay", *command, "--data", str(data)]) == 2
+
+    assert "runuser -u" in capsys.readouterr().err
+    assert (precious.read_text(), precious.stat().st_uid) == ("root's", owner)
+    assert len(list(data.iterdir())) == 3 + len(DATABASES)
+
+
+def test_root_does_nothing_where_somebody_else_put_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "roots" / "data").mkdir(parents=True)
+    link = tmp_path / "theirs"
+    link.symlink_to(tmp_path / "roots")
+    if os.geteuid() == 0:
+        os.chown(link, 12_345, 12_345, follow_symlinks=False)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    with pytest.raises(Misuse, match="runuser"):
+        refuse_root(link / "data")
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("")
+    (tmp_path / "admin.new").symlink_to(precious)
+    written(tmp_path, 1)
+    (tmp_path / LOG).unlink()
+    (tmp_path / LOG).symlink_to(precious)
+    with pytest.raises(StoreError):
+        written(tmp_path, 1)
+
+    assert precious.read_text() == ""
 
 
 def test_only_listed_fields_can_be_written(tmp_path: Path) -> None:

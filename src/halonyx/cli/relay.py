@@ -11,7 +11,7 @@ from halonyx.cli import relay_looks
 from halonyx.cli import text_relay as text
 from halonyx.cli.command import Run, command, open_group
 from halonyx.cli.output import JsonValue, fill, local, utc
-from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption
+from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption, operator_settings
 from halonyx.core.errors import Misuse
 
 MAX_INPUT: Final = 64 * 1024  # more than may be announced: whatever is too long is refused by its length
@@ -111,10 +111,9 @@ def invite(
 ) -> None:
     """Print invites, one a line; the relay keeps their hashes."""
     from halonyx.relay.context import wall_clock  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
     from halonyx.relay.store import identity, invites  # noqa: PLC0415
 
-    settings = load_settings(data=data, config=config)
+    settings = operator_settings(data=data, config=config)
     expires = invites.expiry(wall_clock(), days or settings.invite_days)
     for made in invites.make_invites(settings.data / "identity.db", identity.SCHEMA, count, expires):
         run.output.answer({"invite": made, "expires": expires}, text.INVITED, invite=made)
@@ -132,22 +131,20 @@ def announce(
     """Sign a text and leave it for the relay to tell."""
     from halonyx.relay.announcing import announce as sign  # noqa: PLC0415
     from halonyx.relay.context import wall_clock  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
 
     words = _from_standard_input() if message in (None, "-") else message
     now = wall_clock()
-    sign(load_settings(data=data, secrets=secrets, config=config), words, now)
+    sign(operator_settings(data=data, secrets=secrets, config=config), words, now)
     run.output.answer({"announcement": words, "time": utc(now)}, text.ANNOUNCED)
 
 
 def contacts(run: Run, *, data: DataOption = None, secrets: SecretsOption = None, config: ConfigOption = None) -> None:
     """Print who gave a name and an e-mail address."""
     from halonyx.relay.secrets import read  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
     from halonyx.relay.store import details  # noqa: PLC0415
     from halonyx.relay.store.sealing import sealing_key  # noqa: PLC0415
 
-    settings = load_settings(data=data, secrets=secrets, config=config)
+    settings = operator_settings(data=data, secrets=secrets, config=config)
     key = sealing_key(read(settings.secrets_path).identity_pepper)
     for one in details.read_all(settings.data / "identity.db", key):
         run.output.answer({"name": one.name, "email": one.email}, text.CONTACT, name=one.name, email=one.email)
@@ -163,9 +160,8 @@ def backup(
 ) -> None:
     """Copy the databases of one moment, and the secrets to a second file."""
     from halonyx.relay.backup import back_up, secrets_of  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
 
-    back_up(load_settings(data=data, secrets=secrets, config=config), file)
+    back_up(operator_settings(data=data, secrets=secrets, config=config), file)
     values = {"file": str(file), "secrets": str(secrets_of(file))}
     run.output.answer(values, text.BACKED_UP, **values)
 
@@ -183,9 +179,8 @@ def restore(  # noqa: PLR0913 (one argument an option)
 ) -> None:
     """Put the databases back, with new epochs."""
     from halonyx.relay import backup as copies  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings(data=data, secrets=secrets, config=config)
+    settings = operator_settings(data=data, secrets=secrets, config=config)
     done = copies.restore(settings, file, replace=replace)
     aside = None if done.replaced is None else str(done.replaced)
     values: dict[str, JsonValue] = {"data": str(settings.data), "taken": done.taken, "replaced": aside}

@@ -9,7 +9,7 @@ import typer
 from halonyx.cli import text_relay as text
 from halonyx.cli.command import Run, command
 from halonyx.cli.output import JsonValue, fill
-from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption
+from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption, operator_settings
 from halonyx.core.card import Card
 from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.identity import address_of
@@ -33,9 +33,8 @@ def knows(
     """Print what the relay's files hold, from their schema."""
     from halonyx.relay import knows as knowing  # noqa: PLC0415
     from halonyx.relay.secrets import read  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
 
-    settings = load_settings(data=data, secrets=secrets, config=config)
+    settings = operator_settings(data=data, secrets=secrets, config=config)
     page, found = knowing.of_anybody(settings.data), None
     if whose is not None:
         address = _address(whose)
@@ -74,9 +73,8 @@ def admin_log(
 ) -> None:
     """Print the admin log, or what is wrong with it; exit status 1 if it was changed."""
     from halonyx.relay import admin_log as log  # noqa: PLC0415
-    from halonyx.relay.settings import load_settings  # noqa: PLC0415
 
-    found = log.read(load_settings(data=data, config=config).data)
+    found = log.read(operator_settings(data=data, config=config).data)
     is_check = verify or head is not None
     for line in found.lines:
         if line is not None and not is_check:

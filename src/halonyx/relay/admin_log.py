@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import sha256
-from halonyx.disk import sync_folder
+from halonyx.disk import write_whole
 from halonyx.relay.events import Event, log
 
 LOG: Final = "admin.log"
@@ -169,10 +169,10 @@ def last_marks(log: Log) -> dict[str, str] | None:
 
 @contextlib.contextmanager
 def _locked(data: Path) -> Iterator[int]:
-    descriptor = os.open(data / LOG, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC  # root may run the relay itself
+    descriptor = os.open(data / LOG, flags, MODE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        _give(descriptor, data)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -196,22 +196,7 @@ def _write(descriptor: int, content: bytes) -> bytes:
 
 
 def _write_head(data: Path, number: int, digest: str) -> None:
-    path = data / HEAD
-    temporary = path.with_suffix(".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, MODE), "wb") as file:
-        file.write(f"{number} {digest}\n".encode("ascii"))
-        _give(file.fileno(), data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(data)
-
-
-def _give(descriptor: int, data: Path) -> None:
-    """Let a file belong to whoever has the folder: an operator may make invites as root."""
-    if os.geteuid() == 0:
-        owner = data.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    write_whole(data / HEAD, f"{number} {digest}\n".encode("ascii"))
 
 
 def _ending(content: bytes, digests: list[str], head: tuple[int, str]) -> Flaw | None:

@@ -6,6 +6,7 @@ Source: docs/reference/relay.md, "Backup and restore".
 import contextlib
 import fcntl
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,24 @@ FOLDER_MODE: Final = 0o700
 LOCK: Final = "lock"
 RESTORING: Final = "restoring"
 """Folder in which a restore prepares its files; while it is there, the databases beside it are of no moment."""
+
+
+def refuse_root(data: Path) -> None:
+    """Refuse root in a folder of somebody else, who may have put a link there: root would write wherever it leads.
+
+    Raises:
+        Misuse: It is root's process, and somebody else's folder.
+    """
+    if os.geteuid() != 0 or not data.exists():
+        return
+    links = [path.lstat().st_uid for path in (data, *data.parents) if path.is_symlink()]
+    owner = next((uid for uid in (*links, data.stat().st_uid) if uid), 0)
+    if owner:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = str(owner)
+        raise Misuse(f"{data} belongs to {name}, who could make root write anywhere: runuser -u {name} -- halonyx …")
 
 
 @contextlib.contextmanager
