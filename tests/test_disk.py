@@ -1,11 +1,12 @@
 """A file is replaced whole or not at all."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from halonyx.disk import sync_folder, write_whole
+from halonyx.disk import sync_folder, take_name, write_whole
 
 
 def test_a_file_is_replaced_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -47,3 +48,23 @@ def test_it_is_on_disk_before_it_has_its_name_and_the_name_is_afterwards(
     assert synced == [("", False), (tmp_path.name, True)]
     sync_folder(tmp_path)
     assert len(synced) == 3
+
+
+@pytest.mark.parametrize("has_links", [True, False], ids=["ext4", "vfat"])
+def test_a_name_is_taken_only_if_it_is_free(
+    has_links: bool,  # noqa: FBT001 (pytest passes it by name)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    for name in ("first", "second"):
+        (tmp_path / name).write_text(name)
+    take_name(tmp_path / "first", tmp_path / "name")
+    with pytest.raises(FileExistsError):
+        take_name(tmp_path / "second", tmp_path / "name")
+
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"name": "first", "second": "second"}

@@ -32,6 +32,24 @@ def write_whole(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def take_name(temporary: Path, target: Path) -> None:
+    """Give a file its name, which nothing may have: unlike a rename, this never replaces.
+
+    Not every file system has links (vfat and exFAT have none). Without them there is an empty file for a moment.
+
+    Raises:
+        FileExistsError: The name is taken.
+        OSError: The folder can't be written to.
+    """
+    try:
+        os.link(temporary, target, follow_symlinks=False)
+    except OSError:  # if it is because the name is taken, the next line says so again
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        temporary.replace(target)  # over the empty file that was made in this moment
+    else:
+        temporary.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Bring on disk which files are in a folder.
 

@@ -1,6 +1,7 @@
 """Copies of a running relay, and putting them back: one moment, whole or not at all, and nothing given out twice."""
 
 import asyncio
+import errno
 import os
 import tarfile
 from collections.abc import Callable
@@ -53,6 +54,16 @@ async def test_people_are_back_after_it(tmp_path: Path) -> None:
         status = (await alice.status(relay)).json
         assert (status["exists"], status["devices"]) == (True, [1])
         assert (await alice.lookup(relay)).status == 200
+
+
+async def test_a_disk_without_links_takes_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    file = await copy_of_a_relay(tmp_path, Person())
+    await asyncio.to_thread(restore, at(tmp_path / "new" / "data"), file)
+    assert len(rows(tmp_path / "new" / "data" / "identity.db", "select * from account")) == 1
 
 
 async def test_a_copy_is_of_one_moment_while_accounts_come_and_go(tmp_path: Path) -> None:

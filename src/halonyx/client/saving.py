@@ -22,7 +22,7 @@ from halonyx.core.errors import Misuse, RemoteError
 from halonyx.core.file_names import safe_name, safe_paths
 from halonyx.core.file_offer import FileOffer
 from halonyx.core.types import MessageId
-from halonyx.disk import sync_folder
+from halonyx.disk import sync_folder, take_name
 
 SPARE_BYTES: Final = 16 * 1024 * 1024  # left free on any disk: a full one hurts more than our file
 READ_SIZE: Final = BLOCK_SIZE // SEALED_CHUNK_SIZE * SEALED_CHUNK_SIZE
@@ -153,7 +153,7 @@ def put(temporary: Path, folder: Path, name: str, note: Callable[[Path], None]) 
                 target.mkdir(mode=0o700)  # fails if anything is there; renaming replaces an empty folder
                 temporary.rename(target)
             else:
-                _link(temporary, target)
+                take_name(temporary, target)
         except FileExistsError:
             continue
         sync_folder(folder)
@@ -230,17 +230,6 @@ class _Target:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         self._file = open(descriptor, "wb")  # noqa: PTH123, SIM115 (a descriptor; closed by `close`)
-
-
-def _link(temporary: Path, target: Path) -> None:
-    """Give a file its name, which nothing may have; not every file system has links."""
-    try:
-        os.link(temporary, target, follow_symlinks=False)
-    except OSError:  # if it is because the name is taken, the next line says so again
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
-        temporary.rename(target)  # over the empty file that was made in this moment
-    else:
-        temporary.unlink()
 
 
 def _numbered(name: str, number: int, *, is_folder: bool) -> str:

@@ -28,7 +28,7 @@ from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.labels import RELAY_BACKUP
 from halonyx.core.primitives import equal, hmac_sha256
 from halonyx.core.types import Millis
-from halonyx.disk import sync_folder
+from halonyx.disk import sync_folder, take_name
 from halonyx.relay.admin_log import FILES, AdminEvent, note
 from halonyx.relay.decide import Limits
 from halonyx.relay.folder import RESTORING, hold
@@ -244,7 +244,7 @@ def _pack(folder: Path, file: Path) -> None:
                     archive.addfile(member, content)
         raw.flush()
         os.fsync(raw.fileno())
-    os.link(temporary, file)  # unlike a rename, it never replaces
+    take_name(temporary, file)
     sync_folder(file.parent)
 
 

@@ -17,7 +17,7 @@ from halonyx.core.errors import Malformed, StoreError
 from halonyx.core.labels import RELAY_PSEUDONYM
 from halonyx.core.primitives import SigningKey, hmac_sha256
 from halonyx.core.types import KEY_SIZE, Address
-from halonyx.disk import sync_folder
+from halonyx.disk import sync_folder, take_name
 
 FORMAT: Final = 1
 MODE: Final = 0o600
@@ -156,10 +156,9 @@ def write(path: Path, made: Secrets) -> None:
             file.flush()
             os.fsync(file.fileno())
         try:
-            # Unlike a rename, a link fails when another process was first: its secrets must win.
-            os.link(temporary, path)
+            take_name(temporary, path)  # fails when another process was first: its secrets must win
         finally:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
     except OSError as error:
         raise StoreError(f"secrets file {path} can't be written: {error.strerror}") from None
