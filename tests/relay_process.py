@@ -6,6 +6,7 @@ Limits are generous through settings, because all people of a test share one cli
 import contextlib
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -49,11 +50,13 @@ def clean_environment(**settings: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of loopback, free for TCP and UDP, that the kernel gives to nobody who asks for any."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @dataclass(slots=True)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +38,7 @@ from halonyx.wire.frames import (
     parse_send_reply,
 )
 from halonyx.wire.login import challenge_body, login_body
+from relay_process import free_port
 
 WAIT_S = 10
 FAST = Limits(
@@ -47,14 +47,6 @@ FAST = Limits(
     connections_per_client=200,
     http_connections_per_client=200,
 )
-
-
-def free_port() -> int:
-    """Return a loopback port nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True, slots=True)

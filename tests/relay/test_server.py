@@ -43,8 +43,8 @@ from halonyx.wire.frames import (
     parse_send_reply,
 )
 from halonyx.wire.login import login_body
-from relay.sockets_support import Device, envelope, free_port, served
-from relay_process import RelayProcess, clean_environment, running_relay
+from relay.sockets_support import Device, envelope, served
+from relay_process import RelayProcess, clean_environment, free_port, running_relay
 
 SETTINGS = {"HALONYX_RESERVE_BYTES": "0"}
 

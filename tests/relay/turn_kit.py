@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import hmac
 import os
-import random
 import re
 import socket
 import struct
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
+from relay_process import free_port
+
 SAMPLE = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
 WAIT_S = 10
 ALLOCATE, CREATE_PERMISSION = 0x003, 0x008
@@ -23,17 +24,6 @@ USERNAME, INTEGRITY, ERROR, PEER, REALM, NONCE, FAMILY, TRANSPORT = 0x06, 0x08, 
 FINGERPRINT = 0x8028
 FAMILIES = {4: 1, 6: 2}  # as STUN numbers them
 COOKIE = 0x2112A442
-
-
-def free_port_of_both() -> int:
-    """Return a port that is free for UDP and TCP, of those that the kernel gives to nobody who asks for any."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
-        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
-            for kind in kinds:
-                probes.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -137,7 +127,7 @@ async def turn_server(
         has_local_peers: Relay to peers on loopback too, which the sample refuses.
         port: Where it was before; a free one by default.
     """
-    port = port or free_port_of_both()
+    port = port or free_port()
     sample = SAMPLE.read_text()
     placeholder = "static-auth-secret=change-this-secret"
     assert placeholder in sample

@@ -108,13 +108,15 @@ export class RelayProcess {
   }
 }
 
-/** Return a loopback port that nothing listens on now. */
+/** Return a loopback port that nothing listens on now, of those that the kernel gives to nobody who asks for any. */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1")
-  await once(probe, "listening")
-  const address = probe.address()
-  if (address === null || typeof address === "string") throw new Error("no port")
-  probe.close()
-  await once(probe, "close")
-  return address.port
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000)
+    const probe = createServer().listen(port, "127.0.0.1")
+    const isFree = await once(probe, "listening").then(() => true, () => false)
+    if (!isFree) continue
+    probe.close()
+    await once(probe, "close")
+    return port
+  }
 }

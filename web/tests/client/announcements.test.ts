@@ -147,7 +147,7 @@ describe("a relay that asks for a name and an e-mail address", () => {
   })
 
   test("is known before any work is done", async () => {
-    const asking = { HALONYX_CONTACT_REQUIRED: "true", HALONYX_SIGNUP: "pow", HALONYX_POW_BITS: "40" }
+    const asking = { HALONYX_CONTACT_REQUIRED: "true", HALONYX_SIGNUP: "pow", HALONYX_POW_BITS: "28" }
     const other = await RelayProcess.start(asking)
     try {
       mayReach(other.origin)
