@@ -285,7 +285,9 @@ export class Sender {
     const now = nowMs()
     await this.#store.transaction(async (tx) => {
       const current = await deviceRow(tx, contact.id, peer.device.id)
-      const known = (await contactById(tx, contact.id)).peer(peer.device.id)
+      const found = await contactById(tx, contact.id)
+      if (found.state !== "accepted") return // nothing is asked of whom the person blocked meanwhile
+      const known = found.peer(peer.device.id)
       // A message of theirs was faster, and brought a session or a record.
       if (current.revision !== row.revision || known === null || !isSamePeer(known, peer)) return
       await saveSessions(tx, current, begin(current.sessions, initiated(ratchet, hello), now))

@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest"
 
 import { loadAccount, nowMs, type Account } from "../../src/client/account"
+import { Contacts } from "../../src/client/contacts"
 import { OUTBOX_LOCK, withLock } from "../../src/client/locks"
 import { addText } from "../../src/client/outbox"
 import { contactById } from "../../src/client/people"
@@ -19,7 +20,7 @@ import { PrekeyUse } from "../../src/core/prekeys"
 import { accessKey } from "../../src/core/kdf"
 import { randomBytes } from "../../src/core/primitives"
 import { HOUR, SECOND } from "../../src/core/types"
-import type { DeviceId, EnvelopeId, Millis } from "../../src/core/types"
+import type { DeviceId, EnvelopeId, Millis, SessionId } from "../../src/core/types"
 import { FrameType, SEND_PATH, type Submit } from "../../src/wire/frames"
 import { RelayProcess } from "../relay_process"
 import { addDevice } from "./owner"
@@ -211,6 +212,25 @@ test("what is for another contact goes out meanwhile", { timeout: PATIENT }, asy
 
   await settled(alice, contact, 2)
   expect(await states(alice, alice.contacts.get("bob") ?? 0)).toEqual(["delivered", "waiting"])
+})
+
+test("who is blocked while a session is begun is asked for nothing", { timeout: PATIENT }, async () => {
+  const [tab] = await talking(relay.origin)
+  const alice = await alone(tab)
+  const bob = alice.contacts.get("bob") ?? 0
+  const broken = { isBroken: 1, brokenSession: randomBytes(8) as SessionId, isBreakProven: true } as const
+  await alice.store.transaction((tx) => tx.update(table.devices, [bob, FIRST], broken))
+  const call = fetch
+  vi.stubGlobal("fetch", async (address: string, how: RequestInit) => {
+    if (address.endsWith("/v1/bundle")) await new Contacts(alice.store).block(bob) // in another tab
+    return call(address, how)
+  })
+
+  await start(alice)
+  await until(async () => (await alice.store.get(table.contacts, bob))?.state === "blocked")
+  await idle(alice)
+
+  expect((await alice.store.get(table.devices, [bob, FIRST]))?.resetSent).toBe(0)
 })
 
 test("a question to our own relay holds up others for two seconds, and has thirty", { timeout: PATIENT }, async () => {
