@@ -6,7 +6,6 @@
 
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
-import { askForMany } from "./large_requests"
 import { Suspects } from "./suspects"
 import type { Connection, PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
 
@@ -69,10 +68,7 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
-    this.#torrent.on("wire", (wire) => {
-      askAhead(wire)
-      askForMany(wire)
-    })
+    this.#torrent.on("wire", askAhead)
     const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
       const [, bad] = BAD_PIECE.exec(message) ?? []
@@ -141,7 +137,7 @@ export class RunningTorrent {
 
   /** End connections over which nothing comes any more: on another way, or when that is back, there is a new one. */
   #dropSilent(now: number): void {
-    for (const { conn } of this.#torrent._peers.values()) {
+    for (const { conn } of this.#torrent._peers?.values() ?? []) {
       if (conn === null) continue
       if (conn._pc?.iceConnectionState !== "disconnected") this.#silent.delete(conn)
       else if (!this.#silent.has(conn)) this.#silent.set(conn, now)
@@ -166,7 +162,7 @@ export class RunningTorrent {
   }
 
   async #path(): Promise<TransferPath | null> {
-    for (const { conn } of this.#torrent._peers.values()) {
+    for (const { conn } of this.#torrent._peers?.values() ?? []) {
       const stats = await conn?._pc?.getStats().catch(() => null)
       const path = stats && pathOf(stats)
       if (path) return path

@@ -7,18 +7,13 @@
 import { TransportError } from "../../core/errors"
 import address from "webtorrent/dist/webtorrent.min.js?url"
 
-/** Called with a block, or with why it does not come. */
-export type Answer = (error: Error | null, block: Uint8Array | null) => void
-
 /** One connection to a peer, over which BitTorrent is spoken. */
 export interface Wire {
-  /** In hex: what program it is, by its own word, and random bytes. */
+  /** Random, drawn by the peer. */
   readonly peerId: string
   readonly peerPieces: { get(index: number): boolean }
   /** Takes in how many bytes came, and returns bytes a second, by which WebTorrent decides how far it asks ahead. */
   downloadSpeed: (received?: number) => number
-  /** Ask for a part of a piece. */
-  request: (piece: number, offset: number, length: number, answer: Answer) => void
   on(event: "piece", listener: (index: number) => void): void
   destroy(): void
 }
@@ -56,7 +51,8 @@ export interface Torrent {
   readonly numPeers: number
   readonly done: boolean
   readonly wires: readonly Wire[]
-  readonly _peers: ReadonlyMap<string, Peer>
+  /** Null once it was ended. */
+  readonly _peers: ReadonlyMap<string, Peer> | null
   readonly discovery?: { readonly tracker: { readonly _trackers: readonly TrackerSocket[]; update(): void } | null }
   on(event: "metadata" | "done" | "ready", listener: () => void): void
   on(event: "wire", listener: (wire: Wire) => void): void
