@@ -66,10 +66,9 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 test: check web tools ## Every test
 	@# Those of the browser client's modules keep the processors busy, those that kill processes wait for time limits.
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-modules test-journeys
-	@# These often wait, for a disk, a process or a time limit: three of them keep two processors busy.
-	@$(BIN)/python -m pytest --numprocesses $$(($$(nproc) * 3 / 2)) --dist worksteal --ignore tests/journeys --ignore tests/browser
-	@# Whole files, which share a browser and a relay.
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests/browser --ignore tests/browser/test_files_private.py
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore tests/journeys --ignore tests/browser
+	@# Two browsers, their Workers and a relay fill two processors: one test at a time.
+	@$(BIN)/python -m pytest tests/browser --ignore tests/browser/test_files_private.py
 	@# WebRTC takes whatever networks it finds; which addresses it tells is tested where there is loopback alone.
 	@# (Where no network namespace may be made, among the networks there are.)
 	@alone=(unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net sh -c 'ip link set lo up && exec "$$@"' sh); \
