@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
+from playwright.sync_api import TimeoutError as TookTooLong
 
 from browser.browsers import watched
 from halonyx.core.card import Card
@@ -17,6 +18,7 @@ WIDE: Final[ViewportSize] = {"width": 1440, "height": 900}
 NARROW: Final[ViewportSize] = {"width": 360, "height": 740}
 GROUPS: Final = 9
 HANGING_MS: Final = 30_000  # a bound against hanging, not a measurement
+BUTTON_MS: Final = 2_000
 
 STATES: Final = {"waiting": "Waiting to be sent", "accepted": "Sent", "delivered": "Delivered", "failed": "Not sent"}
 
@@ -96,6 +98,11 @@ class Person:
     def press(self, name: str, within: Locator | None = None) -> None:
         """Press the button of exactly this name."""
         (within or self.page).get_by_role("button", name=typeset(name), exact=True).click()
+
+    def try_now(self) -> None:
+        """Look for the relay again at once; the button goes away when the page finds it by itself."""
+        with contextlib.suppress(TookTooLong):
+            self.people.get_by_role("button", name="Try now").click(timeout=BUTTON_MS)
 
     def share(self) -> Locator:
         """Open the dialog that shows our card; return the code in it."""

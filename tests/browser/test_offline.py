@@ -1,18 +1,15 @@
 """Without a connection: what was written waits and goes out, what there is can be read, and the page says so."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, expect
-from playwright.sync_api import TimeoutError as TookTooLong
 
 from browser.people import Person, introduce, person
 from relay_process import RelayProcess
 
 OFFLINE: Final = "You are offline. Write on; it goes out later."
-BUTTON_MS: Final = 2_000
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +39,7 @@ def find_relay(relay: RelayProcess, *people: Person) -> None:
     """Start it again; who does not want to wait for the next try presses the button."""
     relay.start()
     for each in people:
-        with contextlib.suppress(TookTooLong):  # it goes away when the page finds the relay by itself
-            each.people.get_by_role("button", name="Try now").click(timeout=BUTTON_MS)
+        each.try_now()
         expect(each.page.get_by_text(OFFLINE)).to_have_count(0)
 
 

@@ -69,7 +69,7 @@ def test_through_halonyx_web(browser: Browser, relay: RelayProcess, second: Rela
         alice.write("Bob", "I still reach yours")
         bob.sees("I still reach yours")
         relay.start()
-        alice.press("Try now", alice.people)
+        alice.try_now()
         alice.sees("are you there?")
         bob.sees("are you there?", "delivered")
         alice.sees("I still reach yours", "delivered")
