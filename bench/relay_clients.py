@@ -16,7 +16,8 @@ from halonyx.core.types import Address, DeviceId, EnvelopeId
 from halonyx.wire.frames import NO_EPOCH, RECEIVE_PATH, SEND_PATH, SUBPROTOCOL, Ack, Auth, FrameType, Hello, Submit
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer, Target, sign
 from halonyx.wire.login import login_body
-from halonyx.wire.rest import REPLACED_USES, NewDevice, Prekey, SignUpRequest
+from halonyx.wire.rest_account import NewDevice, SignUpRequest
+from halonyx.wire.rest_directory import REPLACED_USES, Prekey
 
 DEVICE: Final = DeviceId(1)
 ENVELOPE: Final = b"\x01" + os.urandom(1023)

@@ -29,7 +29,8 @@ from halonyx.core.kdf import request_key
 from halonyx.core.prekeys import Prekey, PrekeyUse
 from halonyx.core.primitives import MLDSA65_SIGNATURE_SIZE, PublicKey, VerifyKey
 from halonyx.core.types import SIGNATURE_SIZE, DeviceId, Millis, PrekeyId
-from halonyx.wire.rest import Body, Bundle, BundleRequest, LookupRequest, LookupResponse
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_directory import Bundle, BundleRequest, LookupRequest, LookupResponse
 
 WORDS: Final = "The key is under the blue flowerpot."
 DEVICE: Final = DeviceId(1)

@@ -14,7 +14,7 @@ from halonyx.core.primitives import MLDSA65_SIGNATURE_SIZE
 from halonyx.core.recovery import ENTROPY_SIZE, account_keys
 from halonyx.core.types import SIGNATURE_SIZE, Address, DeviceId
 from halonyx.relay.decide import KeyKind
-from halonyx.wire.rest import Bundle
+from halonyx.wire.rest_directory import Bundle
 from lying_relay.insider import Cards
 from lying_relay.lie import Lie
 

@@ -25,7 +25,7 @@ from halonyx.core.types import Address, ConversationId, DeviceId, MessageId, Pre
 from halonyx.relay.context import RelayContext
 from halonyx.relay.store.intake import Submission
 from halonyx.relay.store.keys import KeyStore
-from halonyx.wire.rest import Bundle, StoredPrekey
+from halonyx.wire.rest_directory import Bundle, StoredPrekey
 
 SLOTS: Final = {
     "signed_prekey": PrekeyUse.SIGNED,

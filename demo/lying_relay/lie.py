@@ -7,7 +7,7 @@ from halonyx.relay.context import RelayContext
 from halonyx.relay.decide import KeyKind
 from halonyx.relay.store.intake import Submission
 from halonyx.web.build import Build
-from halonyx.wire.rest import Bundle
+from halonyx.wire.rest_directory import Bundle
 from lying_relay.insider import Cards, Insider
 from lying_relay.queue import Queue
 

@@ -21,7 +21,7 @@ from halonyx.relay.store.keys import KeyStore
 from halonyx.relay.store.mailbox import MailboxStore
 from halonyx.web.build import Build
 from halonyx.wire.frames import Status
-from halonyx.wire.rest import Bundle, Prekey
+from halonyx.wire.rest_directory import Bundle, Prekey
 from lying_relay.lie import Lie
 
 _asked_with: Final[ContextVar[KeyKind | None]] = ContextVar("asked_with", default=None)

@@ -17,14 +17,14 @@ from halonyx.core.primitives import KeyPair, SigningKey, sha256
 from halonyx.core.recovery import AccountKeys, account_keys, parse_recovery_code
 from halonyx.core.types import DeviceId
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
-from halonyx.wire.rest import (
+from halonyx.wire.rest_account import (
     AccountRequest,
     AccountStatus,
     NewDevice,
-    RelayInfo,
     ReplaceAccountRequest,
     ReplaceAccountResponse,
 )
+from halonyx.wire.rest_relay import RelayInfo
 
 
 async def _info(origin: str) -> RelayInfo:

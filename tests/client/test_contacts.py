@@ -23,7 +23,7 @@ from halonyx.core.card import Card
 from halonyx.core.errors import Malformed, Misuse, TransportError
 from halonyx.core.types import EnvelopeId
 from halonyx.wire.frames import SEND_PATH, Status, Submit
-from halonyx.wire.rest import LookupRequest, LookupResponse
+from halonyx.wire.rest_directory import LookupRequest, LookupResponse
 from relay_process import RelayProcess
 
 BLANK = b"\x01\x20" + bytes(1022)  # an envelope as far as a relay can tell

@@ -41,7 +41,7 @@ from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.types import DeviceId
 from halonyx.wire import frames
 from halonyx.wire.frames import Status
-from halonyx.wire.rest import NewDevice
+from halonyx.wire.rest_account import NewDevice
 from relay_process import RelayProcess, running_relay
 
 SECOND: Final = DeviceId(2)

@@ -17,7 +17,7 @@ from halonyx.core.identity import AccountRecord, OwnDevice
 from halonyx.core.prekeys import Prekey, PrekeyUse, sign_prekey
 from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.types import DAY, Address, Millis, Usid
-from halonyx.wire.rest import decode_base64url, encode_base64url
+from halonyx.wire.base64url import decode_base64url, encode_base64url
 
 LOOKUP: Final = "/v1/lookup"
 BUNDLE: Final = "/v1/bundle"

@@ -30,7 +30,8 @@ from halonyx.core.errors import TransportError
 from halonyx.core.prekeys import PRIVATE_KEPT_AFTER_EXPIRY, RENEWED_AFTER, PrekeyUse
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import DAY, Millis
-from halonyx.wire.rest import Bundle, BundleRequest, encode_base64url
+from halonyx.wire.base64url import encode_base64url
+from halonyx.wire.rest_directory import Bundle, BundleRequest
 
 EMPTY: Final = encode_sessions(Sessions())
 

@@ -10,6 +10,7 @@ from halonyx.core.primitives import SigningKey, VerifyKey, sha256
 from halonyx.core.types import Address, DeviceId, Millis
 from halonyx.wire import http_signature, work
 from halonyx.wire.announcement import Announcement
+from halonyx.wire.base64url import decode_base64url
 from halonyx.wire.frames import (
     RECEIVE_PATH,
     SEND_PATH,
@@ -21,7 +22,6 @@ from halonyx.wire.frames import (
 )
 from halonyx.wire.http_signature import KeyId, Signer, Target
 from halonyx.wire.login import challenge_body, login_body
-from halonyx.wire.rest import decode_base64url
 from vectors import Fields, Runner
 
 Output = dict[str, object]

@@ -1,20 +1,25 @@
 """The decoders between client and relay: frames, signed calls, bodies, the tracker, headers that proxies set."""
 
+import importlib
 import json
+import pkgutil
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from fuzz.decoder import Decoder, exactly
+from halonyx import wire
 from halonyx.core.errors import BadSignature, Malformed, UnsupportedVersion
 from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Address, Millis
 from halonyx.relay.clients import last_hop, network_of
 from halonyx.relay.handshake import MAIL_PATHS, Refusal, Upgrade, judge
-from halonyx.wire import frames, http_signature, rest, tracker
+from halonyx.wire import frames, http_signature, tracker
 from halonyx.wire.announcement import Announcement
+from halonyx.wire.base64url import decode_base64url, encode_base64url
 from halonyx.wire.http_signature import Claim, KeyId, Signer, Target
+from halonyx.wire.rest import Body
 from halonyx.wire.tracker import TRACKER_PATH
 
 OPERATOR: Final = SigningKey.from_seed(bytes(32))
@@ -87,13 +92,20 @@ def _example(  # noqa: C901, PLR0911 (a case for each kind of schema)
             return None
 
 
-def _examples(model: type[rest.Body]) -> Iterator[bytes]:
+def _models() -> list[type[Body]]:
+    """Return the models of all calls, in whichever file of `wire` they stand."""
+    for module in pkgutil.iter_modules(wire.__path__):
+        importlib.import_module(f"{wire.__name__}.{module.name}")
+    return Body.__subclasses__()
+
+
+def _examples(model: type[Body]) -> Iterator[bytes]:
     schema = model.model_json_schema()
     for is_full in (False, True):
         yield json.dumps(_example(schema, schema.get("$defs", {}), is_full=is_full)).encode()
 
 
-def _model(model: type[rest.Body]) -> Decoder[rest.Body]:
+def _model(model: type[Body]) -> Decoder[Body]:
     return Decoder(
         model.__name__,
         model.model_validate_json,
@@ -178,11 +190,11 @@ HEADERS: Final = (
 )
 
 BODIES: Final[tuple[Decoder[Any], ...]] = (
-    *(_model(model) for model in sorted(rest.Body.__subclasses__(), key=lambda model: model.__name__)),
+    *(_model(model) for model in sorted(_models(), key=lambda model: model.__name__)),
     Decoder(
         "base64url",
-        lambda data: rest.decode_base64url(data.decode("latin-1")),
-        exactly(lambda value: rest.encode_base64url(value).encode()),
+        lambda data: decode_base64url(data.decode("latin-1")),
+        exactly(lambda value: encode_base64url(value).encode()),
         (ValueError,),
         (("base64url_decode", "text"),),
     ),

@@ -23,8 +23,10 @@ from schemathesis.openapi.checks import UnsupportedMethodResponse
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import HASH_SIZE, Address
 from halonyx.relay.guard import DROP_PART, RULES, Access
+from halonyx.wire.base64url import decode_base64url, encode_base64url
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer, Target, sign
-from halonyx.wire.rest import ERRORS, UPLOAD_HEADER, Body, DropRequest, decode_base64url, encode_base64url
+from halonyx.wire.rest import ERRORS, Body
+from halonyx.wire.rest_files import UPLOAD_HEADER, DropRequest
 from relay.rest_kit import Person
 
 ORIGIN: Final = os.environ["RELAY"]

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 
 from halonyx.core.primitives import sha256
-from halonyx.wire.rest import UPLOAD_HEADER, DropDeleteRequest, DropRequest
+from halonyx.wire.rest_files import UPLOAD_HEADER, DropDeleteRequest, DropRequest
 from relay.rest_kit import Answer, Person, Relay
 
 MIB = 1024 * 1024

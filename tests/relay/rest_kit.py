@@ -19,20 +19,22 @@ from halonyx.relay.limits import Limiter
 from halonyx.relay.server import Relay as ServedRelay
 from halonyx.relay.settings import RelaySettings, load_settings
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer, Target, sign
-from halonyx.wire.rest import (
-    USE_ONE_TIME,
-    USE_ONE_TIME_KEM,
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_account import (
     AccessKeyRequest,
     AccountRequest,
-    Body,
-    BundleRequest,
-    LookupRequest,
     NewDevice,
-    Prekey,
-    PublishRequest,
     ReplaceAccountRequest,
     SignUpRequest,
     Work,
+)
+from halonyx.wire.rest_directory import (
+    USE_ONE_TIME,
+    USE_ONE_TIME_KEM,
+    BundleRequest,
+    LookupRequest,
+    Prekey,
+    PublishRequest,
 )
 from relay_process import free_port
 

@@ -25,7 +25,10 @@ from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Address
 from halonyx.relay.settings import load_settings
 from halonyx.wire.http_signature import KeyId, Signer, Target, sign
-from halonyx.wire.rest import AccountRequest, Body, BundleRequest, LookupRequest, TurnRequest
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_account import AccountRequest
+from halonyx.wire.rest_directory import BundleRequest, LookupRequest
+from halonyx.wire.rest_files import TurnRequest
 from relay.rest_kit import Person, Relay
 from relay_process import RelayProcess, running_relay
 

@@ -10,7 +10,7 @@ import pytest
 from halonyx.relay.app import openapi_document
 from halonyx.relay.handshake import Refusal, Upgrade, judge
 from halonyx.wire import frames
-from halonyx.wire.rest import AccountRequest
+from halonyx.wire.rest_account import AccountRequest
 from relay.rest_kit import Person, running_relay
 from relay_process import running_relay as relay_process
 

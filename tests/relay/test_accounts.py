@@ -12,8 +12,9 @@ from halonyx.core.types import Address, DeviceId
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import NonceMemory
 from halonyx.relay.store.identity import IdentityStore
+from halonyx.wire.base64url import encode_base64url
 from halonyx.wire.http_signature import KeyId, Signer, Target, sign
-from halonyx.wire.rest import AccessKeyRequest, AccountRequest, NewDevice, SignUpRequest, encode_base64url
+from halonyx.wire.rest_account import AccessKeyRequest, AccountRequest, NewDevice, SignUpRequest
 from relay.rest_kit import Person, Relay, prekeys, running_relay
 
 

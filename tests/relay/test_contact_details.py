@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.relay.store.details import read_all
 from halonyx.relay.store.sealing import sealing_key
-from halonyx.wire.rest import ContactDetails
+from halonyx.wire.rest_account import ContactDetails
 from relay.rest_kit import Answer, Person, Relay, running_relay
 
 ANN = ContactDetails(name="Ann Example", email="ann@mail.example")

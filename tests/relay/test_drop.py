@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from halonyx.core.types import DAY
-from halonyx.wire.rest import MAX_DROP_PART, UPLOAD_HEADER
+from halonyx.wire.rest_files import MAX_DROP_PART, UPLOAD_HEADER
 from relay.drop_kit import MIB, QUOTA, SETTINGS, File, files_of
 from relay.rest_kit import Person, Relay, running_relay
 

@@ -13,7 +13,7 @@ import pytest
 
 from halonyx.relay.events import configure
 from halonyx.relay.routes_files import DOWNLOADS_PER_CLIENT, UPLOADS_PER_MAILBOX
-from halonyx.wire.rest import UPLOAD_HEADER
+from halonyx.wire.rest_files import UPLOAD_HEADER
 from relay.drop_kit import MIB, SETTINGS, File, files_of
 from relay.own_disk import IN_NAMESPACE, can_mount
 from relay.rest_kit import Person, Relay, running_relay

@@ -10,7 +10,9 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from halonyx.relay.guard import Guard, client_host
-from halonyx.wire.rest import AccountRequest, LookupRequest, RelayInfo, WorkRequest
+from halonyx.wire.rest_account import AccountRequest, WorkRequest
+from halonyx.wire.rest_directory import LookupRequest
+from halonyx.wire.rest_relay import RelayInfo
 from relay.rest_kit import Person, Relay, running_relay
 
 ANONYMOUS = ("/v1/lookup", "/v1/bundle", "/v1/signup/challenge")

@@ -18,7 +18,7 @@ from halonyx.relay.store import identity
 from halonyx.relay.store.database import Database
 from halonyx.relay.store.file import Schema
 from halonyx.relay.store.invites import WEEK, Invite, expiry, make_invites
-from halonyx.wire.rest import InviteRequest, WorkChallenge, WorkRequest
+from halonyx.wire.rest_account import InviteRequest, WorkChallenge, WorkRequest
 from relay.rest_kit import Answer, Person, Relay, running_relay
 
 

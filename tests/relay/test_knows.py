@@ -12,7 +12,7 @@ from halonyx.relay import knows
 from halonyx.relay.knows import OF_ACCOUNT, of_account, of_anybody
 from halonyx.relay.knows_words import BESIDE, COLUMNS, DETAILS
 from halonyx.relay.secrets import DATABASES
-from halonyx.wire.rest import RelayKnows
+from halonyx.wire.rest_relay import RelayKnows
 from relay.rest_kit import Person, prekeys, running_relay
 
 Captured = pytest.CaptureFixture[str]

@@ -9,7 +9,8 @@ import pytest
 from halonyx.core.types import DeviceId
 from halonyx.relay.guard import RULES, client_host
 from halonyx.relay.limits import Limiter, Scope
-from halonyx.wire.rest import AccountRequest, BundleRequest, LookupRequest, WorkRequest
+from halonyx.wire.rest_account import AccountRequest, WorkRequest
+from halonyx.wire.rest_directory import BundleRequest, LookupRequest
 from relay.rest_kit import Answer, Person, Relay, prekeys, running_relay
 
 

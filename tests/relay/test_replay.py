@@ -8,7 +8,9 @@ import pytest
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import Address
 from halonyx.wire.http_signature import Signer, Target, sign
-from halonyx.wire.rest import AccessKeyRequest, AccountRequest, Body, NewDevice, PublishRequest
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_account import AccessKeyRequest, AccountRequest, NewDevice
+from halonyx.wire.rest_directory import PublishRequest
 from relay.rest_kit import Answer, Person, Relay, prekeys, running_relay
 from relay_process import free_port
 

@@ -8,15 +8,9 @@ import pytest
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import Address
 from halonyx.wire.http_signature import KeyId, Signer
-from halonyx.wire.rest import (
-    AccessKeyRequest,
-    AccountRequest,
-    Body,
-    BundleRequest,
-    PublishRequest,
-    ReplaceAccountRequest,
-    WorkRequest,
-)
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_account import AccessKeyRequest, AccountRequest, ReplaceAccountRequest, WorkRequest
+from halonyx.wire.rest_directory import BundleRequest, PublishRequest
 from relay.rest_kit import Answer, Person, Relay, running_relay
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from halonyx.core.types import Address, Millis
 from halonyx.relay import proof
-from halonyx.wire.rest import Work, WorkChallenge, WorkRequest
+from halonyx.wire.rest_account import Work, WorkChallenge, WorkRequest
 from halonyx.wire.work import solve
 from relay.rest_kit import Person, Relay, running_relay
 

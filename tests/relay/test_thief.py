@@ -33,7 +33,7 @@ from halonyx.core.kdf import access_key, request_key
 from halonyx.core.recovery import parse_recovery_code
 from halonyx.core.types import Usid
 from halonyx.relay.secrets import Secrets, pseudonym
-from halonyx.wire.rest import UPLOAD_HEADER, DropOpened, DropRequest
+from halonyx.wire.rest_files import UPLOAD_HEADER, DropOpened, DropRequest
 from relay.thief import (
     ATTACKS,
     DATABASES,

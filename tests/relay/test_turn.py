@@ -14,7 +14,7 @@ from halonyx.core.types import Millis
 from halonyx.relay import turn
 from halonyx.relay.context import wall_clock
 from halonyx.relay.settings import load_settings
-from halonyx.wire.rest import TurnRequest
+from halonyx.wire.rest_files import TurnRequest
 from relay.rest_kit import Answer, Person, Relay, running_relay
 from relay.turn_kit import asked, turn_server
 

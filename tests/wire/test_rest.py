@@ -1,6 +1,8 @@
 """REST bodies: strict types, one encoding for each value, nothing unknown."""
 
+import importlib
 import json
+import pkgutil
 from typing import Any
 
 import pytest
@@ -8,20 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from halonyx.wire import rest
-from halonyx.wire.rest import (
-    ERRORS,
-    Bundle,
-    BundleRequest,
-    ErrorCode,
-    LookupRequest,
-    Prekey,
-    PublishRequest,
-    ReplaceAccountRequest,
-    StoredPrekey,
-    decode_base64url,
-    encode_base64url,
-)
+from halonyx import wire
+from halonyx.wire.base64url import decode_base64url, encode_base64url
+from halonyx.wire.rest import ERRORS, ErrorCode
+from halonyx.wire.rest_account import ReplaceAccountRequest
+from halonyx.wire.rest_directory import Bundle, BundleRequest, LookupRequest, Prekey, PublishRequest, StoredPrekey
 
 LOOKUP: dict[str, Any] = {"address": "A" * 43, "key": "A" * 22}
 
@@ -132,11 +125,13 @@ def test_every_error_code_has_a_status_and_a_text() -> None:
 
 
 def test_every_model_is_strict() -> None:
-    models = [
+    files = [file.name for file in pkgutil.iter_modules(wire.__path__) if file.name.startswith("rest")]
+    models = {
         value
-        for value in vars(rest).values()
+        for file in files
+        for value in vars(importlib.import_module(f"{wire.__name__}.{file}")).values()
         if isinstance(value, type) and issubclass(value, BaseModel) and value is not BaseModel
-    ]
+    }
 
     assert len(models) > 20
     for model in models:

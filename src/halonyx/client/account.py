@@ -37,21 +37,20 @@ from halonyx.core.recovery import ENTROPY_SIZE, AccountKeys, account_keys, encod
 from halonyx.core.types import Address, DeviceId, Millis, Usid
 from halonyx.wire.frames import EPOCH_SIZE
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer
-from halonyx.wire.rest import (
-    ERRORS,
+from halonyx.wire.rest import ERRORS
+from halonyx.wire.rest_account import (
     AccountRequest,
     AccountStatus,
     InviteAnswer,
     InviteRequest,
-    LookupRequest,
-    LookupResponse,
     NewDevice,
-    RelayInfo,
     ReplaceAccountRequest,
     ReplaceAccountResponse,
     SignUpRequest,
     SignUpResponse,
 )
+from halonyx.wire.rest_directory import LookupRequest, LookupResponse
+from halonyx.wire.rest_relay import RelayInfo
 
 PROFILE_KEY_SIZE: Final = 32
 _NOTHING: Final = Admission()

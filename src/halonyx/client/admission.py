@@ -15,7 +15,8 @@ from halonyx.client.transport import Refused, Relay
 from halonyx.core.errors import Malformed, TransportError
 from halonyx.core.types import Address
 from halonyx.wire import work
-from halonyx.wire.rest import ERRORS, ContactDetails, Work, WorkChallenge, WorkRequest
+from halonyx.wire.rest import ERRORS
+from halonyx.wire.rest_account import ContactDetails, Work, WorkChallenge, WorkRequest
 
 MAX_WORK_BITS: Final = 28  # minutes on a small machine
 WORK_SLICE: Final = 20_000  # hashes between two looks at the event loop

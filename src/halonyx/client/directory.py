@@ -17,8 +17,9 @@ from halonyx.core.handshake import Peer
 from halonyx.core.identity import AccountRecord, check_record
 from halonyx.core.prekeys import RENEWED_AFTER, EnvelopePrekey, Prekey, PrekeyBundle, PrekeyUse
 from halonyx.core.types import DAY, SECOND, DeviceId, Millis, PrekeyId
-from halonyx.wire import rest
-from halonyx.wire.rest import Body, BundleRequest, LookupRequest, LookupResponse
+from halonyx.wire import rest_directory
+from halonyx.wire.rest import Body
+from halonyx.wire.rest_directory import BundleRequest, LookupRequest, LookupResponse
 
 CHECK_AGAIN: Final = DAY
 NAMED_TRIES: Final = 3
@@ -145,16 +146,16 @@ async def fetch_bundle(relay: Relay, contact: ContactRow, peer: Peer, fetch_id: 
         device=peer.device.id,
         fetch_id=fetch_id,
     )
-    answer = await relay.call("POST", "/v1/bundle", request, rest.Bundle)
+    answer = await relay.call("POST", "/v1/bundle", request, rest_directory.Bundle)
 
-    def opened(use: PrekeyUse, stored: rest.StoredPrekey) -> Prekey:
+    def opened(use: PrekeyUse, stored: rest_directory.StoredPrekey) -> Prekey:
         slot = Slot(contact.address, use, peer.device.id, PrekeyId(stored.id))
         prekey = Prekey.parse(open_object(contact.usid, slot, stored.blob))
         if prekey.use is not use or prekey.id != stored.id:
             raise BadSignature("the relay served a prekey under another name")
         return prekey
 
-    def unexpired(use: PrekeyUse, stored: rest.StoredPrekey | None) -> Prekey | None:
+    def unexpired(use: PrekeyUse, stored: rest_directory.StoredPrekey | None) -> Prekey | None:
         """An owner who was away for long could not renew one-time prekeys: that is as if there were none."""
         prekey = opened(use, stored) if stored else None
         return prekey if prekey is not None and prekey.expiry > now else None
@@ -199,7 +200,7 @@ def store_envelope_prekey(store: Store, contact: ContactRow, device: DeviceId, p
 
 
 def _store_envelope_prekey(
-    store: Store, contact: ContactRow, peer: Peer, stored: rest.StoredPrekey, now: Millis
+    store: Store, contact: ContactRow, peer: Peer, stored: rest_directory.StoredPrekey, now: Millis
 ) -> None:
     slot = Slot(contact.address, PrekeyUse.ENVELOPE, peer.device.id, PrekeyId(stored.id))
     try:

@@ -21,10 +21,10 @@ from halonyx.core.errors import TransportError
 from halonyx.core.file_offer import FileOffer
 from halonyx.core.kdf import drop_deletion_key, drop_id
 from halonyx.core.primitives import sha256
-from halonyx.wire.rest import (
+from halonyx.wire.rest import Done
+from halonyx.wire.rest_files import (
     MAX_DROP_PART,
     UPLOAD_HEADER,
-    Done,
     DropDeleteRequest,
     DropOpened,
     DropProgress,

@@ -25,7 +25,7 @@ from halonyx.core.prekeys import (
 )
 from halonyx.core.primitives import NONCE_SIZE, KemKeyPair, KeyPair
 from halonyx.core.types import DAY, HOUR, Millis, PrekeyId, Usid
-from halonyx.wire import rest
+from halonyx.wire import rest_directory
 
 NEW: Final = 0
 AT_RELAY: Final = 1
@@ -140,16 +140,16 @@ def forget_unpublished_one_time(store: Store) -> None:
         store.execute("DELETE FROM prekeys WHERE use IN (?, ?) AND state = ?", *_ONE_TIME, NEW)
 
 
-def published_forms(usid: Usid, own: OwnDevice, prekeys: list[NewPrekey]) -> list[rest.Prekey]:
+def published_forms(usid: Usid, own: OwnDevice, prekeys: list[NewPrekey]) -> list[rest_directory.Prekey]:
     """Seal prekeys as the relay stores them."""
     return [sealed(usid, own, new.public) for new in prekeys]
 
 
-def sealed(usid: Usid, own: OwnDevice, prekey: Prekey) -> rest.Prekey:
+def sealed(usid: Usid, own: OwnDevice, prekey: Prekey) -> rest_directory.Prekey:
     """Seal one prekey as the relay stores it."""
     slot = Slot(own.address, prekey.use, own.device.id, prekey.id)
     blob = seal_object(usid, slot, prekey.encode(), secrets.token_bytes(NONCE_SIZE))
-    return rest.Prekey(use=int(prekey.use), id=prekey.id, blob=blob)
+    return rest_directory.Prekey(use=int(prekey.use), id=prekey.id, blob=blob)
 
 
 def envelope_keys(store: Store, prekey_id: PrekeyId) -> EnvelopeKeys:

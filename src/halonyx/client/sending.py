@@ -26,7 +26,7 @@ from halonyx.core.prekeys import PrekeyBundle
 from halonyx.core.primitives import KeyPair
 from halonyx.core.types import DeviceId
 from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
-from halonyx.wire.rest import FETCH_ID_SIZE
+from halonyx.wire.rest_directory import FETCH_ID_SIZE
 
 BATCH: Final = 32
 IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60

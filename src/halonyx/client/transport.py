@@ -21,7 +21,8 @@ from halonyx.wire import frames
 from halonyx.wire.frames import Accepted, Auth, Challenge, CloseCode, Hello, ReceiveReply, Submit, Welcome
 from halonyx.wire.http_signature import NONCE_SIZE, Signer, Target, sign
 from halonyx.wire.login import challenge_body, login_body
-from halonyx.wire.rest import ERRORS, Body, ErrorBody, RelayInfo
+from halonyx.wire.rest import ERRORS, Body, ErrorBody
+from halonyx.wire.rest_relay import RelayInfo
 
 CONNECT_SECONDS: Final = 5
 CALL_SECONDS: Final = 10

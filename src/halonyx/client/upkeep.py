@@ -12,7 +12,9 @@ from halonyx.client.transport import NOT_AUTHENTICATED, DeviceReplaced, Refused,
 from halonyx.core.errors import TransportError
 from halonyx.core.prekeys import Prekey
 from halonyx.core.types import HOUR, MINUTE, Millis
-from halonyx.wire.rest import MAX_PREKEYS_IN_CALL, AccessKeyRequest, Done, PrekeyCounts, PublishRequest
+from halonyx.wire.rest import Done
+from halonyx.wire.rest_account import AccessKeyRequest
+from halonyx.wire.rest_directory import MAX_PREKEYS_IN_CALL, PrekeyCounts, PublishRequest
 
 ASK_EVERY: Final = HOUR  # a call beside every message would tell our relay when we write
 CLOCK_BOUND: Final = MINUTE  # further off, the relay refuses every signature

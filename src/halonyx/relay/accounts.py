@@ -24,17 +24,15 @@ from halonyx.relay.refusals import Refused
 from halonyx.relay.store.identity import Change, judge_replacement
 from halonyx.relay.store.invites import Invite
 from halonyx.relay.store.keys import PrekeysFull
-from halonyx.wire.rest import (
-    REPLACED_USES,
+from halonyx.wire.rest_account import (
     AccountStatus,
     InviteAnswer,
     NewDevice,
-    Prekey,
-    PublishRequest,
     ReplaceAccountRequest,
     SignUpRequest,
     WorkChallenge,
 )
+from halonyx.wire.rest_directory import REPLACED_USES, Prekey, PublishRequest
 
 _ALL_DEVICES: Final = tuple(DeviceId(number) for number in range(1, MAX_DEVICE_ID + 1))
 

@@ -18,7 +18,7 @@ from halonyx.relay.context import RelayContext
 from halonyx.relay.events import Event, log
 from halonyx.relay.refusals import Refused, answer
 from halonyx.relay.settings import origin_for_host
-from halonyx.wire.rest import MAX_DROP_PART, UPLOAD_HEADER
+from halonyx.wire.rest_files import MAX_DROP_PART, UPLOAD_HEADER
 
 
 class Takes(Enum):

@@ -18,7 +18,7 @@ from halonyx.relay.knows_words import BESIDE, CAN_TELL, CANNOT_TELL, COLUMNS, DE
 from halonyx.relay.secrets import DATABASES, Secrets, pseudonym
 from halonyx.relay.settings import RelaySettings
 from halonyx.relay.store.file import BUSY_TIMEOUT_MS, refusal
-from halonyx.wire.rest import Held, RelayKnows
+from halonyx.wire.rest_relay import Held, RelayKnows
 
 _MAILBOXES: Final = "(select m.id from mailbox m join account a on a.id = m.account where a.name = ?)"
 OF_ACCOUNT: Final[dict[str, dict[str, str | None]]] = {

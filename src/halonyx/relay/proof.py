@@ -12,7 +12,7 @@ from halonyx.core.labels import SIGNUP_WORK
 from halonyx.core.primitives import equal, hmac_sha256
 from halonyx.core.types import MINUTE, Address, Millis
 from halonyx.wire import work
-from halonyx.wire.rest import Work
+from halonyx.wire.rest_account import Work
 
 LIFETIME: Final = 10 * MINUTE
 TAG_SIZE: Final = 16

@@ -11,21 +11,19 @@ from halonyx.relay.guard import client_host
 from halonyx.relay.refusals import Refused
 from halonyx.relay.services import Here, Services, refusals, reply
 from halonyx.wire.http_signature import MANAGEMENT
-from halonyx.wire.rest import (
+from halonyx.wire.rest import Done, ErrorCode
+from halonyx.wire.rest_account import (
     AccessKeyRequest,
     AccountRequest,
     AccountStatus,
-    Done,
-    ErrorCode,
     InviteAnswer,
     InviteRequest,
-    PrekeyCounts,
-    PublishRequest,
     ReplaceAccountRequest,
     ReplaceAccountResponse,
     SignUpRequest,
     SignUpResponse,
 )
+from halonyx.wire.rest_directory import PrekeyCounts, PublishRequest
 
 router: Final = APIRouter(prefix="/v1", tags=["signed"], redirect_slashes=False)
 _SIGNED: Final[tuple[ErrorCode, ...]] = (

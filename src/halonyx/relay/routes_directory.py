@@ -17,18 +17,10 @@ from halonyx.relay.limits import Scope
 from halonyx.relay.refusals import Refused
 from halonyx.relay.services import VERSION, Here, Services, refusals, reply
 from halonyx.relay.store.identity import Account
-from halonyx.wire.rest import (
-    Bundle,
-    BundleRequest,
-    DeviceEntry,
-    ErrorCode,
-    LookupRequest,
-    LookupResponse,
-    RelayInfo,
-    RelayKnows,
-    WorkChallenge,
-    WorkRequest,
-)
+from halonyx.wire.rest import ErrorCode
+from halonyx.wire.rest_account import WorkChallenge, WorkRequest
+from halonyx.wire.rest_directory import Bundle, BundleRequest, DeviceEntry, LookupRequest, LookupResponse
+from halonyx.wire.rest_relay import RelayInfo, RelayKnows
 
 router: Final = APIRouter(prefix="/v1", tags=["anonymous"], redirect_slashes=False)
 _BODY: Final[tuple[ErrorCode, ...]] = ("too-large", "unsupported-content", "too-slow")

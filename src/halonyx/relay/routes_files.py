@@ -23,15 +23,14 @@ from halonyx.relay.guard import client_host
 from halonyx.relay.refusals import Refused
 from halonyx.relay.services import Here, refusals, reply
 from halonyx.relay.store.drops import DropStore, Outcome
-from halonyx.wire.rest import (
-    MAX_SAFE_INTEGER,
+from halonyx.wire.rest import Done, ErrorCode
+from halonyx.wire.rest_fields import MAX_SAFE_INTEGER
+from halonyx.wire.rest_files import (
     UPLOAD_HEADER,
-    Done,
     DropDeleteRequest,
     DropOpened,
     DropProgress,
     DropRequest,
-    ErrorCode,
     TurnCredentials,
     TurnRequest,
 )

@@ -26,7 +26,7 @@ from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.origin import check_origin, reaches_this_machine
 from halonyx.core.types import DAY, Millis
 from halonyx.wire.frames import MAX_ENVELOPE
-from halonyx.wire.rest import RelayFiles, RelayLimits, SignUpMode
+from halonyx.wire.rest_relay import RelayFiles, RelayLimits, SignUpMode
 
 DEFAULT_PORT: Final = 3000
 KIB: Final = 1024

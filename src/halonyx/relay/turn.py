@@ -11,7 +11,7 @@ import os
 from typing import Final
 
 from halonyx.core.types import SECOND, Millis
-from halonyx.wire.rest import TurnCredentials
+from halonyx.wire.rest_files import TurnCredentials
 
 NAME_SIZE: Final = 8
 

@@ -14,7 +14,7 @@ import apsw
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.relay.store.file import BUSY_TIMEOUT_MS, refusal
 from halonyx.relay.store.sealing import unseal
-from halonyx.wire.rest import ContactDetails
+from halonyx.wire.rest_account import ContactDetails
 
 TABLE: Final = """
     create table if not exists contact_details(

@@ -30,7 +30,7 @@ from halonyx.core.types import DAY, Address, DeviceId, Millis
 from halonyx.disk import sync_folder
 from halonyx.relay.store.database import Busy, Database
 from halonyx.relay.store.mailbox import Names
-from halonyx.wire.rest import DropRequest
+from halonyx.wire.rest_files import DropRequest
 
 LEAST_COUNTED: Final = 256 * 1024  # what the smallest padded file takes; else a quota would allow files without number
 TOKEN_SIZE: Final = 16

@@ -25,7 +25,7 @@ from halonyx.relay.store import details, invites
 from halonyx.relay.store.database import Database, Schema
 from halonyx.relay.store.invites import Invite
 from halonyx.relay.store.sealing import seal, sealing_key, unseal
-from halonyx.wire.rest import ContactDetails
+from halonyx.wire.rest_account import ContactDetails
 
 SCHEMA: Final = Schema(
     application_id=0x48584944,  # "HXID"

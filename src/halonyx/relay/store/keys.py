@@ -18,7 +18,7 @@ from halonyx.core.primitives import sha256
 from halonyx.core.types import Address, DeviceId, Millis, PrekeyId
 from halonyx.relay.secrets import pseudonym
 from halonyx.relay.store.database import Database, Schema
-from halonyx.wire.rest import (
+from halonyx.wire.rest_directory import (
     ONE_TIME_USES,
     REPLACED_USES,
     USE_ENVELOPE,
