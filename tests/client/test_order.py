@@ -145,6 +145,18 @@ def test_a_gap_is_shown_after_the_hold_and_once() -> None:
         assert [(row["kind"], row["data"]) for row in events] == [("gap", '{"missing": 2}'), ("message", "{}")]
 
 
+def test_a_clock_that_was_put_back_since_hides_nothing() -> None:
+    with open_store() as store:
+        arrive(store, 2, START + 2 * HOLD)
+        show_overdue(store, Millis(START + HOLD))
+        assert shown(store) == []  # no more than the hold: it is only late
+
+        show_overdue(store, Millis(START + HOLD - 1))
+
+        assert shown(store) == [2]
+        assert gaps(store) == [1]
+
+
 def test_a_message_after_its_gap_was_shown_comes_last() -> None:
     with open_store() as store:
         arrive(store, 2)

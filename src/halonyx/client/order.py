@@ -20,6 +20,8 @@ MAX_GAPS: Final = 2 * MAX_TRACKED  # of one device; nor may many of them make an
 ASK_AGAIN: Final = HOUR
 NOT_BEGUN: Final = 0  # of a device whose first counter is still to be seen; real ones begin with 1
 NEVER: Final = Millis(2**62)
+# Noticed longer ago than that, or after now: then the clock was put back since, and what is held would wait for it.
+_OVERDUE: Final = "is_shown = 0 AND noticed NOT BETWEEN ?1 - ?2 + 1 AND ?1 + ?2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +122,17 @@ def holds_anything(store: Store) -> bool:
 
 def show_overdue(store: Store, now: Millis) -> None:
     """Show gaps that are ten seconds old, and what waited behind them."""
-    if store.one("SELECT 1 FROM gaps WHERE is_shown = 0 AND noticed <= ? LIMIT 1", now - HOLD) is None:
+    if store.one(f"SELECT 1 FROM gaps WHERE {_OVERDUE} LIMIT 1", now, HOLD) is None:  # noqa: S608
         return
     with store.transaction():
         groups = store.all(
-            "SELECT contact, device, count(*) AS missing FROM gaps WHERE is_shown = 0 AND noticed <= ?"
-            " GROUP BY contact, device",
-            now - HOLD,
+            f"SELECT contact, device, count(*) AS missing FROM gaps WHERE {_OVERDUE} GROUP BY contact, device",  # noqa: S608
+            now,
+            HOLD,
         )
         for group in groups:
             _tell_missing(store, group["contact"], group["missing"], now)
-        store.execute("UPDATE gaps SET is_shown = 1 WHERE noticed <= ?", now - HOLD)
+        store.execute(f"UPDATE gaps SET is_shown = 1 WHERE {_OVERDUE}", now, HOLD)  # noqa: S608
         for group in groups:
             _release(store, group["contact"], DeviceId(group["device"]))
 

@@ -161,8 +161,11 @@ export async function countersToAsk(
   return asked
 }
 
+/** Return gaps noticed longer ago than that, or after now: then the clock was put back since. */
 async function overdue(reads: Reads, now: Millis) {
-  return (await reads.all(gaps, "shown", prefix(0))).filter((gap) => gap.noticed <= now - HOLD)
+  return (await reads.all(gaps, "shown", prefix(0))).filter(
+    ({ noticed }) => noticed <= now - HOLD || noticed > now + HOLD,
+  )
 }
 
 /** Note what is missing before a counter; false if its place has been passed already. */

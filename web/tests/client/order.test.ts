@@ -190,6 +190,19 @@ describe("a gap", () => {
     })
   })
 
+  test("is shown, and what it held, if the clock was put back since", async () => {
+    await withContact(async (store) => {
+      await arrive(store, 2, at(2 * HOLD))
+      await showOverdue(store, at(HOLD))
+      expect(await shown(store)).toEqual([]) // no more than the hold: it is only late
+
+      await showOverdue(store, at(HOLD - 1))
+
+      expect(await shown(store)).toEqual([2])
+      expect(await missing(store)).toEqual([1])
+    })
+  })
+
   test("of a stranger is not told", async () => {
     await withContact(async (store) => {
       await store.transaction((tx) => tx.update(contacts, CONTACT, { state: "request" }))
