@@ -20,13 +20,10 @@ import { MAX_DEVICE_ID } from "../core/types"
 import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
 import { KeyId, MANAGEMENT } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
-import {
-  parseAccountStatus,
-  parseLookupResponse,
-  parseReplaceAccountResponse,
-  parseSignUpResponse,
-} from "../wire/rest"
-import type { AccountStatus, RelayInfo } from "../wire/rest"
+import { parseAccountStatus, parseReplaceAccountResponse, parseSignUpResponse } from "../wire/rest_account"
+import type { AccountStatus } from "../wire/rest_account"
+import { parseLookupResponse } from "../wire/rest_directory"
+import type { RelayInfo } from "../wire/rest_relay"
 import { asTyped, checkAdmission, prove } from "./admission"
 import type { Admission, Progress } from "./admission"
 import type { AccountInfo } from "./api"

@@ -6,8 +6,8 @@
 
 import { HalonyxError, Malformed, TransportError } from "../core/errors"
 import type { Address } from "../core/types"
-import { EMAIL, parseWorkChallenge } from "../wire/rest"
-import type { ContactDetails, Work } from "../wire/rest"
+import { EMAIL, parseWorkChallenge } from "../wire/rest_account"
+import type { ContactDetails, Work } from "../wire/rest_account"
 import { solve } from "../wire/work"
 import { checkName } from "./people"
 import { Refused } from "./transport"

@@ -7,8 +7,8 @@
  */
 
 import type { Bytes } from "../core/types"
-import type { RelayKnows } from "../wire/rest"
-import type { ContactDetails } from "../wire/rest"
+import type { RelayKnows } from "../wire/rest_relay"
+import type { ContactDetails } from "../wire/rest_account"
 
 export type ContactState = "accepted" | "request" | "blocked" | "removed"
 export type MessageState = "waiting" | "accepted" | "delivered" | "failed" | "received"

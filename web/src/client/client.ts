@@ -5,8 +5,8 @@
  */
 
 import { HalonyxError, TransportError } from "../core/errors"
-import type { ContactDetails } from "../wire/rest"
-import type { RelayKnows } from "../wire/rest"
+import type { ContactDetails } from "../wire/rest_account"
+import type { RelayKnows } from "../wire/rest_relay"
 import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
 import type {
   Api,

@@ -4,7 +4,7 @@
  * Source: spec/delivery.md, "Sign-up".
  */
 
-import { parseInviteAnswer } from "../wire/rest"
+import { parseInviteAnswer } from "../wire/rest_account"
 import { loadAccount } from "./account"
 import type { NewInvite } from "./api"
 import type { Store } from "./store"

@@ -23,7 +23,7 @@ import {
 import { KemKeyPair, KeyPair, NONCE_SIZE, randomBytes } from "../core/primitives"
 import { DAY, HOUR } from "../core/types"
 import type { Bytes, Millis, PrekeyId, Usid } from "../core/types"
-import type * as rest from "../wire/rest"
+import type * as rest from "../wire/rest_directory"
 import { account, prekeys } from "./schema"
 import type { PrekeyState, StoredPrekey } from "./schema"
 import { prefix } from "./store"

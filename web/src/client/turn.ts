@@ -5,7 +5,7 @@
  */
 
 import { MINUTE } from "../core/types"
-import { parseTurnCredentials } from "../wire/rest"
+import { parseTurnCredentials } from "../wire/rest_files"
 import { loadAccount, nowMs } from "./account"
 import type { IceServer } from "./engine"
 import type { Store } from "./store"

@@ -13,7 +13,7 @@ import { sha256 } from "../core/primitives"
 import type { SigningKey } from "../core/primitives"
 import { HASH_SIZE, MAX_DEVICE_ID } from "../core/types"
 import type { Address, Bytes } from "../core/types"
-import { encodeBase64, encodeBase64url } from "./json"
+import { encodeBase64, encodeBase64url } from "./base64url"
 
 export const NONCE_SIZE = 16
 /** Device number that names the account's management key. */

@@ -7,28 +7,10 @@
 import { utf8 } from "../core/encoding"
 import { Malformed, Misuse } from "../core/errors"
 import type { Bytes } from "../core/types"
+import { decodeBase64url, encodeBase64url } from "./base64url"
 
 /** Makes an answer of parsed JSON (Malformed if it is none). */
 export type Parse<Answer> = (value: unknown) => Answer
-
-/** Return base64 with padding (RFC 4648 section 4). */
-export function encodeBase64(data: Bytes): string {
-  return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""))
-}
-
-/** Return base64url without padding (RFC 4648 section 5). */
-export function encodeBase64url(data: Bytes): string {
-  return encodeBase64(data).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
-}
-
-/** Return the bytes of canonical base64url (Malformed: padding, another alphabet, white space, unused bits set). */
-export function decodeBase64url(text: string): Bytes {
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new Malformed("not base64url without padding")
-  const decoded = atob(text.replaceAll("-", "+").replaceAll("_", "/"))
-  const data = Uint8Array.from(decoded, (character) => character.charCodeAt(0))
-  if (encodeBase64url(data) !== text) throw new Malformed("not canonical base64url")
-  return data
-}
 
 /**
  * Return JSON in UTF-8 with names in snake case and bytes as base64url.
@@ -62,6 +44,12 @@ export function orNull<Value>(value: unknown, parse: Parse<Value>): Value | null
 /** Take a string of at most `longest` UTF-16 units. */
 export function text(value: unknown, longest = Infinity): string {
   if (typeof value !== "string" || value.length > longest) throw new Malformed("no text within its bound")
+  return value
+}
+
+/** Take true or false. */
+export function truth(value: unknown): boolean {
+  if (typeof value !== "boolean") throw new Malformed("no truth value")
   return value
 }
 

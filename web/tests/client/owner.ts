@@ -12,7 +12,7 @@ import { KeyPair, NONCE_SIZE, SigningKey, randomBytes, sha256 } from "../../src/
 import { accountKeys, parseRecoveryCode } from "../../src/core/recovery"
 import type { DeviceId } from "../../src/core/types"
 import { KeyId, MANAGEMENT } from "../../src/wire/http_signature"
-import { parseAccountStatus } from "../../src/wire/rest"
+import { parseAccountStatus } from "../../src/wire/rest_account"
 
 /** Add a device that never runs to the account of a store, at its relay and in its record. */
 export async function addDevice(store: Store, recoveryCode: string): Promise<DeviceId> {

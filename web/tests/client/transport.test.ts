@@ -16,7 +16,24 @@ import { RECEIVE_PATH, SEND_PATH, Status, encode, noEpoch } from "../../src/wire
 import type { Hello, Submit } from "../../src/wire/frames"
 import { KeyId, MANAGEMENT } from "../../src/wire/http_signature"
 import { challengeBody } from "../../src/wire/login"
-import * as rest from "../../src/wire/rest"
+import { parseDone } from "../../src/wire/rest"
+import {
+  parseAccountStatus,
+  parseReplaceAccountResponse,
+  parseSignUpResponse,
+  parseWorkChallenge,
+} from "../../src/wire/rest_account"
+import {
+  USE_ENVELOPE,
+  USE_LAST_RESORT,
+  USE_ONE_TIME,
+  USE_ONE_TIME_KEM,
+  USE_SIGNED,
+  parseBundle,
+  parseLookupResponse,
+  parsePrekeyCounts,
+} from "../../src/wire/rest_directory"
+import type { Prekey } from "../../src/wire/rest_directory"
 import { solve } from "../../src/wire/work"
 import { RelayProcess, freePort } from "../relay_process"
 import { LyingRelay, TEXT } from "./lying_relay"
@@ -46,11 +63,11 @@ async function lying(lies: Lies): Promise<Relay> {
   return relayAt(server.origin)
 }
 
-function prekeysFor(uses: readonly number[], from: number): readonly rest.Prekey[] {
+function prekeysFor(uses: readonly number[], from: number): readonly Prekey[] {
   return uses.map((use, at) => ({ use, id: (from + at) as PrekeyId, blob: randomBytes(100) }))
 }
 
-const ONE_OF_EACH = [rest.USE_SIGNED, rest.USE_ENVELOPE, rest.USE_LAST_RESORT]
+const ONE_OF_EACH = [USE_SIGNED, USE_ENVELOPE, USE_LAST_RESORT]
 
 /** An account as a relay sees it: keys, and sealed objects that are only bytes to it. */
 async function newAccount() {
@@ -73,7 +90,7 @@ type Account = Awaited<ReturnType<typeof newAccount>>
 async function signUp(relay: Relay): Promise<Account> {
   const account = await newAccount()
   const { address, record, accessHash, requestHash, management } = account
-  const challenge = await relay.call("POST", "/v1/signup/challenge", { address }, rest.parseWorkChallenge)
+  const challenge = await relay.call("POST", "/v1/signup/challenge", { address }, parseWorkChallenge)
   const { seed } = challenge
   const nonce = seed === null ? null : solve(seed, address, challenge.bits)
   await relay.call(
@@ -88,7 +105,7 @@ async function signUp(relay: Relay): Promise<Account> {
       device: { id: FIRST, loginKey: account.login.public.raw, prekeys: prekeysFor(ONE_OF_EACH, 1) },
       work: seed === null || nonce === null ? null : { seed, nonce },
     },
-    rest.parseSignUpResponse,
+    parseSignUpResponse,
     management,
   )
   return account
@@ -130,37 +147,37 @@ describe("the real relay", () => {
     const relay = relayAt(process.origin)
     const account = await signedUp()
     const { address, management, device, accessKey: key, accessHash, requestHash } = account
-    const status = await relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, management)
+    const status = await relay.call("POST", "/v1/account/status", { address }, parseAccountStatus, management)
     expect(status).toMatchObject({ exists: true, devices: [1], highestDevice: 1 })
 
-    const prekeys = prekeysFor([rest.USE_ONE_TIME, rest.USE_ONE_TIME, rest.USE_ONE_TIME_KEM], 10)
+    const prekeys = prekeysFor([USE_ONE_TIME, USE_ONE_TIME, USE_ONE_TIME_KEM], 10)
     const published = { address, device: FIRST, prekeys, oneTimeFrom: 10 as PrekeyId }
-    const counts = await relay.call("PUT", "/v1/prekeys", published, rest.parsePrekeyCounts, device)
+    const counts = await relay.call("PUT", "/v1/prekeys", published, parsePrekeyCounts, device)
     expect(counts).toEqual({ oneTime: 2, oneTimeKem: 1 })
 
-    const found = await relay.call("POST", "/v1/lookup", { address, key }, rest.parseLookupResponse)
+    const found = await relay.call("POST", "/v1/lookup", { address, key }, parseLookupResponse)
     expect(found.record).toEqual(account.record)
     expect(found.devices.map((entry) => [entry.device, entry.envelopePrekey.id])).toEqual([[1, 2]])
 
     const wanted = { address, key, device: FIRST, fetchId: randomBytes(16) }
-    const bundle = await relay.call("POST", "/v1/bundle", wanted, rest.parseBundle)
+    const bundle = await relay.call("POST", "/v1/bundle", wanted, parseBundle)
     expect(bundle.signedPrekey.id).toBe(1)
     expect(bundle.oneTimePrekey).toEqual({ id: 10, blob: prekeys[0]?.blob })
     expect(bundle.oneTimeKemPrekey?.id).toBe(12)
 
     const changed = { address, accessHash: sha256(randomBytes(16)) }
-    expect(await relay.call("PUT", "/v1/access-key", changed, rest.parseDone, device)).toBeNull()
+    expect(await relay.call("PUT", "/v1/access-key", changed, parseDone, device)).toBeNull()
 
     const devices = [{ id: 2 as DeviceId, loginKey: account.login.public.raw, prekeys: prekeysFor(ONE_OF_EACH, 1) }]
     const replaces = status.recordHash ?? ""
     const replacement = { address, replaces, record: randomBytes(500), devices, accessHash, requestHash }
-    const replaced = await relay.call("PUT", "/v1/account", replacement, rest.parseReplaceAccountResponse, management)
+    const replaced = await relay.call("PUT", "/v1/account", replacement, parseReplaceAccountResponse, management)
     expect(replaced.epochs.map((epoch) => epoch.length)).toEqual([8])
-    const now = await relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, management)
+    const now = await relay.call("POST", "/v1/account/status", { address }, parseAccountStatus, management)
     expect(now).toMatchObject({ exists: true, devices: [2], highestDevice: 2 })
 
-    expect(await relay.call("POST", "/v1/account/delete", { address }, rest.parseDone, management)).toBeNull()
-    const gone = await relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, management)
+    expect(await relay.call("POST", "/v1/account/delete", { address }, parseDone, management)).toBeNull()
+    const gone = await relay.call("POST", "/v1/account/status", { address }, parseAccountStatus, management)
     expect(gone).toMatchObject({ exists: false, recordHash: null, devices: [] })
   })
 
@@ -168,13 +185,13 @@ describe("the real relay", () => {
     const relay = relayAt(process.origin)
     const account = await signedUp()
     const { address } = account
-    const lookup = relay.call("POST", "/v1/lookup", { address, key: randomBytes(16) }, rest.parseLookupResponse)
+    const lookup = relay.call("POST", "/v1/lookup", { address, key: randomBytes(16) }, parseLookupResponse)
     await expect(lookup).rejects.toMatchObject({ code: "bad-access-key" })
     await expect(lookup).rejects.toThrow(Refused)
     const another = { keyId: account.management.keyId, key: await SigningKey.generate() }
-    const status = relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus, another)
+    const status = relay.call("POST", "/v1/account/status", { address }, parseAccountStatus, another)
     await expect(status).rejects.toMatchObject({ code: "not-authenticated" })
-    const unsigned = relay.call("POST", "/v1/account/status", { address }, rest.parseAccountStatus)
+    const unsigned = relay.call("POST", "/v1/account/status", { address }, parseAccountStatus)
     await expect(unsigned).rejects.toThrow(Refused)
   })
 

@@ -18,7 +18,7 @@ import {
 import type { Frame } from "../../src/wire/frames"
 import { KeyId, contentDigest, sign, signatureBase } from "../../src/wire/http_signature"
 import type { Target } from "../../src/wire/http_signature"
-import { decodeBase64url, encodeBase64 } from "../../src/wire/json"
+import { decodeBase64url, encodeBase64 } from "../../src/wire/base64url"
 import { challengeBody, loginBody } from "../../src/wire/login"
 import { check as checkWork, solve } from "../../src/wire/work"
 import { check } from "./vectors"

@@ -6,9 +6,19 @@ import { describe, expect, test } from "vitest"
 import { sameBytes } from "../../src/core/encoding"
 import { Malformed, Misuse } from "../../src/core/errors"
 import type { Address, DeviceId, PrekeyId } from "../../src/core/types"
-import { decodeBase64url, encodeBase64, encodeBase64url } from "../../src/wire/json"
+import { decodeBase64url, encodeBase64, encodeBase64url } from "../../src/wire/base64url"
 import type { Parse } from "../../src/wire/json"
-import * as rest from "../../src/wire/rest"
+import { parseDone, parseError, toJson } from "../../src/wire/rest"
+import {
+  parseAccountStatus,
+  parseInviteAnswer,
+  parseReplaceAccountResponse,
+  parseSignUpResponse,
+  parseWorkChallenge,
+} from "../../src/wire/rest_account"
+import { USE_SIGNED, parseBundle, parseLookupResponse, parsePrekeyCounts } from "../../src/wire/rest_directory"
+import { parseDropOpened, parseDropProgress, parseTurnCredentials } from "../../src/wire/rest_files"
+import { parseRelayInfo, parseRelayKnows } from "../../src/wire/rest_relay"
 
 const text = (size: number): string => encodeBase64url(new Uint8Array(size).fill(size))
 const prekey = { id: 7, blob: text(29) }
@@ -50,20 +60,20 @@ const BUNDLE = {
 const CHALLENGE = { mode: "pow", seed: text(32), bits: 20, expires: 1760000600000 }
 const TURN = { urls: ["turn:turn.example:3478"], username: "1760000000:ab", credential: "cd==", expires: 1760000000000 }
 const ANSWERS: readonly (readonly [string, Parse<unknown>, Record<string, unknown>])[] = [
-  ["error", rest.parseError, { error: { code: "busy", message: "later" } }],
-  ["done", rest.parseDone, {}],
-  ["relay info", rest.parseRelayInfo, INFO],
-  ["what a relay knows", rest.parseRelayKnows, KNOWS],
-  ["work challenge", rest.parseWorkChallenge, CHALLENGE],
-  ["sign-up", rest.parseSignUpResponse, { epoch: text(8) }],
-  ["account status", rest.parseAccountStatus, STATUS],
-  ["prekey counts", rest.parsePrekeyCounts, { one_time: 0, one_time_kem: 200 }],
-  ["lookup", rest.parseLookupResponse, { record: text(8192), devices: [{ device: 1, envelope_prekey: prekey }] }],
-  ["bundle", rest.parseBundle, BUNDLE],
-  ["turn credentials", rest.parseTurnCredentials, TURN],
-  ["an invite", rest.parseInviteAnswer, { invite: "0a".repeat(16), expires: 1760000000000 }],
-  ["an opened drop", rest.parseDropOpened, { offset: 0, upload: "0a".repeat(16) }],
-  ["a drop's progress", rest.parseDropProgress, { offset: 4194304 }],
+  ["error", parseError, { error: { code: "busy", message: "later" } }],
+  ["done", parseDone, {}],
+  ["relay info", parseRelayInfo, INFO],
+  ["what a relay knows", parseRelayKnows, KNOWS],
+  ["work challenge", parseWorkChallenge, CHALLENGE],
+  ["sign-up", parseSignUpResponse, { epoch: text(8) }],
+  ["account status", parseAccountStatus, STATUS],
+  ["prekey counts", parsePrekeyCounts, { one_time: 0, one_time_kem: 200 }],
+  ["lookup", parseLookupResponse, { record: text(8192), devices: [{ device: 1, envelope_prekey: prekey }] }],
+  ["bundle", parseBundle, BUNDLE],
+  ["turn credentials", parseTurnCredentials, TURN],
+  ["an invite", parseInviteAnswer, { invite: "0a".repeat(16), expires: 1760000000000 }],
+  ["an opened drop", parseDropOpened, { offset: 0, upload: "0a".repeat(16) }],
+  ["a drop's progress", parseDropProgress, { offset: 4194304 }],
 ]
 
 /** Yield the value with each part, however deep, passed through `change`. */
@@ -107,58 +117,58 @@ describe.each(ANSWERS)("%s", (_, parse, answer) => {
 })
 
 test.each<readonly [string, Parse<unknown>, unknown]>([
-  ["a key of 31 bytes", rest.parseRelayInfo, { ...INFO, relay_key: text(31) }],
-  ["a key of 33 bytes", rest.parseRelayInfo, { ...INFO, relay_key: text(33) }],
-  ["an unknown sign-up", rest.parseRelayInfo, { ...INFO, signup: "invite" }],
-  ["a negative time", rest.parseRelayInfo, { ...INFO, time: -1 }],
-  ["more files than any relay has", rest.parseRelayKnows, { ...KNOWS, held: Array(201).fill(KNOWS.held[0]) }],
-  ["21 sentences", rest.parseRelayKnows, { ...KNOWS, can_tell: Array(21).fill("a") }],
-  ["a sentence of 401 letters", rest.parseRelayKnows, { ...KNOWS, cannot_tell: ["a".repeat(401)] }],
-  ["a file's name of 41 letters", rest.parseRelayKnows, { ...KNOWS, held: [{ file: "a".repeat(41), name: "", text: "a" }] }],
-  ["a seed of 31 bytes", rest.parseWorkChallenge, { ...CHALLENGE, seed: text(31) }],
-  ["65 bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: 65 }],
-  ["fewer than no bits", rest.parseWorkChallenge, { ...CHALLENGE, bits: -1 }],
-  ["an epoch of 9 bytes", rest.parseSignUpResponse, { epoch: text(9) }],
-  ["one of several epochs of 9 bytes", rest.parseReplaceAccountResponse, { epochs: [text(8), text(9)] }],
-  ["a hash in upper case", rest.parseAccountStatus, { ...STATUS, record_hash: "AB".repeat(32) }],
-  ["a hash of 31 bytes", rest.parseAccountStatus, { ...STATUS, record_hash: "ab".repeat(31) }],
-  ["device 0", rest.parseAccountStatus, { ...STATUS, devices: [0] }],
-  ["device 256", rest.parseAccountStatus, { ...STATUS, devices: [256] }],
-  ["highest device 256", rest.parseAccountStatus, { ...STATUS, highest_device: 256 }],
-  ["fewer than no prekeys", rest.parsePrekeyCounts, { one_time: -1, one_time_kem: 0 }],
-  ["a record of 28 bytes", rest.parseLookupResponse, { record: text(28), devices: [] }],
-  ["a record of 8,193 bytes", rest.parseLookupResponse, { record: text(8193), devices: [] }],
-  ["prekey 0", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 0 } }],
-  ["prekey 2^32", rest.parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 2 ** 32 } }],
-  ["no signed prekey", rest.parseBundle, { ...BUNDLE, signed_prekey: null }],
-  ["fewer than no bytes of drops", rest.parseRelayInfo, { ...INFO, files: { ...INFO.files, drop: -1 } }],
-  ["an upload token of 31 characters", rest.parseDropOpened, { offset: 0, upload: "a".repeat(31) }],
-  ["an upload token in upper case", rest.parseDropOpened, { offset: 0, upload: "A".repeat(32) }],
-  ["an upload before the first byte", rest.parseDropOpened, { offset: -1, upload: "a".repeat(32) }],
-  ["an unknown error code", rest.parseError, { error: { code: "teapot", message: "" } }],
-  ["a code that objects have", rest.parseError, { error: { code: "constructor", message: "" } }],
-  ["a list for an object", rest.parseDone, []],
-  ["null", rest.parseDone, null],
+  ["a key of 31 bytes", parseRelayInfo, { ...INFO, relay_key: text(31) }],
+  ["a key of 33 bytes", parseRelayInfo, { ...INFO, relay_key: text(33) }],
+  ["an unknown sign-up", parseRelayInfo, { ...INFO, signup: "invite" }],
+  ["a negative time", parseRelayInfo, { ...INFO, time: -1 }],
+  ["more files than any relay has", parseRelayKnows, { ...KNOWS, held: Array(201).fill(KNOWS.held[0]) }],
+  ["21 sentences", parseRelayKnows, { ...KNOWS, can_tell: Array(21).fill("a") }],
+  ["a sentence of 401 letters", parseRelayKnows, { ...KNOWS, cannot_tell: ["a".repeat(401)] }],
+  ["a file's name of 41 letters", parseRelayKnows, { ...KNOWS, held: [{ file: "a".repeat(41), name: "", text: "a" }] }],
+  ["a seed of 31 bytes", parseWorkChallenge, { ...CHALLENGE, seed: text(31) }],
+  ["65 bits", parseWorkChallenge, { ...CHALLENGE, bits: 65 }],
+  ["fewer than no bits", parseWorkChallenge, { ...CHALLENGE, bits: -1 }],
+  ["an epoch of 9 bytes", parseSignUpResponse, { epoch: text(9) }],
+  ["one of several epochs of 9 bytes", parseReplaceAccountResponse, { epochs: [text(8), text(9)] }],
+  ["a hash in upper case", parseAccountStatus, { ...STATUS, record_hash: "AB".repeat(32) }],
+  ["a hash of 31 bytes", parseAccountStatus, { ...STATUS, record_hash: "ab".repeat(31) }],
+  ["device 0", parseAccountStatus, { ...STATUS, devices: [0] }],
+  ["device 256", parseAccountStatus, { ...STATUS, devices: [256] }],
+  ["highest device 256", parseAccountStatus, { ...STATUS, highest_device: 256 }],
+  ["fewer than no prekeys", parsePrekeyCounts, { one_time: -1, one_time_kem: 0 }],
+  ["a record of 28 bytes", parseLookupResponse, { record: text(28), devices: [] }],
+  ["a record of 8,193 bytes", parseLookupResponse, { record: text(8193), devices: [] }],
+  ["prekey 0", parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 0 } }],
+  ["prekey 2^32", parseBundle, { ...BUNDLE, signed_prekey: { ...prekey, id: 2 ** 32 } }],
+  ["no signed prekey", parseBundle, { ...BUNDLE, signed_prekey: null }],
+  ["fewer than no bytes of drops", parseRelayInfo, { ...INFO, files: { ...INFO.files, drop: -1 } }],
+  ["an upload token of 31 characters", parseDropOpened, { offset: 0, upload: "a".repeat(31) }],
+  ["an upload token in upper case", parseDropOpened, { offset: 0, upload: "A".repeat(32) }],
+  ["an upload before the first byte", parseDropOpened, { offset: -1, upload: "a".repeat(32) }],
+  ["an unknown error code", parseError, { error: { code: "teapot", message: "" } }],
+  ["a code that objects have", parseError, { error: { code: "constructor", message: "" } }],
+  ["a list for an object", parseDone, []],
+  ["null", parseDone, null],
 ])("%s is refused", (_, parse, answer) => {
   expect(() => parse(answer)).toThrow(Malformed)
 })
 
 test("null stands only where something may be absent", () => {
-  expect(rest.parseBundle({ ...BUNDLE, one_time_prekey: null, one_time_kem_prekey: null }).oneTimePrekey).toBeNull()
-  expect(rest.parseWorkChallenge({ ...CHALLENGE, mode: "open", seed: null, bits: 0 }).seed).toBeNull()
+  expect(parseBundle({ ...BUNDLE, one_time_prekey: null, one_time_kem_prekey: null }).oneTimePrekey).toBeNull()
+  expect(parseWorkChallenge({ ...CHALLENGE, mode: "open", seed: null, bits: 0 }).seed).toBeNull()
   for (const mode of ["open", "pow", "token", "closed"]) {
-    expect(rest.parseRelayInfo({ ...INFO, signup: mode }).signup).toBe(mode)
+    expect(parseRelayInfo({ ...INFO, signup: mode }).signup).toBe(mode)
   }
-  expect(rest.parseAccountStatus({ ...STATUS, exists: false, record_hash: null }).recordHash).toBeNull()
+  expect(parseAccountStatus({ ...STATUS, exists: false, record_hash: null }).recordHash).toBeNull()
 })
 
 test("a request is JSON in snake case with bytes as base64url", () => {
   const address = new Uint8Array(32).fill(255) as Address
   const body = new TextDecoder().decode(
-    rest.toJson({
+    toJson({
       address,
       device: 1 as DeviceId,
-      prekeys: [{ use: rest.USE_SIGNED, id: 5 as PrekeyId, blob: new Uint8Array([251, 255]) }],
+      prekeys: [{ use: USE_SIGNED, id: 5 as PrekeyId, blob: new Uint8Array([251, 255]) }],
       oneTimeFrom: 6 as PrekeyId,
     }),
   )
@@ -170,7 +180,7 @@ test("a number that JSON does not keep is not sent", () => {
   const address = new Uint8Array(32) as Address
   for (const id of [2 ** 53, 0.5, NaN]) {
     const request = { address, device: id as DeviceId, prekeys: [], oneTimeFrom: 1 as PrekeyId }
-    expect(() => rest.toJson(request)).toThrow(Misuse)
+    expect(() => toJson(request)).toThrow(Misuse)
   }
 })
 

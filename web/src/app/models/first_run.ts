@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals"
 import type { Api } from "../../client/api"
-import type { ContactDetails } from "../../wire/rest"
+import type { ContactDetails } from "../../wire/rest_account"
 import { codeOf } from "../text/problems"
 
 export const CODE_GROUPS = 9

@@ -3,7 +3,7 @@
 import { Check, X, type LucideIcon } from "lucide-preact"
 import type { JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
-import type { RelayKnows } from "../../wire/rest"
+import type { RelayKnows } from "../../wire/rest_relay"
 import { hostOf } from "../models/card_link"
 import { codeOf } from "../text/problems"
 import { text } from "../text/text"
