@@ -4,9 +4,10 @@ import { patternOf, shortId } from "../../src/app/models/avatar"
 import { cardIn, isMeantAsCard, linkOf } from "../../src/app/models/card_link"
 import { coalesce } from "../../src/app/models/coalesce"
 import { foldCode, isOrigin } from "../../src/app/models/first_run"
+import { People } from "../../src/app/models/people"
 import { excerptOf, fold } from "../../src/app/models/search"
 import { merge } from "../../src/app/models/thread"
-import type { Entry } from "../../src/client/api"
+import type { Api, Entry } from "../../src/client/api"
 
 const ADDRESS = "3ef9f75f1ba14a95581928fc72367f3a5e11dc3d919c17b55ecad9b0f94daa5d"
 
@@ -86,4 +87,17 @@ test("what is asked for during a run is done by one more run", async () => {
   expect(runs).toBe(2)
   await run()
   expect(runs).toBe(3)
+})
+
+test("what the operator said before is closed with the newest, and nothing else is", async () => {
+  const notices = [{ id: 1, kind: "announcement" }, { id: 2, kind: "restored" }, { id: 3, kind: "announcement" }]
+  const forgotten: number[] = []
+  const none = (): Promise<readonly never[]> => Promise.resolve([])
+  const people = new People({
+    ...{ conversations: none, requests: none, blocked: none, notices: () => Promise.resolve(notices) },
+    forgetNotice: (id: number) => Promise.resolve(forgotten.push(id)),
+  } as unknown as Api)
+  await people.refresh()
+  people.closeAnnouncements()
+  expect(forgotten).toEqual([1, 3])
 })

@@ -8,6 +8,7 @@ interface LockOptions {
 type Work<T> = (lock: { readonly name: string } | null) => Promise<T>
 
 const tails = new Map<string, Promise<unknown>>()
+const waiting = new Set<{ readonly name: string }>()
 
 async function request<T>(name: string, options: LockOptions | Work<T>, given?: Work<T>): Promise<T> {
   const work = typeof options === "function" ? options : given
@@ -19,8 +20,10 @@ async function request<T>(name: string, options: LockOptions | Work<T>, given?: 
   const ours = new Promise<void>((resolve) => (release = resolve))
   const tail = Promise.resolve(before).then(() => ours)
   tails.set(name, tail)
+  const asked = { name }
+  waiting.add(asked)
   try {
-    await Promise.race([before, aborted(signal)])
+    await Promise.race([before, aborted(signal)]).finally(() => waiting.delete(asked))
     return await work({ name })
   } finally {
     release()
@@ -36,6 +39,15 @@ function aborted(signal: AbortSignal | undefined): Promise<never> {
   })
 }
 
-Object.defineProperty(globalThis, "navigator", { value: { locks: { request } }, configurable: true })
+interface Asked {
+  readonly held: readonly { readonly name: string }[]
+  readonly pending: readonly { readonly name: string }[]
+}
+
+function query(): Promise<Asked> {
+  return Promise.resolve({ held: [...tails.keys()].map((name) => ({ name })), pending: [...waiting] })
+}
+
+Object.defineProperty(globalThis, "navigator", { value: { locks: { request, query } }, configurable: true })
 
 export {}

@@ -113,6 +113,26 @@ test("what is queued for a contact whose lock another tab holds goes out when it
   await until(async () => (await bob.heard("alice")).includes("held back"))
 })
 
+test("a tab ends at once, whatever others hold that it waits for", { timeout: PATIENT }, async () => {
+  const [alice] = await talking(relay.origin)
+  const { name } = alice.client.store
+  const isWaitedFor = async (lock: string): Promise<boolean> =>
+    (await navigator.locks.query()).pending?.some((asked) => asked.name === `${name}-${lock}`) ?? false
+  const other = await alice.another()
+  await until(() => isWaitedFor(RECEIVER_LOCK))
+  await other.close()
+  expect(await isWaitedFor(RECEIVER_LOCK)).toBe(false)
+
+  const contact = `outbox-${(await alice.contact("bob")).id}`
+  await tryLock(name, contact, async (isHeld) => {
+    expect(isHeld).toBe(true)
+    await alice.write("bob", "held back")
+    await until(() => isWaitedFor(contact))
+    await alice.close()
+    expect(await isWaitedFor(contact)).toBe(false)
+  })
+})
+
 test("an account made in one tab is there in another, which waits for its turn to receive", { timeout: PATIENT }, async () => {
   const empty = await Tab.open()
   const other = await empty.another()

@@ -333,6 +333,12 @@ test("a tab that is going while it encrypts is waited for, and what it finished 
   const again = await Tab.open(name)
   await until(async () => (await shown(again, "bob", cut))?.hasTurn !== null) // it has looked at what was under way
   expect((await shown(again, "bob", cut))?.state).toBe("preparing")
+  const waiting = async (): Promise<number> =>
+    ((await navigator.locks.query()).pending ?? []).filter((asked) => asked.name === `${name}-preparing-${cut}`).length
+  const another = await Tab.open(name)
+  await until(async () => (await waiting()) === 2)
+  await another.close()
+  expect(await waiting()).toBe(1) // one that ends waits for nothing more
   await again.client.store.transaction(async (tx) => { await tx.update(table.transfers, whole, { stage: "offered" }) })
   going()
   await Promise.all(held)

@@ -70,6 +70,32 @@ test("what came from the drop is not fetched again by the next tab", { timeout: 
   }
 })
 
+test("what is not on the disk any more is fetched from its beginning, whatever was noted", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  const id = await offer(alice, "bob", [file("note", 2 * PIECE_SIZE)], { drop: true })
+  await untilState(alice, "bob", id, "offered")
+  await alice.client.files.fileJobs()
+  await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+  await bob.client.files.acceptFile(id)
+  await alter(bob, id, { fetched: PIECE_SIZE })
+  await bob.client.files.fileJobs()
+  await until(async () => ["done", "failed"].includes((await shown(bob, "alice", id))?.state ?? ""))
+  expect(await shown(bob, "alice", id)).toMatchObject({ state: "done", reason: null })
+})
+
+test("what comes needs no second acceptance, and nothing runs with who is blocked", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await running(alice, bob)
+  const told = (Date.now() - HOUR - 1000) as Millis
+  await alter(bob, id, { told })
+  await bob.client.files.reportFiles([{ ...QUIET, id, done: 1, peers: 1 }])
+  expect(await bob.client.files.fileJobs()).toHaveLength(1)
+  expect((await bob.client.store.get(table.transfers, id))?.told).toBe(told)
+  await bob.client.blockContact((await bob.contact("alice")).id)
+  await alter(bob, id, { stage: "running" }) // as by a tab that read it before
+  expect(await bob.client.files.fileJobs()).toEqual([])
+})
+
 test.each(["an hour later", "when the person looks"])(
   "an acceptance that was lost is said again %s",
   { timeout: PATIENT },

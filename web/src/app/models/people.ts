@@ -39,6 +39,13 @@ export class People {
     return this.conversations.value?.find((conversation) => conversation.contact.id === contact)
   }
 
+  /** Close what the operator said; what was said before, too: it would come up in its place. */
+  closeAnnouncements(): void {
+    for (const { id, kind } of this.notices.value) {
+      if (kind === "announcement") void this.#api.forgetNotice(id).catch(() => undefined) // it can be closed again
+    }
+  }
+
   async #read(): Promise<void> {
     const isAllWanted = this.#isAllWanted
     this.#isAllWanted = false

@@ -2,6 +2,7 @@
 
 import { Megaphone, X } from "lucide-preact"
 import type { JSX } from "preact"
+import type { Notice } from "../../client/api"
 import { LIFETIME } from "../../wire/announcement"
 import { shortTime } from "../text/dates"
 import { text } from "../text/text"
@@ -11,12 +12,9 @@ import { IconButton } from "./parts"
 
 /** The newest one, until it is closed or its seven days are over. */
 export function AnnouncementLine(): JSX.Element {
-  const { api, people } = useApp()
-  const all = people.notices.value.filter(({ kind }) => kind === "announcement")
-  const latest = all.findLast(({ time }) => now.value - time < LIFETIME)
-  const close = (): void => {
-    for (const { id } of all) void api.forgetNotice(id).catch(() => undefined) // it is still there, and can be closed
-  }
+  const { people } = useApp()
+  const isShown = ({ kind, time }: Notice): boolean => kind === "announcement" && now.value - time < LIFETIME
+  const latest = people.notices.value.findLast(isShown)
   return (
     <div role="status">
       {latest !== undefined && (
@@ -25,7 +23,7 @@ export function AnnouncementLine(): JSX.Element {
             <Megaphone size={18} />
             <h2>{text.notice.announcedBy(hostOf(latest.data["relay"]))}</h2>
             <time class="faint">{shortTime(latest.time, now.value)}</time>
-            <IconButton icon={X} label={text.notice.forget} onClick={close} />
+            <IconButton icon={X} label={text.notice.forget} onClick={() => { people.closeAnnouncements() }} />
           </header>
           <p class="announced" dir="auto" tabIndex={0 /* a long one is scrolled, by keys, too */}>
             {latest.data["announcement"]}
