@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Pair
-from command_line import Person, introduce, sign_up, texts
+from command_line import PASSPHRASE, Person, introduce, sign_up, texts
 from relay_process import RelayProcess, free_port
 from terminal import Terminal
 
@@ -182,3 +182,25 @@ def test_recover_by_variable_and_only_into_an_empty_folder(relay: RelayProcess, 
 def test_json_stands_before_or_behind_the_command(pair: Pair, arguments: tuple[str, ...]) -> None:
     out = pair.alice.run(*arguments).out
     assert out.startswith('{"card": "halonyx:') == ("--json" in arguments)
+
+
+def test_delete_asks_first_and_leaves_nothing(relay: RelayProcess, tmp_path: Path) -> None:
+    alice = Person(tmp_path / "alice", relay.origin)
+    created = alice.one("account", "create")
+    code = created["recovery_code"].encode()
+    bob = sign_up(tmp_path / "bob", relay.origin)
+    introduce(alice, "alice", bob, "bob")
+    assert "--yes" in alice.run("account", "delete", stdin=code, status=2).err
+    with Terminal(alice, "account", "delete") as terminal:
+        terminal.answer("Passphrase", PASSPHRASE)
+        terminal.wait_for(created["address"])
+        terminal.answer("Type 'delete'", "no")
+        terminal.wait_for("Nothing was deleted.")
+        assert terminal.end() == 2
+
+    deleted = alice.one("account", "delete", "--yes", stdin=code)
+
+    assert deleted == {"address": created["address"], "relay": relay.origin, "deleted": True}
+    assert not alice.home.exists()
+    assert "may have deleted their account" in bob.run("send", "alice", "are you there?").err
+    assert "halonyx account create" in alice.run("account", "delete", status=2).err

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from client.homes import HANGING_SECONDS, Pair, drain
 from halonyx.client import Client, Transfer, running, transfer_states
+from halonyx.client.home import TRANSFERS
 from halonyx.client.people import contact_by_name
 from halonyx.client.preparing import INFO
 from halonyx.client.torrent import NAME, PIECE_SIZE, info_of
@@ -68,7 +69,7 @@ def row_of(client: Client) -> TransferRow:
 
 def folders(client: Client) -> list[Path]:
     """Return the folders of transfers that are kept on disk."""
-    return sorted((client._home / running.TRANSFERS).glob("*"))
+    return sorted((client._home / TRANSFERS).glob("*"))
 
 
 def some_file(folder: Path, size: int, name: str = "report.pdf") -> Path:

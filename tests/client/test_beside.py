@@ -11,9 +11,8 @@ from client.files_kit import folders, row_of, running_files, some_file, until
 from client.homes import HANGING_SECONDS, Pair, recovered
 from halonyx.client import Client, transfer_states, transfers
 from halonyx.client.beside import beside
-from halonyx.client.locks import try_lock
+from halonyx.client.locks import TRANSFERS_LOCK, try_lock
 from halonyx.client.people import contact_by_name
-from halonyx.client.running import TRANSFERS_LOCK
 from halonyx.client.torrent import NAME
 from halonyx.client.transfer_states import NewOffer
 from halonyx.client.transport import DeviceReplaced

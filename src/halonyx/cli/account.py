@@ -1,4 +1,4 @@
-"""`halonyx account create|recover|show`."""
+"""`halonyx account create|recover|show|invite|delete`."""
 
 import secrets
 import sys
@@ -6,10 +6,10 @@ from typing import Annotated, Final
 
 import typer
 
-from halonyx.cli import text
+from halonyx.cli import text, text_account
 from halonyx.cli.command import Run, command
 from halonyx.cli.output import JsonValue, Output, Plain, fill, local
-from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, recovery_code
+from halonyx.cli.passphrase import TRIES, has_keyring, passphrase_to_create, passphrase_to_open, recovery_code
 from halonyx.core.errors import Malformed, Misuse
 
 DEFAULT_RELAY: Final = "http://localhost:3000"
@@ -56,12 +56,12 @@ async def create(
         "address": new.account.address.hex(),
         "recovery_code": new.recovery_code,
     }
-    run.output.answer(values, text.ACCOUNT_CREATED, code=_laid_out(new.recovery_code))
+    run.output.answer(values, text_account.ACCOUNT_CREATED, code=_laid_out(new.recovery_code))
     if passphrase is None and has_keyring():
-        run.output.say(text.KEY_IN_KEYRING)
+        run.output.say(text_account.KEY_IN_KEYRING)
     if not run.output.as_json and sys.stdin.isatty() and sys.stdout.isatty():
         _ask_back(run.output, new.recovery_code)
-    run.output.say(text.ACCOUNT_NEXT)
+    run.output.say(text_account.ACCOUNT_NEXT)
 
 
 @command(group, "account recover")
@@ -78,7 +78,7 @@ async def recover(
     origin, given = relay_origin(relay), admission(invite, my_name, my_email)
     code = recovery_code()
     account = await recover_account(run.home, origin, code, passphrase_to_create(), given)
-    run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text.ACCOUNT_RECOVERED)
+    run.output.answer({"usid": account.usid.hex(), "address": account.address.hex()}, text_account.ACCOUNT_RECOVERED)
 
 
 @command(group, "account show")
@@ -92,7 +92,7 @@ async def show(run: Run) -> None:
         "relay": account.origin,
         "device": account.device,
     }
-    run.output.answer(values, text.ACCOUNT_SHOWN, **values)
+    run.output.answer(values, text_account.ACCOUNT_SHOWN, **values)
 
 
 @command(group, "account invite")
@@ -102,7 +102,24 @@ async def invite(run: Run) -> None:
         made, relay = await me.invite(), me.account.origin
     values: dict[str, JsonValue] = {"invite": made.invite, "expires": made.expires, "relay": relay}
     run.output.answer(values, "{invite}", invite=made.invite)
-    run.output.remark(text.INVITED_NEXT, expires=local(made.expires), relay=relay)
+    run.output.remark(text_account.INVITED_NEXT, expires=local(made.expires), relay=relay)
+
+
+@command(group, "account delete")
+async def delete(
+    run: Run, *, yes: Annotated[bool, typer.Option("--yes", help=text_account.DELETE_YES)] = False
+) -> None:
+    """Delete the account at its relay, then on this machine."""
+    from halonyx.client import Client, delete_account  # noqa: PLC0415
+
+    passphrase = passphrase_to_open(run.home)
+    async with Client.open(run.home, passphrase) as me:
+        account = me.account
+    values: dict[str, JsonValue] = {"address": account.address.hex(), "relay": account.origin}
+    if not yes:
+        _ask_to_delete(run.output, **values)
+    await delete_account(run.home, recovery_code(), passphrase)
+    run.output.answer({**values, "deleted": True}, text_account.ACCOUNT_DELETED, **values)
 
 
 def relay_origin(typed: str) -> str:
@@ -121,18 +138,26 @@ def _laid_out(code: str) -> Plain:
     return Plain("\n".join("    " + "-".join(line) for line in lines))
 
 
+def _ask_to_delete(output: Output, **parts: JsonValue) -> None:
+    if output.as_json or not sys.stdin.isatty():
+        raise Misuse(text_account.DELETE_UNASKED)
+    output.say(text_account.DELETE_TELLS, **parts)
+    if input(text_account.ASK_DELETE).strip().lower() != text_account.DELETE_WORD:
+        raise Misuse(text_account.NOT_DELETED)
+
+
 def _ask_back(output: Output, code: str) -> None:
     groups = code.split("-")
     for at in sorted(secrets.SystemRandom().sample(range(len(groups)), GROUPS_ASKED)):
         if not _knows_group(output, at + 1, groups[at]):
-            output.say(text.CODE_NOT_CONFIRMED, code=_laid_out(code))
+            output.say(text_account.CODE_NOT_CONFIRMED, code=_laid_out(code))
             return
-    output.say(text.CODE_CONFIRMED)
+    output.say(text_account.CODE_CONFIRMED)
 
 
 def _knows_group(output: Output, number: int, group: str) -> bool:
     for _ in range(TRIES):
         if input(fill(text.ASK_GROUP, number=number)).strip().upper() == group:
             return True
-        output.say(text.CODE_GROUP_WRONG, number=number)
+        output.say(text_account.CODE_GROUP_WRONG, number=number)
     return False

@@ -30,7 +30,7 @@ EXAMPLES: Final = "Examples:"
 # Groups and commands: one sentence each.
 
 GROUP: Final = {
-    "account": "Make, recover or show your account.",
+    "account": "Make, recover, show or delete your account.",
     "contact": "The people you know, and those who ask to be known.",
     **text_files.GROUP,
 }
@@ -40,6 +40,7 @@ COMMAND: Final = {
     "account recover": "Get your account back on a new machine with its recovery code.",
     "account show": "Show your account: your USID, your address and your relay.",
     "account invite": "Make an invite with which someone may sign up at your relay.",
+    "account delete": "Delete your account from its relay, then from this machine.",
     "card": "Show your contact card, which lets someone write to you.",
     "contact add": "Add someone by their contact card; that accepts them, too.",
     "contact list": "List your contacts.",
@@ -78,6 +79,7 @@ EXAMPLE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "account show": ("halonyx account show",),
     "account invite": ("halonyx account invite",),
+    "account delete": ("halonyx account delete", "halonyx account delete --yes < code.txt"),
     "card": ("halonyx card", "halonyx card --qr"),
     "contact add": ("halonyx contact add halonyx:… --name bob",),
     "contact list": ("halonyx contact list",),
@@ -164,40 +166,6 @@ Ctrl-C ends it. What you wrote and did not send goes out the next time the page 
 """
 WEB_NOT_BUILT: Final = "this installation has no browser client: in a checkout, 'make run' or 'make web' builds it"
 WEB_PORT_TAKEN: Final = "can't serve on port {port} ({reason}): choose another with --port"
-
-# Accounts.
-
-ACCOUNT_CREATED: Final = """\
-Your account is ready.
-
-Your recovery code, shown this once:
-
-{code}
-
-Write it down and keep it where only you find it. With it you get your account back on a new machine.
-Whoever has it can be you; without it a lost machine is a lost account.
-"""
-KEY_IN_KEYRING: Final = "The key to this account is in your system's keyring."
-CODE_GROUP_WRONG: Final = "That is not group {number}. Look again at what you wrote down."
-CODE_NOT_CONFIRMED: Final = "The code was not confirmed. Here it is again; check what you wrote down:\n\n{code}\n"
-CODE_CONFIRMED: Final = "Good, you have it."
-ACCOUNT_NEXT: Final = "Next: 'halonyx card' shows your contact card, which lets someone write to you."
-ACCOUNT_RECOVERED: Final = """\
-Your account is back on this machine. Its former device no longer gets your messages.
-
-Your contacts and history are not kept by the relay:
-  halonyx restore FILE            if you have a backup
-  halonyx contact add THEIR-CARD  if not
-"""
-ACCOUNT_SHOWN: Final = """\
-USID     {usid}
-address  {address}
-relay    {relay}
-device   {device}"""
-INVITED_NEXT: Final = """
-It is good for one person, until {expires}, and shown this once. They use it with:
-  halonyx account create --relay {relay} --invite INVITE
-"""
 
 # Card and contacts.
 
@@ -292,7 +260,7 @@ SENT_REASON: Final = {
     "requests-full": "It waits because too many strangers have written to them; they have to decide first.",
     "busy": "It waits because the relay is busy.",
     "gone": "It waits because their device is no longer at their relay; they have to come online with the new one.",
-    "bad-access-key": "It waits because their relay refused it: they may have blocked you, or left that relay.",
+    "bad-access-key": "It waits because their relay doesn't know them: they may have deleted their account, or left.",
     "no-valid-prekey": "It waits because their keys have expired; they renew them when they come online.",
     "bad-signature": "It waits because their relay serves keys that they have not signed.",
     "authentication-failed": "It waits because what their relay serves are not their keys.",

@@ -3,6 +3,7 @@
 from halonyx.client.account import create_account, recover_account
 from halonyx.client.admission import Admission, admission
 from halonyx.client.client import Client
+from halonyx.client.leaving import delete_account
 from halonyx.client.locks import ReceiverBusy
 from halonyx.client.model import (
     AccountInfo,
@@ -37,5 +38,6 @@ __all__ = [
     "TransferChanged",
     "admission",
     "create_account",
+    "delete_account",
     "recover_account",
 ]

@@ -15,7 +15,7 @@ from halonyx.client.account import load_account, make_invite, now_ms
 from halonyx.client.beside import beside
 from halonyx.client.contacts import Contacts, our_card
 from halonyx.client.events import mark_shown, next_event
-from halonyx.client.locks import RECEIVER_LOCK, ReceiverBusy, holder, try_lock
+from halonyx.client.locks import RECEIVER_LOCK, receiver_lock, try_lock
 from halonyx.client.model import AccountInfo, Contact, Event, HistoryEntry, Invite, Message, Sent
 from halonyx.client.people import ContactRow, contact_by_name
 from halonyx.client.receiving import Receiver
@@ -153,10 +153,7 @@ class Client:
             TransportError: The relay can't be reached, unless following.
             Refused: The relay no longer accepts this device.
         """
-        with try_lock(self._home / RECEIVER_LOCK) as held:
-            if not held:
-                pid = holder(self._home / RECEIVER_LOCK)
-                raise ReceiverBusy(f"process {pid} receives for {self._home}: end it first, or wait for it")
+        with receiver_lock(self._home):
             # Whoever waits for the end wants what was received confirmed; others want no contact to wait for another.
             async with self._connected(TICK_SECONDS if follow else FLUSH_SECONDS) as (run, tasks):
                 async for event in self._shown(run, tasks, None if follow else timeout, follow=follow):

@@ -1,19 +1,21 @@
-"""The folder of an account that does not exist yet.
+"""The folder of an account: before there is one, and when it goes.
 
 Source: spec/conventions.md, "At rest".
 """
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from halonyx.client import unlock
-from halonyx.client.locks import try_lock
+from halonyx.client.locks import is_lock, try_lock
 from halonyx.client.store import STORE_FILE, Store
 from halonyx.core.errors import StoreError
 
 NEW_LOCK: Final = "account.lock"
+TRANSFERS: Final = "transfers"  # folder in the home
 _COUNT: Final = "SELECT count(*) FROM account WHERE is_registered = 1"
 
 
@@ -42,6 +44,24 @@ def new_store(home: Path, passphrase: str | None) -> Iterator[Store]:
             store.close()
             if not is_registered:
                 _remove(home, path)
+
+
+def erase_home(home: Path) -> None:
+    """Delete what an account keeps in its folder and its key in the keyring; the folder, too, if that was all.
+
+    Store and key go last: what fails before can be tried again.
+
+    Raises:
+        OSError: Something can't be deleted.
+    """
+    if (home / TRANSFERS).exists():
+        shutil.rmtree(home / TRANSFERS)
+    _remove(home, home / STORE_FILE)
+    for path in home.iterdir():
+        if path.name == NEW_LOCK or is_lock(path.name):
+            path.unlink()
+    with suppress(OSError):  # a folder of the person's, in which other things lie
+        home.rmdir()
 
 
 def _has_account(home: Path, path: Path, passphrase: str | None) -> bool:

@@ -5,6 +5,7 @@ Source: spec/delivery.md, "Client".
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from halonyx.core.errors import Misuse
 
 RECEIVER_LOCK: Final = "receiver.lock"
 OUTBOX_LOCK: Final = "outbox.lock"
+TRANSFERS_LOCK: Final = "transfers.lock"
 
 
 class ReceiverBusy(Misuse):
@@ -40,7 +42,31 @@ def try_lock(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def holder(path: Path) -> str:
+@contextmanager
+def receiver_lock(home: Path) -> Iterator[None]:
+    """Be the one process that receives for a home.
+
+    Raises:
+        ReceiverBusy: Another one is.
+    """
+    path = home / RECEIVER_LOCK
+    with try_lock(path) as held:
+        if not held:
+            raise ReceiverBusy(f"process {_holder(path)} receives for {home}: end it first, or wait for it")
+        yield
+
+
+def outbox_lock(contact: int) -> str:
+    """Name the lock of whoever sends to a contact, by its row id."""
+    return f"outbox-{contact}.lock"
+
+
+def is_lock(name: str) -> bool:
+    """Tell whether a file of a home is one of these locks."""
+    return name in (RECEIVER_LOCK, OUTBOX_LOCK, TRANSFERS_LOCK) or re.fullmatch(r"outbox-\d+\.lock", name) is not None
+
+
+def _holder(path: Path) -> str:
     """Return the process id the lock file names, or `unknown`."""
     try:
         return path.read_text().strip() or "unknown"

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from halonyx.client import drop, drop_states, preparing, saving, transfer_states, transfer_talk
 from halonyx.client.account import load_account, now_ms
+from halonyx.client.home import TRANSFERS
 from halonyx.client.locks import try_lock
 from halonyx.client.pauses import Pause, next_pause
 from halonyx.client.people import contact_by_id
@@ -29,8 +30,6 @@ from halonyx.core.errors import Misuse, TransportError
 from halonyx.core.kdf import tracker_token
 from halonyx.core.origin import reaches_this_machine
 
-TRANSFERS: Final = "transfers"  # folder in the home
-TRANSFERS_LOCK: Final = "transfers.lock"
 TICK_SECONDS: Final = 0.1  # while anything moves
 IDLE_SECONDS: Final = 0.5  # between two looks at what other processes changed
 WRITE_SECONDS: Final = 1.0  # between two notes of progress

@@ -14,7 +14,7 @@ from typing import Final
 
 from halonyx.client import directory, inbox, outbox, repair, sealing, upkeep
 from halonyx.client.account import load_account, now_ms
-from halonyx.client.locks import OUTBOX_LOCK, try_lock
+from halonyx.client.locks import OUTBOX_LOCK, outbox_lock, try_lock
 from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
 from halonyx.client.store import Store
 from halonyx.client.transport import DeviceReplaced, Refused, Relay, Socket, submit
@@ -162,7 +162,7 @@ class Sender:
     async def _send_to(self, contact: int) -> list[HalonyxError] | None:
         """Send what waits for one contact; None if another process does."""
         async with self._slots:
-            with try_lock(self._home / f"outbox-{contact}.lock") as held:
+            with try_lock(self._home / outbox_lock(contact)) as held:
                 if not held:
                     return None
                 problem = await self._tried(contact, self._flush_contact(contact))

@@ -13,11 +13,11 @@ from typing import Final
 from halonyx.client import preparing, running, saving, transfer_states
 from halonyx.client.account import load_account
 from halonyx.client.beside import beside
-from halonyx.client.locks import try_lock
+from halonyx.client.locks import TRANSFERS_LOCK, try_lock
 from halonyx.client.model import Transfer
 from halonyx.client.pauses import next_pause
 from halonyx.client.people import contact_by_name
-from halonyx.client.running import TRANSFERS_LOCK, Runner
+from halonyx.client.running import Runner
 from halonyx.client.store import Store
 from halonyx.client.transfer_rows import TransferRow, all_transfers, transfer_by_id, transfer_by_prefix
 from halonyx.client.transfer_states import NewOffer

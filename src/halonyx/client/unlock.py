@@ -5,6 +5,7 @@ Source: spec/conventions.md, "At rest"; RFC 9106.
 
 import json
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -76,7 +77,11 @@ def needs_passphrase(home: Path) -> bool | None:
 
 
 def forget_key(home: Path) -> None:
-    """Remove the unlock file, for a home whose account was never registered."""
+    """Remove the unlock file, and the key from the keyring; a keyring that is locked keeps a key to nothing."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        unlock = json.loads((home / UNLOCK_FILE).read_text())
+        if unlock["method"] == "keyring":
+            _keyring_forget(unlock["salt"])
     (home / UNLOCK_FILE).unlink(missing_ok=True)
 
 
@@ -113,6 +118,14 @@ def _keyring_get(entry: str) -> bytes:
     if value is None:
         raise StoreError("the system's keyring no longer has the key of this account")
     return bytes.fromhex(value)
+
+
+def _keyring_forget(entry: str) -> None:
+    import keyring  # noqa: PLC0415
+    import keyring.errors  # noqa: PLC0415
+
+    with suppress(keyring.errors.KeyringError):
+        keyring.delete_password(KEYRING_SERVICE, entry)
 
 
 def make_home(home: Path) -> None:
