@@ -286,7 +286,7 @@ export interface Api extends FileApi {
   send(contact: number, text: string): Promise<Entry>
   markRead(contact: number): Promise<void>
   safetyNumber(contact: number): Promise<SafetyNumber>
-  /** Mark verified; Misuse if what was shown is not right. */
+  /** Mark verified; code "safety-number-differs" if what was shown is not right. */
   verify(contact: number, shown: { readonly scanned: Bytes } | { readonly number: string }): Promise<Contact>
   searchMessages(text: string, limit: number): Promise<readonly Found[]>
   /** Whether our relay takes new people by invite. */

@@ -7,7 +7,9 @@ import { foldCode, isOrigin } from "../../src/app/models/first_run"
 import { People } from "../../src/app/models/people"
 import { excerptOf, fold } from "../../src/app/models/search"
 import { merge } from "../../src/app/models/thread"
+import { refusalText } from "../../src/app/text/problems"
 import type { Api, Entry } from "../../src/client/api"
+import { BadSignature } from "../../src/core/errors"
 
 const ADDRESS = "3ef9f75f1ba14a95581928fc72367f3a5e11dc3d919c17b55ecad9b0f94daa5d"
 
@@ -100,4 +102,9 @@ test("what the operator said before is closed with the newest, and nothing else 
   await people.refresh()
   people.closeAnnouncements()
   expect(forgotten).toEqual([1, 3])
+})
+
+test("a relay that has another key than at sign-up is not called one that refuses this device", () => {
+  expect(refusalText(new BadSignature("").code)).toContain("another key")
+  expect(refusalText("forbidden")).toContain("refused")
 })

@@ -41,7 +41,7 @@ export function refusalText(reason: string | null): string {
   if (reason === "replaced") return text.bar.replaced
   if (reason === "not-authenticated") return text.bar.notAuthenticated
   if (reason === "relay-not-allowed") return text.bar.notAllowed
-  if (reason === "untrusted-relay") return text.bar.newRelayKey
+  if (reason === "bad-signature") return text.bar.newRelayKey
   return text.bar.refused
 }
 
