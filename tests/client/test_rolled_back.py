@@ -8,11 +8,14 @@ from typing import Final
 
 import pytest
 
-from client.homes import Pair, drain, kinds, notices, row_of, settle, texts
-from halonyx.client import Client, Event, order, outbox, sealing
+from client.homes import Pair, change, drain, kinds, notices, row_of, settle, texts
+from halonyx.client import Client, Event, order, outbox, prekeys, sealing, upkeep
+from halonyx.client.account import now_ms
 from halonyx.core import ratchet
+from halonyx.core.prekeys import RENEWED_AFTER
 from halonyx.core.primitives import aead_seal
 from halonyx.core.ratchet import HEADER_SIZE, SALT_SIZE
+from halonyx.core.types import Millis
 
 NEW: Final = [["from bob 0", "from bob 1"], ["from alice 0", "from alice 1"]]
 Sealed = tuple[bytes, bytes, bytes]
@@ -113,6 +116,30 @@ async def test_what_is_sent_at_a_place_already_used_is_sent_again(
     assert (texts(alices), kinds(alices)) == (["four"], ["refreshed"])
     assert sorted(kinds(bobs)) == ["delivered", "refreshed"]
     assert await talk(pair.alice, back) == NEW
+
+
+async def test_prekeys_of_a_store_put_back_reach_those_who_write(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay passes over ids that were used, and the copy does not know which."""
+    await pair.alice.send("bob", "hello")
+    await settle(pair.bob, pair.alice)
+    shutil.copytree(pair.homes[1].path, tmp_path / "back")
+    change(pair.bob, "UPDATE prekeys SET made = made - ?", RENEWED_AFTER)
+    await drain(pair.bob)
+    monkeypatch.setattr(upkeep, "now_ms", lambda: Millis(now_ms() + RENEWED_AFTER))
+    async with Client.open(tmp_path / "back") as back:
+        await drain(back)
+        change(pair.alice, "UPDATE devices SET envelope_fetched = 0")
+
+        await pair.alice.send("bob", "a week later")
+
+        assert texts(await drain(back)) == ["a week later"]
+
+
+def test_ids_fit_whatever_the_clock_says() -> None:
+    assert prekeys._last_id(7, Millis(0)) == 7
+    assert prekeys._last_id(7, Millis(2**62)) + prekeys.IDS_A_WEEK == 2**32
 
 
 async def test_what_waited_in_a_copy_is_sent_once(pair: Pair, sealed: list[Sealed], tmp_path: Path) -> None:

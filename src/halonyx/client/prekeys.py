@@ -32,6 +32,8 @@ AT_RELAY: Final = 1
 TAKEN_BACK: Final = 2
 ONE_TIME_RENEWED_AFTER: Final = 60 * DAY  # the relay would hand out those that expire after 90
 REFILL_EVERY: Final = HOUR
+IDS_A_WEEK: Final = 2**17  # four times what refills of a whole week use
+LAST_WEEK: Final = 2**15 - 1  # in 2598; the ids of a later clock would not fit into 32 bits
 _ROTATING: Final = (PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT)
 _ONE_TIME: Final = (PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM)
 _PRIVATE_X25519: Final = 32
@@ -72,7 +74,7 @@ def due_prekeys(store: Store, own: OwnDevice, left: tuple[int, int] | None, now:
                 uses += [use] * (ONE_TIME_COUNT - count)
         if not uses:
             return
-        last_id = store.value("SELECT last_prekey FROM account")
+        last_id = _last_id(store.value("SELECT last_prekey FROM account"), now)
         store_prekeys(store, _make(own, uses, last_id, now), state=NEW)
         store.execute("UPDATE account SET last_prekey = ?", last_id + len(uses))
         if any(use in _ONE_TIME for use in uses):
@@ -201,6 +203,15 @@ def _private(store: Store, use: PrekeyUse, prekey_id: PrekeyId) -> bytes:
 def _unspent(store: Store, use: PrekeyUse, up_to: int = AT_RELAY) -> int:
     """Count prekeys that were not used, and not taken back."""
     return int(store.value("SELECT count(*) FROM prekeys WHERE use = ? AND state <= ?", use, up_to))
+
+
+def _last_id(used: int, now: Millis) -> int:
+    """Return the id after which new ones are counted: above every one used, and from a number of its own each week.
+
+    A store put back to an older copy does not know what it has used since, and the relay passes over every id that it
+    knows: nobody could write to us until as many were made again.
+    """
+    return max(used, min(now // RENEWED_AFTER, LAST_WEEK) * IDS_A_WEEK)
 
 
 def _is_fresh(store: Store, use: PrekeyUse, now: Millis) -> bool:

@@ -34,6 +34,8 @@ export const AT_RELAY = 1
 export const TAKEN_BACK = 2
 export const ONE_TIME_RENEWED_AFTER = 60 * DAY // the relay would hand out those that expire after 90
 export const REFILL_EVERY = HOUR
+export const IDS_A_WEEK = 2 ** 17 // four times what refills of a whole week use
+const LAST_WEEK = 2 ** 15 - 1 // in 2598; the ids of a later clock would not fit into 32 bits
 const ROTATING = [PrekeyUse.SIGNED, PrekeyUse.ENVELOPE, PrekeyUse.LAST_RESORT] as const
 const ONE_TIME = [PrekeyUse.ONE_TIME, PrekeyUse.ONE_TIME_KEM] as const
 /** By row, which goes when the prekey does: making the public half anew costs more than opening an envelope. */
@@ -79,9 +81,10 @@ export async function duePrekeys(store: Store, own: OwnDevice, left: Left | null
       if (count < REFILL_BELOW) uses.push(...repeated(use, ONE_TIME_COUNT - count))
     }
     if (uses.length === 0) return
-    storePrekeys(tx, await make(own, uses, row.lastPrekey, now), NEW)
+    const last = lastId(row.lastPrekey, now)
+    storePrekeys(tx, await make(own, uses, last, now), NEW)
     const refilled = uses.some(isOneTime) ? now : row.refilled
-    await tx.update(account, 1, { lastPrekey: row.lastPrekey + uses.length, refilled })
+    await tx.update(account, 1, { lastPrekey: last + uses.length, refilled })
   })
 }
 
@@ -227,6 +230,16 @@ async function inState(
 /** Count prekeys that were not used, and not taken back. */
 function unspent(reads: Reads, use: PrekeyUse, upTo: PrekeyState = AT_RELAY): Promise<number> {
   return reads.count(prekeys, "use", IDBKeyRange.bound([use, NEW], [use, upTo]))
+}
+
+/**
+ * Return the id after which new ones are counted: above every one used, and from a number of its own each week.
+ *
+ * A store put back to an older copy does not know what it has used since, and the relay passes over every id that it
+ * knows: nobody could write to us until as many were made again.
+ */
+function lastId(used: number, now: Millis): number {
+  return Math.max(used, Math.min(Math.floor(now / RENEWED_AFTER), LAST_WEEK) * IDS_A_WEEK)
 }
 
 async function isFresh(reads: Reads, use: PrekeyUse, now: Millis): Promise<boolean> {

@@ -10,12 +10,14 @@ import { Failed, noteFailure } from "../../src/client/failures"
 import { forgetOld, takeIn } from "../../src/client/inbox"
 import * as outbox from "../../src/client/outbox"
 import { contactById, deviceRow, insertContact } from "../../src/client/people"
+import { IDS_A_WEEK, duePrekeys } from "../../src/client/prekeys"
 import { ASKED_AN_HOUR, RESET_EVERY, makeUp, mayReset } from "../../src/client/repair"
 import * as table from "../../src/client/schema"
 import { expand } from "../../src/client/sealing"
 import { Store, prefix } from "../../src/client/store"
 import { UnknownPrekey } from "../../src/core/errors"
 import type { AccountRecord } from "../../src/core/identity"
+import { PrekeyUse, RENEWED_AFTER } from "../../src/core/prekeys"
 import { randomBytes } from "../../src/core/primitives"
 import { NO_SESSIONS } from "../../src/core/session"
 import type { Sessions } from "../../src/core/session"
@@ -334,4 +336,17 @@ test("old marks are forgotten, and young ones are not", { timeout: PATIENT }, as
   expect(await bob.store.count(table.seen, null, null)).toBe(seen)
   await forgetOld(bob.store, (nowMs() + 77 * DAY) as Millis)
   expect(await bob.store.count(table.seen, null, null)).toBe(0)
+})
+
+test("prekeys made in another week have ids of that week: the store may have been put back", async () => {
+  const { store } = await quiet(await signUp(relay.origin))
+  const { own } = await loadAccount(store)
+  const nextWeek = (nowMs() + RENEWED_AFTER) as Millis
+
+  await duePrekeys(store, own, null, nextWeek)
+  await duePrekeys(store, own, null, (2 ** 52) as Millis)
+
+  const rows = await store.all(table.prekeys, "use", prefix(PrekeyUse.ENVELOPE))
+  const begin = Math.floor(nextWeek / RENEWED_AFTER) * IDS_A_WEEK
+  expect(new Set(rows.map(({ id }) => id))).toEqual(new Set([2, begin + 2, 2 ** 32 - IDS_A_WEEK + 2]))
 })
