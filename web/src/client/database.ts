@@ -12,7 +12,8 @@ import type { IDBPDatabase } from "idb"
 import { HalonyxError, StorageConflict, StoreError } from "../core/errors"
 import type { Bytes } from "../core/types"
 import { DEVICE } from "./schema"
-import type { Migration, Shape } from "./schema"
+import type { Migration } from "./schema"
+import type { Shape } from "./table"
 
 export type Key = IDBValidKey
 

@@ -22,6 +22,7 @@ import { entryOf } from "./model"
 import { ASK_AGAIN, countersToAsk } from "./order"
 import { contactById, type ContactRow } from "./people"
 import * as table from "./schema"
+import type { Table } from "./table"
 import { prefix, type Reads, type Store, type Transaction } from "./store"
 import { EXPIRED, transferOf, versionOf } from "./transfer_row"
 
@@ -150,7 +151,7 @@ async function contactsToAsk(reads: Reads, now: Millis): Promise<readonly number
 /** Return the contacts of the rows under `head`, in an index that goes on with the contact. */
 async function contactsIn<Row, Index extends string, Id extends keyof Row>(
   reads: Reads,
-  rows: table.Table<Row, Index, Id>,
+  rows: Table<Row, Index, Id>,
   index: NoInfer<Index>,
   ...head: readonly (string | number)[]
 ): Promise<readonly number[]> {

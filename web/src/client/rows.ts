@@ -6,7 +6,7 @@
 
 import { Misuse } from "../core/errors"
 import type { Key } from "./database"
-import type { Shape } from "./schema"
+import type { Shape } from "./table"
 import type { Options, Range } from "./store"
 
 export type Fields = Readonly<Record<string, unknown>>

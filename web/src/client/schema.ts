@@ -11,31 +11,9 @@ import type { KeyPair, SigningKey } from "../core/primitives"
 import type { Sessions } from "../core/session"
 import type { Bytes, MessageId, Millis, PrekeyId, SessionId, Usid } from "../core/types"
 import type { ContactState, MessageState, NoticeKind } from "./api"
+import { makeTable } from "./table"
+import type { Flag, Shape, Table } from "./table"
 import type { StoredTransfer } from "./transfer_row"
-
-/** A claim that is part of an index: IndexedDB has no index over booleans. */
-export type Flag = 0 | 1
-
-type Field<Row> = keyof Row & string
-
-/**
- * One table: rows of type `Row`, found by key or by an `Index`.
- *
- * @typeParam Numbered The key field, if the store numbers the rows itself; `never` if the row brings its key.
- */
-export interface Table<Row, Index extends string = never, Numbered extends keyof Row = never> {
-  readonly name: string
-  /** A key of one field is its value, one of several an array. */
-  readonly key: readonly Field<Row>[]
-  /** Rows whose value for a field is null are in no index with it. */
-  readonly indexes: Readonly<Record<Index, readonly Field<Row>[]>>
-  /** It is small and read often: its opened rows stay in memory. Of one that is "read": those that were read by key. */
-  readonly isKept?: boolean | "read"
-  /** Only a type: what `Store.insert` leaves out. */
-  readonly numbered?: Numbered
-  /** Only a type. */
-  readonly row?: Row
-}
 
 /** The account of this browser; one row. */
 export interface StoredAccount {
@@ -352,13 +330,6 @@ export const transfers: Table<StoredTransfer, "contact" | "stage"> = {
   indexes: { contact: ["contact", "stage"], stage: ["stage"] },
 }
 
-/** A table as IndexedDB needs to know it. */
-export interface Shape {
-  readonly name: string
-  readonly key: readonly string[]
-  readonly indexes: Readonly<Record<string, readonly string[]>>
-}
-
 const FIRST: readonly Shape[] = [
   account,
   prekeys,
@@ -384,18 +355,6 @@ export const DEVICE = "device"
 
 /** A step from one version to the next, inside the transaction that upgrades; it can't open sealed rows. */
 export type Migration = (database: IDBDatabase, upgrade: IDBTransaction) => void
-
-/** Write the key path of a key or an index as IndexedDB takes it. */
-export function keyPath(fields: readonly string[]): string | string[] {
-  const [first] = fields
-  return fields.length === 1 && first !== undefined ? first : [...fields]
-}
-
-/** Make a table and its indexes. */
-export function makeTable(database: IDBDatabase, table: Shape): void {
-  const made = database.createObjectStore(table.name, { keyPath: keyPath(table.key) })
-  for (const [name, fields] of Object.entries(table.indexes)) made.createIndex(name, keyPath(fields))
-}
 
 /** The version of a store is how many of these it has been through. When a table changes, the first keeps its old shape. */
 export const MIGRATIONS: readonly Migration[] = [

@@ -12,7 +12,7 @@ import type { Bytes } from "../core/types"
 import type { Database, Key, Revision, Selection, StoredRow, Writes } from "./database"
 import { indexKey, keyOf, ordered, sortedKeys, within } from "./rows"
 import type { Fields } from "./rows"
-import type { Shape, Table } from "./schema"
+import type { Shape, Table } from "./table"
 import type { Options, Range, Reads, Store } from "./store"
 
 /** A table with more rows is read from IndexedDB: looking through all of them would cost more. */

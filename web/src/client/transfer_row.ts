@@ -7,7 +7,7 @@
 import type { Bytes, FileKey, Millis } from "../core/types"
 import type { Transfer, TransferPath } from "./api"
 import type { ContactRow } from "./people"
-import type { Flag } from "./schema"
+import type { Flag } from "./table"
 
 /** How far a transfer is; "running" is accepted by both, whether or not anyone is connected. */
 export type Stage =
