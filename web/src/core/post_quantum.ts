@@ -119,3 +119,12 @@ export function postQuantum(): Promise<PostQuantum> {
 export function usePostQuantum(maker: PostQuantum | null): void {
   chosen = maker === null ? null : Promise.resolve(maker)
 }
+
+/** Tell whether all coefficients, 12 bits each, are below 3329 (FIPS 203 section 7.2, "modulus check"). */
+export function isModular(polynomials: Uint8Array): boolean {
+  for (let at = 0; at + 2 < polynomials.length; at += 3) {
+    const [low = 0, middle = 0, high = 0] = polynomials.subarray(at, at + 3)
+    if ((low | ((middle & 15) << 8)) >= 3329 || ((middle >> 4) | (high << 4)) >= 3329) return false
+  }
+  return true
+}

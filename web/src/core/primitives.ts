@@ -15,7 +15,7 @@ import { sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2
 import { concat } from "./encoding"
 import { AuthenticationFailed, BadKey, BadSignature, Malformed, Misuse } from "./errors"
 import { FIELD_PRIME, SMALL_ORDER_Y, edwardsOf, littleEndian } from "./field"
-import { postQuantum } from "./post_quantum"
+import { isModular, postQuantum } from "./post_quantum"
 import type { KemSize } from "./post_quantum"
 import type { Bytes } from "./types"
 
@@ -370,15 +370,6 @@ function labelled(label: Bytes, body: Uint8Array): Bytes {
 function gcm(nonce: Bytes, associatedData: Bytes): AesGcmParams {
   if (nonce.length !== NONCE_SIZE) throw new Misuse("AES-256-GCM takes a nonce of 12 bytes")
   return { name: "AES-GCM", iv: nonce, additionalData: associatedData }
-}
-
-/** Tell whether all coefficients, 12 bits each, are below 3329 (FIPS 203 section 7.2, "modulus check"). */
-function isModular(polynomials: Uint8Array): boolean {
-  for (let at = 0; at + 2 < polynomials.length; at += 3) {
-    const [low = 0, middle = 0, high = 0] = polynomials.subarray(at, at + 3)
-    if ((low | ((middle & 15) << 8)) >= 3329 || ((middle >> 4) | (high << 4)) >= 3329) return false
-  }
-  return true
 }
 
 async function rawOf(key: CryptoKey): Promise<Bytes> {
