@@ -86,9 +86,7 @@ export class Client implements Omit<Api, keyof FileApi> {
       this.#tabs.tell({ kind: "changes", changes: dressed })
       this.#take(dressed, true)
     }
-    this.files = new Transfers(store, this.#folders, (change) => {
-      told([change])
-    })
+    this.files = new Transfers(store, this.#folders, (change) => { told([change]) }, () => this.#prepared())
     store.onChange = told
     // Another tab has a newer program: it must get the locks of this one.
     store.onClosed = () => {

@@ -13,7 +13,7 @@ import type { Bytes } from "../core/types"
 import { parseDone } from "../wire/rest"
 import { UPLOAD_HEADER, parseDropOpened, parseDropProgress } from "../wire/rest_files"
 import type { Account } from "./account"
-import { writeAll, type Folders } from "./folders"
+import type { Folders } from "./folders"
 import { reach } from "./reach"
 import { Refused, Relay, bounded, refusal } from "./transport"
 import type { StoredTransfer } from "./transfer_row"
@@ -27,7 +27,8 @@ const PARTIAL = 206
  * Put the ciphertext of an offer of ours into the drop of our relay, going on where an earlier try stopped.
  *
  * @param tell Called with how much is there.
- * @throws Refused: no-drop, drop-full. TransportError: not now. What `signal` was aborted with.
+ * @throws Refused: no-drop, drop-full. TransportError: not now. HalonyxError `gone`. What `signal` was aborted
+ * with.
  */
 export async function upload(
   folders: Folders,
@@ -62,25 +63,22 @@ export async function upload(
 /**
  * Fetch a ciphertext from the drop of its sender's relay, from `from` on; it is verified as any other.
  *
- * @param tell Called with how much is here.
- * @throws Refused: drop-unknown. TransportError: not now. HalonyxError `disk-full`. What `signal` was aborted with.
+ * @param take Called with each part of it and where that lies.
+ * @throws Refused: drop-unknown. TransportError: not now. What `take` throws, or `signal` was aborted with.
  */
 export async function download(
-  folders: Folders,
   row: StoredTransfer,
   from: number,
-  tell: (done: number) => Promise<void>,
+  take: (part: Bytes, at: number) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
-  const access = await folders.access(row.id, row.ciphertextSize)
   const path = `/v1/drop/${toHex(dropId(row.key))}`
   for (let at = from; at < row.ciphertextSize; ) {
     const end = Math.min(at + PART_SIZE, row.ciphertextSize)
     const part = await request(row.origin, path, { headers: { Range: `bytes=${at}-${end - 1}` }, signal }, PARTIAL)
     if (part.length !== end - at) throw new TransportError("the drop answers with another part")
-    writeAll(access, part, at)
+    await take(part, at)
     at = end
-    await tell(at)
   }
 }
 

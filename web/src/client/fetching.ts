@@ -7,11 +7,11 @@
 import { HalonyxError, TransportError } from "../core/errors"
 import { State } from "../core/file_offer"
 import { SECOND } from "../core/types"
-import type { Millis } from "../core/types"
+import type { Bytes, Millis } from "../core/types"
 import { loadAccount, nowMs } from "./account"
 import { Alarm } from "./alarm"
 import { deleteDrop, download, upload } from "./drop"
-import type { Folders } from "./folders"
+import { writeAll, type Folders } from "./folders"
 import { checkMeetingPlace } from "./jobs"
 import { contactById } from "./people"
 import * as table from "./schema"
@@ -80,9 +80,12 @@ export class Fetching {
   async #wanted(): Promise<readonly StoredTransfer[]> {
     const stages = ["offered", "running"] as const
     const found = await Promise.all(stages.map((stage) => this.#store.all(table.transfers, "stage", stage)))
-    return found.flat().filter((row) => {
-      return row.isOutgoing === 1 ? row.wantsDrop && !row.inDrop : row.inDrop && row.stage === "running"
-    })
+    return found.flat().filter(isToBeCarried)
+  }
+
+  async #isWanted(id: string): Promise<boolean> {
+    const row = await this.#store.get(table.transfers, id)
+    return row !== undefined && isToBeCarried(row)
   }
 
   /** Try until it is done, refused, or not wanted any more. */
@@ -102,7 +105,8 @@ export class Fetching {
         else await this.#fetch(row, at, tell, signal)
         return
       } catch (error) {
-        if (hasStopped(signal)) return
+        // What was ended or paused has no file any more, before it is stopped here.
+        if (hasStopped(signal) || !(await this.#isWanted(row.id))) return
         if (!(error instanceof TransportError)) {
           reason = error instanceof HalonyxError ? error.code : "internal"
           if (reason === "internal") console.error(error)
@@ -127,13 +131,17 @@ export class Fetching {
   async #fetch(row: StoredTransfer, from: number, tell_: (done: number) => void, signal: AbortSignal): Promise<void> {
     await checkMeetingPlace(this.#store, row, await contactById(this.#store, row.contact))
     let noted = from
-    const note = async (done: number): Promise<void> => {
+    const take = async (part: Bytes, at: number): Promise<void> => {
+      if (!(await this.#isWanted(row.id))) throw new HalonyxError("gone", "the transfer has ended")
+      // Opened each time: a torrent that had begun it closes the file when it ends.
+      writeAll(await this.#folders.access(row.id, row.ciphertextSize), part, at)
+      const done = at + part.length
       tell_(done)
       if (done < noted + NOTED) return
       noted = done
       await this.#note(row.id, done).catch(console.error) // only a reload would have gone on there
     }
-    await download(this.#folders, row, from, note, signal)
+    await download(row, from, take, signal)
     await this.#told.arrived(row.id)
   }
 
@@ -165,6 +173,11 @@ export class Fetching {
     )
     return true
   }
+}
+
+function isToBeCarried({ isOutgoing, stage, wantsDrop, inDrop }: StoredTransfer): boolean {
+  if (isOutgoing === 0) return inDrop && stage === "running"
+  return wantsDrop && !inDrop && (stage === "offered" || stage === "running")
 }
 
 function hasStopped(signal: AbortSignal): boolean {

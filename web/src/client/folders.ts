@@ -85,6 +85,12 @@ export class Folders {
     })
   }
 
+  /** Return why a file could not be read to its end: `gone` if it was deleted meanwhile, else the error. */
+  async reasonOf(id: string, error: unknown): Promise<unknown> {
+    const found = await this.#stored(id, false).catch((reason: unknown) => reason)
+    return found instanceof HalonyxError ? found : error
+  }
+
   /** Whether the ciphertext, or the beginning of it, is here. */
   async has(id: string): Promise<boolean> {
     return this.#stored(id, false).then(() => true, () => false)
@@ -104,10 +110,17 @@ export class Folders {
     return opened
   }
 
-  /** Read a part: of the open file, or of one that is complete. */
+  /**
+   * Read a part: of the open file, or of one that is complete.
+   *
+   * @throws HalonyxError `gone`: there is none, any more.
+   */
   async read(id: string, at: number, sizeBytes: number): Promise<Bytes> {
     const open = await this.#open.get(id)
-    if (open === undefined) return new Uint8Array(await (await this.file(id)).slice(at, at + sizeBytes).arrayBuffer())
+    if (open === undefined) {
+      const part = (await this.file(id)).slice(at, at + sizeBytes)
+      return new Uint8Array(await part.arrayBuffer().catch(async (error: unknown) => { throw await this.reasonOf(id, error) }))
+    }
     const part = new Uint8Array(sizeBytes)
     return part.slice(0, open.read(part, { at }))
   }
@@ -199,14 +212,14 @@ export class Folders {
 /**
  * Write all of `data`.
  *
- * @throws HalonyxError `disk-full`.
+ * @throws HalonyxError `disk-full`; `gone`: it was closed meanwhile, as when its transfer is ended.
  */
 export function writeAll(access: Access, data: Uint8Array, at: number): void {
   let written = 0
   try {
     written = access.write(data, { at })
   } catch (error) {
-    throw asFull(error)
+    throw isNamed(error, "InvalidStateError") ? gone() : asFull(error)
   }
   if (written !== data.length) throw diskFull() // a private window of Chromium counts wildly when it has no room
 }

@@ -28,6 +28,7 @@ export const ENDED: ReadonlySet<Stage> = new Set<Stage>(["done", "refused", "can
 export const EXPIRED = "expired"
 
 const PEER_OFFLINE = "peer-offline"
+const UNCONFIRMED = "unconfirmed"
 
 export interface StoredTransfer {
   /** Message id of the offer, hex. */
@@ -100,8 +101,16 @@ export function versionOf({ version = 0 }: StoredTransfer): number {
   return version
 }
 
+/** Whether the ciphertext is still of use. */
+export function isKept({ isOutgoing, stage, hash, reason }: StoredTransfer): boolean {
+  if (stage === "done") return isOutgoing === 0 // pictures are shown again, files saved again
+  if (stage === "failed") return hash.length > 0 && reason !== EXPIRED // else it never was whole
+  return stage !== "refused" && stage !== "cancelled"
+}
+
 /** Return what the page sees of a row, while nobody runs it. */
 export function transferOf(row: StoredTransfer, contact: ContactRow): Transfer {
+  const unknown = isGiven(row.isOutgoing === 1, row.done, row.ciphertextSize) ? UNCONFIRMED : PEER_OFFLINE
   return {
     id: row.id,
     version: versionOf(row),
@@ -114,7 +123,7 @@ export function transferOf(row: StoredTransfer, contact: ContactRow): Transfer {
     size: row.size,
     thumbnail: row.thumbnail,
     state: row.stage === "running" ? "waiting" : row.stage,
-    reason: row.reason ?? (row.stage === "running" ? PEER_OFFLINE : null),
+    reason: row.reason ?? (row.stage === "running" ? unknown : null),
     done: row.stage === "done" ? row.ciphertextSize : row.done,
     total: row.ciphertextSize,
     down: 0,
@@ -136,11 +145,12 @@ export function dressed(transfer: Transfer, live: Live | null, services: Service
   if (live === null || !["preparing", "waiting", "transferring", "verifying"].includes(state)) {
     return { ...transfer, ...services }
   }
-  const { done, down, up, peers, path } = live
+  const { down, up, peers, path } = live
+  const done = outgoing ? Math.max(live.done, transfer.done) : live.done // they still have what they had
   const isMoving = peers > 0 && (state === "waiting" || state === "transferring")
   const speed = outgoing ? up : down
-  const isGiven = outgoing && done >= total && transfer.reason === PEER_OFFLINE
-  const why = live.reason ?? (isGiven ? "unconfirmed" : transfer.reason)
+  const isQuiet = transfer.reason === PEER_OFFLINE && path !== "drop" && isGiven(outgoing, done, total)
+  const why = live.reason ?? (isQuiet ? UNCONFIRMED : transfer.reason)
   return {
     ...transfer,
     ...services,
@@ -150,6 +160,11 @@ export function dressed(transfer: Transfer, live: Live | null, services: Service
     ratio: Math.max(transfer.ratio, ratioOf(live.uploaded, total)),
     secondsLeft: isMoving && speed > 0 ? Math.ceil((total - done) / speed) : null,
   }
+}
+
+/** Whether all of what we offer is with them, who have not said so. */
+function isGiven(isOutgoing: boolean, done: number, total: number): boolean {
+  return isOutgoing && done >= total
 }
 
 function ratioOf(uploaded: number, size: number): number {

@@ -17,7 +17,7 @@ import { MAX_THUMBNAIL_PIXELS, hasAtMost } from "./picture_size"
 import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { prefix, type Store, type Transaction } from "./store"
-import { ENDED, EXPIRED, transferOf, versionOf, type StoredTransfer } from "./transfer_row"
+import { ENDED, EXPIRED, transferOf, versionOf, type Live, type StoredTransfer } from "./transfer_row"
 
 const DROP_KEEPS = 14 * DAY
 /** They have no relayed way: it waits for their agreement to a direct one. */
@@ -136,7 +136,8 @@ async function takeAcceptance(tx: Transaction, row: StoredTransfer): Promise<voi
   // They may not have heard: a state that overtakes its offer, which waits for its turn, changes nothing there. Who asks
   // again may have looked in vain: the upload asks the drop, unless it is paused, and begins anew if the drop lost it.
   const inDrop = row.inDrop && (isFirst || row.stage === "paused") && nowMs() < row.told + DROP_KEEPS
-  const begun = { stage: "running", reason: null, asked: nowMs(), wanted: nowMs() } as const
+  // Whoever failed may have nothing of it any more.
+  const begun = { stage: "running", reason: null, done: 0, asked: nowMs(), wanted: nowMs() } as const
   await change(tx, row, { inDrop, ...(isFirst || row.stage === "failed" ? begun : withoutTheirs(row)) })
   if (inDrop) await tell(tx, row, State.IN_DROP)
 }
@@ -168,6 +169,18 @@ export function changeOne(store: Store, id: string, work: Work): Promise<StoredT
     await work(tx, row)
     return (await tx.get(table.transfers, id)) ?? row
   })
+}
+
+/** Note of what runs that two met, so that what kept them apart is over, and that they have all of ours. */
+export async function noteReached(store: Store, id: string, live: Pick<Live, "peers" | "done">): Promise<void> {
+  const news = ({ stage, reason, isOutgoing, done, ciphertextSize }: StoredTransfer): Partial<StoredTransfer> => {
+    const isGiven = isOutgoing === 1 && done < ciphertextSize && live.done >= ciphertextSize
+    const changes = { ...(live.peers > 0 && reason !== null && { reason: null }), ...(isGiven && { done: live.done }) }
+    return stage === "running" ? changes : {}
+  }
+  const found = await store.get(table.transfers, id)
+  if (found === undefined || Object.keys(news(found)).length === 0) return
+  await changeOne(store, id, (tx, row) => change(tx, row, news(row)))
 }
 
 /** Say what became of an offer. */

@@ -22,8 +22,8 @@ import { isDamaged, isWhole, openInMemory, save } from "./saving"
 import * as table from "./schema"
 import { prefix, type Store } from "./store"
 import { PIECE_SIZE } from "./torrent_info"
-import { change, changeOne, failPreparing, tell, type Work } from "./transfer_states"
-import { ENDED, EXPIRED, dressed, transferOf, type Live, type Stage, type StoredTransfer } from "./transfer_row"
+import { change, changeOne, failPreparing, noteReached, tell, type Work } from "./transfer_states"
+import { ENDED, dressed, isKept, transferOf, type Live, type Stage, type StoredTransfer } from "./transfer_row"
 import { Turn } from "./turn"
 
 const SAVED_KEPT_MS = 600_000 // the browser copies what was saved to where the person wants it
@@ -39,6 +39,7 @@ export class Transfers implements FileApi, Engine {
   readonly #store: Store
   readonly #folders: Folders
   readonly #onChange: (change: Change) => void
+  readonly #prepare: () => Promise<void>
   readonly #live = new Map<string, Live>()
   readonly #told = new Map<string, number>()
   readonly #working = new Map<string, AbortController>()
@@ -48,11 +49,13 @@ export class Transfers implements FileApi, Engine {
 
   /**
    * @param onChange Called with what only this tab knows, for every tab.
+   * @param prepare Called before relays are used (raises TransportError).
    */
-  constructor(store: Store, folders: Folders, onChange: (change: Change) => void) {
+  constructor(store: Store, folders: Folders, onChange: (change: Change) => void, prepare: () => Promise<void>) {
     this.#store = store
     this.#folders = folders
     this.#onChange = onChange
+    this.#prepare = prepare
     this.turn = new Turn(store)
     const note = (id: string, live: Partial<Live>): void => { this.#note(id, { ...QUIET, ...live }) }
     this.#offering = new Offering(store, folders, note, () => this.sweep())
@@ -143,10 +146,11 @@ export class Transfers implements FileApi, Engine {
   }
 
   async pauseFile(id: string): Promise<void> {
-    const { done, uploaded } = this.#live.get(id) ?? QUIET
+    const { done, uploaded, path } = this.#live.get(id) ?? QUIET
     await this.#change(id, async (tx, row) => {
       if (row.stage !== "running") throw new Misuse("it is not running")
-      const reached = { done: Math.max(done, row.done), uploaded: Math.max(uploaded, row.uploaded) }
+      const isWithThem = row.isOutgoing === 0 || path !== "drop" // what the drop has, they have not
+      const reached = { done: Math.max(isWithThem ? done : 0, row.done), uploaded: Math.max(uploaded, row.uploaded) }
       await change(tx, row, { stage: "paused", ...reached })
     })
   }
@@ -218,30 +222,34 @@ export class Transfers implements FileApi, Engine {
     return hasAtMost(MAX_PIXELS, new Uint8Array(await picture.arrayBuffer())) ? picture : null
   }
 
-  /** Return the torrents that should run now; called in the tab that runs them. */
+  /**
+   * Return the torrents that should run now; called in the tab that runs them.
+   *
+   * @throws TransportError: it is not known yet how relays are reached from here.
+   */
   async fileJobs(): Promise<readonly Job[]> {
+    const wait = (id: string, reason: string): void => {
+      this.#note(id, { ...(this.#live.get(id) ?? QUIET), peers: 0, down: 0, up: 0, reason })
+    }
     for (const { id } of await this.#store.all(table.transfers, "stage", "verifying")) void this.#verify(id)
+    try {
+      await this.#prepare()
+    } catch (error) {
+      for (const { id } of await this.#store.all(table.transfers, "stage", "running")) wait(id, "relay-unreachable")
+      throw error
+    }
     await this.#fetching.update()
     if (await this.turn.learn().catch(() => false)) this.#onChange({ kind: "status" })
     const isMoving = (id: string): boolean => (this.#live.get(id)?.peers ?? 0) > 0
-    return jobsOf(this.#store, this.turn, isMoving, (id, reason) => {
-      this.#note(id, { ...(this.#live.get(id) ?? QUIET), peers: 0, down: 0, up: 0, reason })
-    })
+    return jobsOf(this.#store, this.turn, isMoving, wait)
   }
 
   async reportFiles(progress: readonly Progress[]): Promise<void> {
     for (const { id, isTrackerReached, ...live } of progress) {
-      const wasAlone = (this.#live.get(id)?.peers ?? 0) === 0
+      const { peers, done } = this.#live.get(id) ?? QUIET
       this.#note(id, { ...live, reason: isTrackerReached ? null : "relay-unreachable" })
-      if (wasAlone && live.peers > 0) await this.#noteMet(id)
+      if ((peers === 0 && live.peers > 0) || done < live.done) await noteReached(this.#store, id, live)
     }
-  }
-
-  /** What kept two apart is over once they met. */
-  async #noteMet(id: string): Promise<void> {
-    await this.#change(id, async (tx, row) => {
-      if (row.stage === "running" && row.reason !== null) await change(tx, row, { reason: null })
-    })
   }
 
   async readPiece(id: string, index: number): Promise<Bytes> {
@@ -296,7 +304,8 @@ export class Transfers implements FileApi, Engine {
       else await this.#fail(id, "wrong-hash")
     } catch (error) {
       // Our own trouble (no room, a store that another tab holds) is no fault of what came: `fileJobs` tries it again.
-      if (codeOf(error) === "gone") await this.#fail(id, "gone")
+      const isGone = codeOf(await this.#folders.reasonOf(id, error)) === "gone"
+      if (isGone && (await this.#store.get(table.transfers, id))?.stage === "verifying") await this.#fail(id, "gone")
     } finally {
       this.#working.delete(id)
     }
@@ -345,7 +354,7 @@ export class Transfers implements FileApi, Engine {
     try {
       return await work()
     } catch (error) {
-      if (!isDamaged(error)) throw error
+      if (!isDamaged(error)) throw await this.#folders.reasonOf(row.id, error)
       if (row.isOutgoing === 0) await this.#fail(row.id, "damaged")
       throw new HalonyxError("damaged", "what is inside is not what was offered")
     }
@@ -386,11 +395,4 @@ export class Transfers implements FileApi, Engine {
     const contact = await contactOf(this.#store, row.contact, "accepted", "blocked", "request", "removed")
     this.#onChange({ kind: "transfer", transfer: this.dress(transferOf(row, contact)) })
   }
-}
-
-/** Whether the ciphertext is still of use. */
-function isKept({ isOutgoing, stage, hash, reason }: StoredTransfer): boolean {
-  if (stage === "done") return isOutgoing === 0 // pictures are shown again, files saved again
-  if (stage === "failed") return hash.length > 0 && reason !== EXPIRED // else it never was whole
-  return stage !== "refused" && stage !== "cancelled"
 }

@@ -21,6 +21,7 @@ export class Disk implements Directory {
     if (found === undefined) return refused("NotFoundError")
     if (found.isOpen) return refused("NoModificationAllowedError")
     this.entries.delete(name)
+    for (const file of found instanceof Disk ? found.files().values() : [found]) file.isDeleted = true
     return Promise.resolve()
   }
 
@@ -55,14 +56,16 @@ export class Disk implements Directory {
 export class DiskFile implements Stored {
   content = new Uint8Array()
   isOpen = false
+  isDeleted = false
 
   getFile(): Promise<File> {
-    return Promise.resolve(new File([this.content], "stored"))
+    return Promise.resolve(new Snapshot(this))
   }
 
   createSyncAccessHandle(): Promise<Access> {
     if (this.isOpen) return refused("NoModificationAllowedError")
     this.isOpen = true
+    let isClosed = false
     return Promise.resolve({
       read: (buffer, { at }) => {
         const part = this.content.subarray(at, at + buffer.length)
@@ -70,6 +73,7 @@ export class DiskFile implements Stored {
         return part.length
       },
       write: (data, { at }) => {
+        if (isClosed) throw new DOMException("the handle was closed", "InvalidStateError")
         this.#resize(Math.max(this.content.length, at + data.length))
         this.content.set(data, at)
         return data.length
@@ -80,6 +84,7 @@ export class DiskFile implements Stored {
       getSize: () => this.content.length,
       flush: () => undefined,
       close: () => {
+        isClosed = true
         this.isOpen = false
       },
     })
@@ -91,6 +96,26 @@ export class DiskFile implements Stored {
     const before = this.content
     this.content = new Uint8Array(size)
     this.content.set(before.subarray(0, size))
+  }
+}
+
+/** What was in a file; it can be read as long as that is there, and says in two ways that it is not. */
+class Snapshot extends File {
+  readonly #of: DiskFile
+
+  constructor(of: DiskFile) {
+    super([of.content], "stored")
+    this.#of = of
+  }
+
+  override arrayBuffer(): Promise<ArrayBuffer> {
+    return this.#of.isDeleted ? refused("NotReadableError") : super.arrayBuffer()
+  }
+
+  override slice(from?: number, to?: number): Blob {
+    const part = super.slice(from, to)
+    part.arrayBuffer = () => (this.#of.isDeleted ? refused("NotFoundError") : Blob.prototype.arrayBuffer.call(part))
+    return part
   }
 }
 

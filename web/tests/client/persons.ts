@@ -30,8 +30,12 @@ export class Tab {
     this.changes = changes
   }
 
-  /** Open a tab on a browser's database; a fresh one without a name. */
-  static async open(name = `person-${++made}-${process.pid}`): Promise<Tab> {
+  /**
+   * Open a tab on a browser's database; a fresh one without a name.
+   *
+   * @param prepare Asks the server of the page, which tests have none of.
+   */
+  static async open(name = `person-${++made}-${process.pid}`, prepare?: () => Promise<string>): Promise<Tab> {
     const changes: Change[] = []
     const disk = disks.get(name) ?? new Disk()
     disks.set(name, disk)
@@ -41,7 +45,7 @@ export class Tab {
       tab?.page(change)
     }
     let tab: Tab | null = null
-    const client = await Client.open({ name, root, onChange })
+    const client = await Client.open({ name, root, onChange, ...(prepare && { prepare }) })
     open.add(client)
     return (tab = new Tab(client, changes))
   }

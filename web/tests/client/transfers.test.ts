@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 import { nowMs } from "../../src/client/account"
 import { HOLD, place } from "../../src/client/order"
 import { download } from "../../src/client/drop"
-import { Folders } from "../../src/client/folders"
 import { expire } from "../../src/client/outbox"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
@@ -252,9 +251,8 @@ test("a drop that answers without end is left", { timeout: PATIENT }, async () =
     },
   })
   mayReach(relay.origin, liar.origin)
-  const folders = new Folders("lied-to", () => Promise.resolve(new Disk()))
   const { signal } = new AbortController()
-  const fetched = download(folders, { ...row, origin: liar.origin }, 0, () => Promise.resolve(), signal)
+  const fetched = download({ ...row, origin: liar.origin }, 0, () => Promise.resolve(), signal)
   await expect(fetched).rejects.toMatchObject({ code: "transport-error" })
   expect(given).toBeLessThan(64) // long before the end
   await liar.end()

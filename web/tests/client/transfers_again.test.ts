@@ -133,7 +133,7 @@ test.each(["kept", "deleted here", "refused", "failed"])(
     const id = await running(alice, bob, [file("note", 5)])
     await carry(alice, bob, id)
     await untilState(alice, "bob", id, "done")
-    await alter(alice, id, { stage: "running", asked: Date.now() as Millis, wanted: Date.now() as Millis }) // it was lost
+    await alter(alice, id, { stage: "running", done: 0, asked: Date.now() as Millis, wanted: Date.now() as Millis }) // it was lost
     if (end === "deleted here") await bob.client.files.cancelFile(id)
     if (end === "refused") await alter(bob, id, { stage: "cancelled", hasArrived: undefined as never })
     if (end === "failed") await alter(bob, id, { stage: "failed", reason: "damaged" })

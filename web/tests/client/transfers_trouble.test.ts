@@ -1,16 +1,19 @@
 /** Transfers when something is in the way here or at the drop: nothing that came is lost, and it goes on. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
 import { deleteDrop } from "../../src/client/drop"
+import { Folders, writeAll } from "../../src/client/folders"
 import * as table from "../../src/client/schema"
+import { PIECE_SIZE } from "../../src/client/torrent_info"
 import type { StoredTransfer } from "../../src/client/transfer_row"
+import { TransportError } from "../../src/core/errors"
 import { HOUR, SECOND } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
-import { DiskFile } from "./disk"
-import { acquainted, file, offer, running, saved, shown, untilState } from "./files_kit"
-import { closeAll, mayReach, talking, until, type Tab } from "./persons"
+import { Disk, DiskFile } from "./disk"
+import { QUIET, acquainted, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
+import { Tab, closeAll, mayReach, talking, until } from "./persons"
 
 const PATIENT = 120_000
 
@@ -125,5 +128,117 @@ test.each(["still wants it", "offers it"])(
     await bob.client.files.fileJobs()
     await untilState(bob, "alice", id, "done")
     expect((await saved(bob, id)).size).toBe(1)
+  },
+)
+
+test("what waits until the server of the page has answered does not say that it is not allowed", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await running(alice, bob)
+  await closeAll()
+  mayReach() // as before anybody was asked
+  let isAnswering = false
+  const again = await Tab.open(bob.client.store.name, () => {
+    if (!isAnswering) return Promise.reject(new TransportError("no answer"))
+    mayReach(relay.origin)
+    return Promise.resolve("")
+  })
+  try {
+    await expect(again.client.files.fileJobs()).rejects.toMatchObject({ code: "transport-error" })
+    expect((await shown(again, "alice", id))?.reason).toBe("relay-unreachable")
+    isAnswering = true
+    expect(await again.client.files.fileJobs()).toHaveLength(1)
+  } finally {
+    mayReach(relay.origin)
+  }
+})
+
+test("a sender who has sent all of it says so after a reload, until it is wanted anew", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await running(alice, bob)
+  const { total } = await untilState(alice, "bob", id, "waiting")
+  await alice.client.files.fileJobs()
+  await alice.client.files.reportFiles([{ ...QUIET, id, done: total - 1, peers: 1 }])
+  await alice.client.files.reportFiles([{ ...QUIET, id, done: total, peers: 0 }])
+  await alice.close()
+  const again = await Tab.open(alice.client.store.name)
+  expect(await shown(again, "bob", id)).toMatchObject({ reason: "unconfirmed", done: total })
+  await again.client.files.reportFiles([{ ...QUIET, id, done: 0, peers: 0 }])
+  expect(await shown(again, "bob", id)).toMatchObject({ reason: "unconfirmed", done: total })
+  await carry(again, bob, id, true)
+  await untilState(again, "bob", id, "failed")
+  await bob.client.files.retryFile(id)
+  expect(await untilState(again, "bob", id, "waiting")).toMatchObject({ reason: "peer-offline", done: 0 })
+})
+
+test("a file that is deleted or closed under whoever reads or writes it is gone", async () => {
+  const disk = new Disk()
+  const folders = new Folders("deleted", () => Promise.resolve(disk))
+  const gone = { code: "gone" }
+  const begin = async (): Promise<DiskFile> => {
+    writeAll(await folders.access("id", 5), new Uint8Array(5), 0)
+    await folders.close("id")
+    const [stored] = disk.files().values()
+    if (stored === undefined) throw new Error("no ciphertext")
+    return stored
+  }
+  const stored = await begin()
+  expect(await folders.read("id", 1, 2)).toEqual(new Uint8Array(2))
+  stored.getFile = async () => {
+    await folders.remove("id")
+    return DiskFile.prototype.getFile.call(stored)
+  }
+  await expect(folders.read("id", 1, 2)).rejects.toMatchObject(gone)
+  const access = await folders.access("id", 5)
+  await folders.close("id")
+  expect(() => { writeAll(access, new Uint8Array(5), 0) }).toThrow(expect.objectContaining(gone))
+})
+
+test("what is ended while it is verified is no fault", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await acquainted(relay.origin)
+  const id = await running(alice, bob, [file("note", 5)])
+  await bob.client.files.writePiece(id, 0, await alice.client.files.readPiece(id, 0))
+  const { id: contact } = await bob.contact("alice")
+  const [stored] = bob.disk.files().values()
+  if (stored === undefined) throw new Error("no ciphertext")
+  stored.getFile = async () => {
+    await bob.client.blockContact(contact)
+    return DiskFile.prototype.getFile.call(stored)
+  }
+  const said = vi.spyOn(console, "error")
+  await bob.client.files.fileArrived(id)
+  expect(said.mock.calls).toEqual([])
+  said.mockRestore()
+  expect((await bob.client.store.get(table.transfers, id))?.stage).toBe("cancelled")
+})
+
+test.each(["its torrent ends", "it is cancelled"])(
+  "what comes from the drop while %s is no fault",
+  { timeout: PATIENT },
+  async (what) => {
+    const [alice, bob] = await talking(relay.origin)
+    const id = await offer(alice, "bob", [file("note", 2 * PIECE_SIZE)], { drop: true })
+    await untilState(alice, "bob", id, "offered")
+    await alice.client.files.fileJobs()
+    await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
+    await bob.client.files.acceptFile(id)
+    const said = vi.spyOn(console, "error")
+    const { fetch } = globalThis
+    globalThis.fetch = async (input, options) => {
+      if (new Headers(options?.headers).get("Range")?.startsWith(`bytes=${PIECE_SIZE}-`) !== true) return fetch(input, options)
+      if (what === "it is cancelled") await bob.client.files.cancelFile(id)
+      else await bob.client.files.closePieces(id)
+      return fetch(input, options)
+    }
+    try {
+      await bob.client.files.fileJobs()
+      await untilState(bob, "alice", id, what === "it is cancelled" ? "cancelled" : "done")
+      await alice.write("bob", "later")
+      await until(async () => (await bob.heard("alice")).includes("later"))
+      expect(said.mock.calls).toEqual([])
+      expect(bob.disk.files().size).toBe(what === "it is cancelled" ? 0 : 1)
+    } finally {
+      globalThis.fetch = fetch
+      said.mockRestore()
+    }
   },
 )

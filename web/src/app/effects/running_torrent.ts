@@ -6,6 +6,7 @@
 
 import type { TransferPath } from "../../client/api"
 import type { Engine, Failure, Job, Progress } from "../../client/engine"
+import { HalonyxError } from "../../core/errors"
 import { Suspects } from "./suspects"
 import type { Connection, PieceRead, PieceStore, Torrent, TorrentClient, WebTorrent, Wire } from "./web_torrent"
 
@@ -68,7 +69,11 @@ export class RunningTorrent {
     })
     this.#torrent.on("metadata", () => { this.#check() })
     this.#torrent.on("error", (error) => { this.#fail(error) })
-    this.#torrent.on("wire", askAhead)
+    this.#torrent.on("wire", (wire) => {
+      askAhead(wire)
+      // Who has all of it may be gone before the next look.
+      if (job.torrent !== null) wire.on("close", () => { this.#done = Math.max(this.#done, this.#given(wire)) })
+    })
     const suspects = new Suspects(this.#torrent)
     this.#torrent.on("warning", ({ message }) => {
       const [, bad] = BAD_PIECE.exec(message) ?? []
@@ -77,7 +82,7 @@ export class RunningTorrent {
       if (++this.#bad >= (isParted ? MAX_SUSPECTS : MAX_BAD_PIECES)) this.#end("wrong-hash")
     })
     this.#torrent.on("done", () => {
-      if (job.torrent === null && !this.#hasEnded) void this.#engine.fileArrived(job.id)
+      if (job.torrent === null && !this.#hasEnded) this.#engine.fileArrived(job.id).catch(report)
     })
   }
 
@@ -122,7 +127,7 @@ export class RunningTorrent {
     if (this.#hasEnded) return null
     const torrent = this.#torrent
     const isSeed = this.#job.torrent !== null
-    this.#done = isSeed ? Math.max(this.#done, this.#withThem()) : torrent.downloaded
+    this.#done = isSeed ? Math.max(this.#done, ...torrent.wires.map((wire) => this.#given(wire))) : torrent.downloaded
     return {
       id: this.#job.id,
       done: Math.min(this.#done, this.#job.size),
@@ -150,15 +155,12 @@ export class RunningTorrent {
     await this.#engine.closePieces(this.#job.id)
   }
 
-  /** Return how much the peer that has most has. */
-  #withThem(): number {
+  /** Return how much a peer has. */
+  #given({ peerPieces }: Wire): number {
     const count = Math.ceil(this.#job.size / PIECE_SIZE)
-    const sizes = this.#torrent.wires.map(({ peerPieces }) => {
-      let pieces = 0
-      for (let index = 0; index < count; index++) if (peerPieces.get(index)) pieces += 1
-      return pieces * PIECE_SIZE
-    })
-    return Math.max(0, ...sizes)
+    let pieces = 0
+    for (let index = 0; index < count; index++) if (peerPieces.get(index)) pieces += 1
+    return pieces * PIECE_SIZE
   }
 
   async #path(): Promise<TransferPath | null> {
@@ -181,7 +183,7 @@ export class RunningTorrent {
   #fail(error: Error): void {
     if (this.#hasEnded) return
     const code = "code" in error ? error.code : null
-    if (code === "gone") void this.stop() // paused or ended here while a piece was on its way
+    if (code === "gone") this.stop().catch(report) // paused or ended here while a piece was on its way
     else if (code === "disk-full") this.#end(code)
     else {
       console.error(error)
@@ -191,8 +193,13 @@ export class RunningTorrent {
 
   #end(failure: Failure): void {
     if (this.#hasEnded) return
-    void this.stop().then(() => this.#engine.fileFailed(this.#job.id, failure))
+    this.stop().then(() => this.#engine.fileFailed(this.#job.id, failure)).catch(report)
   }
+}
+
+/** Say what went wrong, unless it is the Worker's: that has said what it was. */
+export function report(error: unknown): void {
+  if (!(error instanceof HalonyxError)) console.error(error)
 }
 
 function iceServers({ iceServers: servers }: Job): RTCIceServer[] {

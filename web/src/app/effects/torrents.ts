@@ -12,8 +12,7 @@ import type { Connected } from "../../client/connect"
 import type { Engine, Progress } from "../../client/engine"
 import { FILES_LOCK } from "../../client/engine"
 import { lockName } from "../../client/locks"
-import { HalonyxError } from "../../core/errors"
-import { RunningTorrent } from "./running_torrent"
+import { RunningTorrent, report } from "./running_torrent"
 import { loadWebTorrent } from "./web_torrent"
 
 const TELL_MS = 500 // each time, every page is drawn anew
@@ -35,6 +34,7 @@ class Torrents {
   readonly #told = new Map<string, string>()
   readonly #states = new Map<string, string>()
   #wake: () => void = () => undefined
+  #again: ReturnType<typeof setTimeout> | undefined
   #isErased = false
 
   constructor(client: Connected) {
@@ -42,6 +42,7 @@ class Torrents {
     client.onChange((change) => {
       if (change.kind === "erased") this.#end()
       else if (change.kind === "contacts" || (change.kind === "transfer" && this.#isNew(change.transfer))) this.#wake()
+      if (change.kind === "transfer" && change.transfer.reason === "relay-unreachable") this.#wakeSoon()
     })
     addEventListener("online", () => { this.#restart() })
     const { connection } = navigator as { connection?: EventTarget }
@@ -54,7 +55,7 @@ class Torrents {
     while (!this.#isErased) {
       const news = this.#news()
       const isDone = await this.#reconcile().then(() => true, (error: unknown) => {
-        if (!(error instanceof HalonyxError)) console.error(error) // the Worker has said what it was
+        report(error)
         return false
       })
       const later = new Promise((resolve) => setTimeout(resolve, isDone ? LOOK_MS : AGAIN_MS))
@@ -65,6 +66,14 @@ class Torrents {
   /** Resolves when something changes from now on. */
   #news(): Promise<void> {
     return new Promise((resolve) => { this.#wake = resolve })
+  }
+
+  /** Whoever could not be asked may answer by now. */
+  #wakeSoon(): void {
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined
+      this.#wake()
+    }, AGAIN_MS)
   }
 
   #end(): void {

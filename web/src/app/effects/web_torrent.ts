@@ -15,6 +15,7 @@ export interface Wire {
   /** Takes in how many bytes came, and returns bytes a second, by which WebTorrent decides how far it asks ahead. */
   downloadSpeed: (received?: number) => number
   on(event: "piece", listener: (index: number) => void): void
+  on(event: "close", listener: () => void): void
   destroy(): void
 }
 
