@@ -98,8 +98,10 @@ export interface Transfer {
    * Code of why it waits or failed, or null. While it waits: "peer-offline"; "relay-unreachable"; "relay-not-allowed";
    * "strange-relay" (the offer names a relay that is not its sender's);
    * "needs-direct" (our relay has no TURN: the person here has to allow a direct connection); "no-turn" (theirs has none:
-   * they have to allow it); "drop-full", "no-drop", "drop-unknown". Failed: "wrong-hash", "wrong-metadata", "damaged",
-   * "disk-full", "gone", "file-changed", "interrupted" (the tab was closed before it was encrypted), "internal".
+   * they have to allow it); "drop-full", "no-drop", "drop-unknown"; "unconfirmed" (they have all of ours and did not say
+   * so yet). Failed: "wrong-hash", "wrong-metadata", "damaged", "disk-full" (theirs, or ours while it came), "no-room"
+   * (for our ciphertext), "gone", "file-changed", "interrupted" (the tab was closed before it was encrypted), "cancelled",
+   * "expired" (not confirmed within fourteen days), "internal".
    */
   readonly reason: string | null
   /** Of the ciphertext, which is what travels; while preparing: encrypted so far. */

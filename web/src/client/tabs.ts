@@ -22,6 +22,7 @@ export type TabMessage =
 /** The channel between the tabs that have one database open; a tab does not hear itself. */
 export class Tabs {
   readonly #channel: BroadcastChannel
+  #isClosed = false
 
   /**
    * @param database Its name, and the channel's.
@@ -33,11 +34,13 @@ export class Tabs {
     }
   }
 
+  /** Tell the others; once this is closed, nobody. */
   tell(message: TabMessage): void {
-    this.#channel.postMessage(message)
+    if (!this.#isClosed) this.#channel.postMessage(message)
   }
 
   close(): void {
+    this.#isClosed = true
     this.#channel.close()
   }
 }

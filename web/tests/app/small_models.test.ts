@@ -8,7 +8,7 @@ import { People } from "../../src/app/models/people"
 import { excerptOf, fold } from "../../src/app/models/search"
 import { merge } from "../../src/app/models/thread"
 import { refusalText } from "../../src/app/text/problems"
-import type { Api, Entry } from "../../src/client/api"
+import type { Api, Entry, Transfer } from "../../src/client/api"
 import { BadSignature } from "../../src/core/errors"
 
 const ADDRESS = "3ef9f75f1ba14a95581928fc72367f3a5e11dc3d919c17b55ecad9b0f94daa5d"
@@ -16,6 +16,8 @@ const ADDRESS = "3ef9f75f1ba14a95581928fc72367f3a5e11dc3d919c17b55ecad9b0f94daa5
 const entry = (position: number, state: Entry["state"] = "received"): Entry => {
   return { position, id: String(position), contact: 1, outgoing: false, text: "", time: 0, received: 1000, state, file: null }
 }
+
+const said = (text: string): Entry => ({ ...entry(1), text })
 
 test("the pattern depends on the address and is the same every time", () => {
   expect(patternOf(ADDRESS)).toEqual(patternOf(ADDRESS))
@@ -50,9 +52,14 @@ test("only what can be a relay may be chosen", () => {
 test("an excerpt shows the match in its own letters, between whole words", () => {
   const words = "Bring the small tent and two lamps, and your blue Notebook from March"
   const excerpt = { before: "…two lamps, and your blue ", match: "Notebook", after: " from March" }
-  expect(excerptOf(words, " notebook ")).toEqual(excerpt)
-  expect(excerptOf("a\nb", "a b").match).toBe("a b")
-  expect(excerptOf("nothing", "else")).toEqual({ before: "nothing", match: "", after: "" })
+  expect(excerptOf(said(words), " notebook ")).toEqual(excerpt)
+  expect(excerptOf(said("a\nb"), "a b").match).toBe("a b")
+  expect(excerptOf(said("nothing"), "else")).toEqual({ before: "nothing", match: "", after: "" })
+})
+
+test("an offer is found by the name of its file, and shows it", () => {
+  const offer = { text: "", file: { name: "holiday\u202egpj.exe" } as Transfer }
+  expect(excerptOf(offer, "Holiday")).toEqual({ before: "", match: "holiday", after: "gpj.exe" })
 })
 
 test("names are found without their accents", () => {

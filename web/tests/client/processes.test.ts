@@ -170,5 +170,7 @@ test("a tab of an older version lets go for a newer one, and says so", { timeout
   await expect(alice.client.status()).rejects.toMatchObject({ code: "another-version" })
   await expect(Tab.open(name)).rejects.toMatchObject({ code: "another-version" })
   await until(() => tryLock(name, RECEIVER_LOCK, (isHeld) => Promise.resolve(isHeld)))
+  await alice.close()
+  await alice.client.retry() // as when its page is looked at again: there is nobody to tell
   newer.close()
 })

@@ -1,7 +1,8 @@
 /** Finding people by name and messages by any part of them. */
 
 import { effect, signal } from "@preact/signals"
-import type { Api, Conversation, Found } from "../../client/api"
+import type { Api, Conversation, Entry, Found } from "../../client/api"
+import { partsOfName } from "./files"
 import type { People } from "./people"
 
 const LIMIT = 40 // messages
@@ -62,9 +63,9 @@ export interface Excerpt {
   readonly after: string
 }
 
-/** Cut a message to what is around the first match. */
-export function excerptOf(message: string, query: string): Excerpt {
-  const flat = message.replace(/\s+/g, " ")
+/** Cut a message, or the name of its file as it is shown, to what is around the first match. */
+export function excerptOf({ text, file }: Pick<Entry, "text" | "file">, query: string): Excerpt {
+  const flat = (file === null ? text : partsOfName(file.name).join("")).replace(/\s+/g, " ")
   const wanted = query.trim().toLowerCase().replace(/\s+/g, " ")
   const at = flat.toLowerCase().indexOf(wanted)
   if (at < 0) return { before: flat, match: "", after: "" }

@@ -54,7 +54,7 @@ export function SearchResults({ search, onPick }: Props): JSX.Element {
 function FoundRow({ found, query }: { readonly found: Found; readonly query: string }): JSX.Element {
   const app = useApp()
   const { entry, contactName } = found
-  const excerpt = excerptOf(entry.text, query)
+  const excerpt = excerptOf(entry, query)
   const address = app.people.find(entry.contact)?.contact.address
   return (
     <li>
