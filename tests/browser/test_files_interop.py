@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Playwright
 
 from browser.browsers import launch
@@ -18,6 +19,7 @@ from relay_process import RelayProcess
 
 TRIES: Final = 2_000
 THUMBNAIL: Final = bytes.fromhex("ffd8 ffc0 000b 08 00c8 012c 01 01 11 00") + b" a picture of 300 by 200"
+SIZE: Final = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +117,16 @@ def test_from_terminal_to_browser(alice: Sharer, bob: Peer, tmp_path: Path) -> N
     assert alice.saved(offer) == {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
 
-def test_a_terminal_without_agreement_asks_for_it(alice: Sharer, bob: Peer, tmp_path: Path) -> None:
+def test_a_picture_of_a_terminal_that_has_to_agree_is_shown_small_until_then(
+    alice: Sharer, bob: Peer, tmp_path: Path
+) -> None:
     alice.allow_direct("Bob")
-    (tmp_path / "note").write_bytes(b"note")
+    Image.new("RGB", (900, 600), "red").save(tmp_path / "lake.png")
     with running(bob):
-        offer = bob.call(bob.client.files.offer("Alice", [tmp_path / "note"])).id.hex()
+        offer = bob.call(bob.client.files.offer("Alice", [tmp_path / "lake.png"])).id.hex()
+        alice.person.open("Bob")
+        small = alice.page.get_by_role("img", name="Small picture of lake.png")
+        assert small.evaluate(SIZE) == [480, 320]
         alice.accept("Bob", offer)
         until(alice, bob, lambda found: found.reason == "needs-direct")
         alice.until("Bob", offer, lambda found: found["reason"] == "no-turn")

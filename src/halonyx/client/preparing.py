@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from halonyx.client.thumbnail import thumbnail_of
 from halonyx.client.torrent import NAME, PIECE_SIZE, info_of
 from halonyx.core.chunked import CHUNK_SIZE, SALT_SIZE, Encryptor, ciphertext_size
 from halonyx.core.container import MAX_FILES, FileEntry, Manifest, padding
@@ -101,6 +102,7 @@ def prepare(sources: Sources, folder: Path, origin: str, thumbnail: bytes, watch
     Args:
         folder: Ours alone; what a former try left there is overwritten.
         origin: The relay whose tracker and drop are used.
+        thumbnail: The caller's; if it is empty, one is made of a single picture.
 
     Raises:
         SourceChanged: A file is not what it was when it was looked at.
@@ -132,7 +134,7 @@ def prepare(sources: Sources, folder: Path, origin: str, thumbnail: bytes, watch
         origin=origin,
         name=sources.name,
         media_type="" if sources.is_folder else media_type(sources.name),
-        thumbnail=thumbnail,
+        thumbnail=thumbnail or (b"" if sources.is_folder else thumbnail_of(sources.files[0])),
     )
 
 

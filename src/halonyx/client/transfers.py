@@ -47,7 +47,7 @@ class Files:
         Args:
             paths: One file, or one folder, or several of them, which become one folder.
             drop: Put the ciphertext into the relay's drop, too, so that the two need not be online together.
-            thumbnail: JPEG or WebP, at most 16,384 bytes.
+            thumbnail: JPEG or WebP, at most 16,384 bytes; if it is empty, one is made of a single picture.
 
         Returns:
             The transfer, `offered`; cut off before, it is `preparing` and `run` makes it ready.
