@@ -1,4 +1,4 @@
-"""A real Chromium: one process a test module, a context of its own for each person."""
+"""A real Chromium, with a context of its own for each person."""
 
 import contextlib
 import shutil

@@ -1,4 +1,4 @@
-"""One Chromium and one relay for a module; each person has a profile of their own."""
+"""One Chromium for all, one relay for a module; each person has a profile of their own."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def playwright() -> Iterator[Playwright]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     started = launch(playwright)
     yield started

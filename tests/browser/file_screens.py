@@ -14,7 +14,7 @@ from typing import Any, Final
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from browser import filling
-from browser.people import NARROW, WIDE, Person, introduce, person
+from browser.people import NARROW, WIDE, Person, person, somebody
 from relay_process import RelayProcess, running_relay
 
 MINUTE: Final = 60_000
@@ -48,19 +48,17 @@ TELL: Final = """([transfers]) => {
 
 def files(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str, Page]]:
     """Files, at a relay that has a drop and TURN, and at one that has neither."""
-    for settings in ({}, SERVICES):
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            running_relay(Path(folder) / "relay", **settings) as equipped,
-            person(browser, equipped.origin) as alice,
-            person(browser, equipped.origin) as bob,
-        ):
-            alice.create()
-            bob.create()
-            introduce(alice, bob)
-            yield from _sheet(alice, Path(folder), "-equipped" if settings else "")
-            if settings:
-                yield from _offers(alice)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_relay(Path(folder) / "relay", **SERVICES) as equipped,
+        person(browser, relay.origin) as anna,
+        person(browser, equipped.origin) as alice,
+    ):
+        for sender, origin, suffix in ((anna, relay.origin, ""), (alice, equipped.origin, "-equipped")):
+            sender.create()
+            sender.add(somebody(origin), "Bob")
+            yield from _sheet(sender, Path(folder), suffix)
+        yield from _offers(alice)
 
 
 def _sheet(alice: Person, folder: Path, suffix: str) -> Iterator[tuple[str, Page]]:

@@ -45,4 +45,6 @@ def strangers(page: Page, count: int) -> None:
 
 
 def _call(page: Page, function: str, *arguments: object) -> None:
-    page.evaluate(f"async (given) => {{ {_script()}; await filling.{function}(...given) }}", list(arguments))
+    if not page.evaluate("'filling' in window"):
+        page.evaluate(f"() => {{ {_script()}; window.filling = filling }}")
+    page.evaluate(f"(given) => filling.{function}(...given)", list(arguments))

@@ -5,7 +5,6 @@ Each function brings real people at a real relay from screen to screen and yield
 
 # ruff: noqa: RUF001 (the page writes real apostrophes)
 
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -15,9 +14,7 @@ from typing import Final
 from playwright.sync_api import Browser, Page, Route, expect
 
 from browser import filling
-from browser.people import HANGING_MS, NARROW, WIDE, Person, introduce, person
-from halonyx.core.card import Card
-from halonyx.core.types import Usid
+from browser.people import HANGING_MS, NARROW, WIDE, Person, introduce, person, somebody
 from relay_process import RelayProcess
 
 HOUR: Final = 3_600_000
@@ -125,9 +122,9 @@ def _creating(page: Page) -> Iterator[tuple[str, Page]]:
 
 def conversation(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str, Page]]:
     """What a conversation can look like, and the list beside it."""
-    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
+    with person(browser, relay.origin) as alice:
         page = alice.page
-        _acquainted(alice, bob, relay)
+        _acquainted(alice, relay)
         alice.open("Clara Winter")
         yield "conversation-empty", page
 
@@ -164,7 +161,8 @@ def people(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str, Page]]:
     """Sharing, adding, strangers, comparing numbers, changing and removing a contact."""
     with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
         page = alice.page
-        _acquainted(alice, bob, relay)
+        bob.create()
+        _acquainted(alice, relay, bob)
         card = alice.card()
         page.get_by_role("button", name=re.compile("^Share")).first.click()
         page.get_by_label("Your link").wait_for()
@@ -177,7 +175,7 @@ def people(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str, Page]]:
         theirs.fill("halonyx:AQ")
         page.get_by_text("This card has a typing error").wait_for()
         yield "add-error", page
-        theirs.fill(_made_up_card(relay))
+        theirs.fill(somebody(relay.origin))
         page.get_by_label("Your name for them").wait_for()
         yield "add-preview", page
         theirs.fill(card)
@@ -246,9 +244,9 @@ def _details(alice: Person) -> Iterator[tuple[str, Page]]:
 
 def everything_else(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str, Page]]:
     """Finding, settings, and what goes wrong."""
-    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
+    with person(browser, relay.origin) as alice:
         page = alice.page
-        code = _acquainted(alice, bob, relay)
+        code = _acquainted(alice, relay)
         _given_past(alice)
         page.evaluate("history.replaceState(null, '')")  # nothing is open
         page.reload()
@@ -368,18 +366,16 @@ NEWER_STORE: Final = """() => new Promise((resolve, reject) => {
 })"""
 
 
-def _acquainted(alice: Person, bob: Person, relay: RelayProcess) -> str:
-    """Let Alice know Bob, who answers, and some more people; return her recovery code."""
+def _acquainted(alice: Person, relay: RelayProcess, bob: Person | None = None) -> str:
+    """Let Alice know Bob, made up unless he is given, and some more people; return her recovery code."""
     code = alice.create()
-    bob.create()
-    introduce(alice, bob)
+    if bob is None:
+        alice.add(somebody(relay.origin), "Bob")
+    else:
+        introduce(alice, bob)
     for name in PEOPLE:
-        alice.add(_made_up_card(relay), name)
+        alice.add(somebody(relay.origin), name)
     return code
-
-
-def _made_up_card(relay: RelayProcess) -> str:
-    return Card(relay.origin, Usid(os.urandom(32)), 1).uri()
 
 
 def _given_past(alice: Person) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from browser.people import NARROW, person
 from browser.screens import LOOKS
-from browser.test_accessible import RUN_AXE, TOO_WIDE
+from browser.test_accessible import TOO_WIDE, axe
 from halonyx.core.types import DAY, HOUR, Millis
 from halonyx.relay.announcing import announce
 from halonyx.relay.context import wall_clock
@@ -65,7 +65,7 @@ def test_who_comes_later_hears_it_and_a_long_one_fits_a_phone(browser: Browser, 
             for look in LOOKS:
                 look.apply(bob.page)
                 assert bob.page.evaluate(TOO_WIDE) == []
-                assert bob.page.evaluate(RUN_AXE) == []
+                assert axe(bob.page) == []
             bob.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=6, hours=1))
             bob.page.reload()
             expect(bob.head).to_be_visible()

@@ -35,8 +35,41 @@ def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
     started.close()
 
 
-def test_by_link_and_by_text(alice: Person, bob: Person, relay: RelayProcess) -> None:
-    link = bob.card()
+@pytest.fixture(scope="module")
+def bob(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    """He shows his card to every test; only those of `friends` write to him by name."""
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
+
+
+@pytest.fixture(scope="module")
+def member(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    """Someone for every test that does not mind whom they have added before."""
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
+
+
+@pytest.fixture(scope="module")
+def old_friends(browser: Browser, relay: RelayProcess, bob: Person) -> Iterator[tuple[Person, Person]]:
+    with person(browser, relay.origin) as alice:
+        alice.create()
+        introduce(alice, bob)
+        yield alice, bob
+
+
+@pytest.fixture
+def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
+    """Two who have each other's card, looking at their conversation; tests leave them friends by these names."""
+    alice, bob = old_friends
+    alice.open("Bob")
+    bob.open("Alice")
+    return old_friends
+
+
+def test_by_link_and_by_text(member: Person, bob: Person, relay: RelayProcess) -> None:
+    alice, link = member, bob.card()
     assert link.startswith(f"{relay.origin}/#add=")
     alice.press("Add someone", alice.head)
     dialog = alice.dialog("Add someone")
@@ -64,9 +97,9 @@ def test_by_link_and_by_text(alice: Person, bob: Person, relay: RelayProcess) ->
         ("https://relay.example/#add=", "Copy it whole, or ask for a new link."),
     ],
 )
-def test_what_is_no_card_is_said_at_once(alice: Person, typed: str, words: str) -> None:
-    alice.press("Add someone", alice.head)
-    dialog = alice.dialog("Add someone")
+def test_what_is_no_card_is_said_at_once(member: Person, typed: str, words: str) -> None:
+    member.press("Add someone", member.head)
+    dialog = member.dialog("Add someone")
     field = dialog.get_by_label("Their link or card")
     field.fill(typed)
     expect(dialog).to_contain_text(words)
@@ -74,18 +107,18 @@ def test_what_is_no_card_is_said_at_once(alice: Person, typed: str, words: str) 
     expect(dialog.get_by_role("button", name="Add", exact=True)).to_have_count(0)
     field.fill("")
     expect(dialog).not_to_contain_text(words)
-    alice.page.keyboard.press("Escape")
+    member.page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
 
-def test_a_card_with_a_typing_error_adds_nobody(alice: Person, relay: RelayProcess) -> None:
+def test_a_card_with_a_typing_error_adds_nobody(member: Person, relay: RelayProcess) -> None:
     card = somebody(relay.origin)
     typed = card[:20] + ("A" if card[20] != "A" else "B") + card[21:]
-    test_what_is_no_card_is_said_at_once(alice, typed, "This card has a typing error or a part is missing.")
+    test_what_is_no_card_is_said_at_once(member, typed, "This card has a typing error or a part is missing.")
 
 
-def test_our_own_card_and_one_we_have(alice: Person, relay: RelayProcess) -> None:
-    own, known = alice.card(), somebody(relay.origin)
+def test_our_own_card_and_one_we_have(member: Person, relay: RelayProcess) -> None:
+    alice, own, known = member, member.card(), somebody(relay.origin)
     alice.add(known, "Known")
     alice.press("Add someone", alice.head)
     dialog = alice.dialog("Add someone")
@@ -121,9 +154,9 @@ def test_by_camera_from_the_screen_of_the_other(alice: Person, bob: Person, film
     alice.press("Add", dialog)
     alice.write("By camera", "I saw your code")
     expect(bob.people).to_contain_text("1 request")
-    bob.accept("Alice")
+    bob.accept("Alice with a camera")
     bob.sees("I saw your code")
-    bob.write("Alice", "well read")
+    bob.write("Alice with a camera", "well read")
     alice.sees("well read")
 
 
@@ -142,6 +175,7 @@ def test_a_reader_that_did_not_load_is_loaded_again(
             route.continue_()
 
     camera.hold(film, bob.share())
+    bob.page.keyboard.press("Escape")
     with person(browser, relay.origin, service_workers="block") as alice:
         alice.create()
         alice.context.route(READER, fail_first)
@@ -152,6 +186,7 @@ def test_a_reader_that_did_not_load_is_loaded_again(
 
 def test_a_reader_that_is_gone_from_the_cache_is_loaded_again(alice: Person, bob: Person, film: Path) -> None:
     camera.hold(film, bob.share())
+    bob.page.keyboard.press("Escape")
     alice.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
     alice.page.reload()
     expect(alice.head).to_be_visible()
@@ -160,8 +195,8 @@ def test_a_reader_that_is_gone_from_the_cache_is_loaded_again(alice: Person, bob
     scans_after_trouble(alice, is_told=True)
 
 
-def test_by_a_picture_of_the_code(alice: Person, bob: Person, tmp_path: Path) -> None:
-    picture, nothing = tmp_path / "code.png", tmp_path / "nothing.png"
+def test_by_a_picture_of_the_code(member: Person, bob: Person, tmp_path: Path) -> None:
+    alice, picture, nothing = member, tmp_path / "code.png", tmp_path / "nothing.png"
     bob.share().screenshot(path=picture)
     bob.page.locator(".dialog h2").screenshot(path=nothing)
     bob.page.keyboard.press("Escape")
@@ -180,8 +215,8 @@ def test_by_a_picture_of_the_code(alice: Person, bob: Person, tmp_path: Path) ->
     expect(dialog).to_have_count(0)
 
 
-def test_rename_and_remove(alice: Person, bob: Person) -> None:
-    introduce(alice, bob)
+def test_rename_and_remove(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     details = alice.page.get_by_role("complementary", name="Details")
     alice.press("Rename", details)
     details.get_by_label("Name").fill("Robert")
@@ -204,13 +239,13 @@ def test_rename_and_remove(alice: Person, bob: Person) -> None:
     bob.write("Alice", "do you know me?")
     expect(alice.people).to_contain_text("1 request")
     expect(alice.page.locator("body")).not_to_contain_text("do you know me?")
-    alice.accept("Robert")
+    alice.accept("Bob")
     alice.sees("do you know me?")
     bob.sees("do you know me?", "delivered")
 
 
-def test_block_and_unblock(alice: Person, bob: Person) -> None:
-    introduce(alice, bob)
+def test_block_and_unblock(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     details = alice.page.get_by_role("complementary", name="Details")
     for _ in range(2):
         alice.press("Block", details)

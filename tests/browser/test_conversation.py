@@ -30,8 +30,8 @@ def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
     return old_friends
 
 
-def test_messages_arrive_both_ways_and_are_confirmed(pair: tuple[Person, Person]) -> None:
-    alice, bob = pair
+def test_messages_arrive_both_ways_and_are_confirmed(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     for number in range(3):
         alice.write("Bob", f"hello {number}")
     for number in range(3):
@@ -42,7 +42,7 @@ def test_messages_arrive_both_ways_and_are_confirmed(pair: tuple[Person, Person]
     for number in range(3):
         alice.sees(f"hello {number}", "delivered")
     bob.sees("Hello Alice", "delivered")
-    assert alice.texts() == bob.texts() == ["hello 0", "hello 1", "hello 2", "Hello Alice"]
+    assert alice.texts()[-4:] == bob.texts()[-4:] == ["hello 0", "hello 1", "hello 2", "Hello Alice"]
 
 
 def test_a_reload_keeps_everything(friends: tuple[Person, Person]) -> None:

@@ -1,11 +1,13 @@
 """Erasing this device: asked twice, complete, seen in every tab, and a fresh start after it."""
 
+from collections.abc import Iterator
 from typing import Final
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from browser.people import Person
+from browser.people import Person, person
+from relay_process import RelayProcess
 
 LEFT: Final = """async () => ({
   databases: (await indexedDB.databases()).map(({ name }) => name),
@@ -27,6 +29,14 @@ HARM: Final = """() => new Promise((resolve, reject) => {
     work.oncomplete = () => { request.result.close(); resolve() }
   }
 })"""
+
+
+@pytest.fixture(scope="module")
+def alice(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
+    """She begins every test with an identity, and ends it with that or a new one."""
+    with person(browser, relay.origin) as newcomer:
+        newcomer.create()
+        yield newcomer
 
 
 def ask(page: Page, word: str) -> None:
@@ -81,6 +91,7 @@ def test_erasing_leaves_nothing_in_any_tab_and_allows_a_new_start(pair: tuple[Pe
     other.page.reload()
     expect(other.page.get_by_role("button", name="Settings")).to_be_visible()
     assert other.card() == alice.card()
+    other.page.close()
 
 
 @pytest.mark.parametrize("harm", ["device.delete('keys')", "device.put({ sealing: 'x', blinding: 'y' }, 'keys')"])

@@ -46,7 +46,7 @@ class Upgrade:
     """A relay whose build can be changed while it is down.
 
     Attributes:
-        old: Package with the build of today; so is `new` with one that differs in a sentence.
+        old: The build of today; `new` is one that differs in a sentence.
         package: What the relay runs from.
     """
 
@@ -70,28 +70,24 @@ class Upgrade:
 
 @pytest.fixture(scope="module")
 def builds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two builds that differ in one sentence, and in the reader of QR codes."""
+    """Ours, and one that differs in a sentence and in the reader of QR codes."""
     folder = tmp_path_factory.mktemp("builds")
-    for name in ("old", "new"):
-        sources = copied_sources(folder / f"{name}-sources")
-        words = sources / "src" / "app" / "text" / "en.ts"
-        text = words.read_text()
-        assert OLD in text
-        if name == "new":
-            words.write_text(text.replace(OLD, NEW))
-            reader = sources / "src" / "app" / "qr_worker.ts"
-            reader.write_text(reader.read_text().replace("LONGEST = 1000", "LONGEST = 900"))
-        built(sources, folder / name)
-    return folder / "old", folder / "new"
+    sources = copied_sources(folder / "sources")
+    words = sources / "src" / "app" / "text" / "en.ts"
+    text = words.read_text()
+    assert OLD in text
+    words.write_text(text.replace(OLD, NEW))
+    reader = sources / "src" / "app" / "qr_worker.ts"
+    reader.write_text(reader.read_text().replace("LONGEST = 1000", "LONGEST = 900"))
+    built(sources, folder / "new")
+    return site_of(PACKAGE.parent), folder / "new"
 
 
 @pytest.fixture
 def upgrade(builds: tuple[Path, Path], tmp_path: Path) -> Iterator[Upgrade]:
     package = copied_package(tmp_path / "package")
     with running_relay(tmp_path / "relay", PYTHONPATH=str(package)) as relay:
-        made = Upgrade(relay, package, *builds)
-        made.serve(builds[0])
-        yield made
+        yield Upgrade(relay, package, *builds)
 
 
 def installed(page: Page) -> None:
