@@ -24,6 +24,7 @@ from client.homes import (
 )
 from halonyx.client import Client, inbox, sending
 from halonyx.client.account import now_ms
+from halonyx.client.prekeys import IDS_A_WEEK
 from halonyx.client.transport import Relay
 from halonyx.core import kdf
 from halonyx.core.errors import TransportError
@@ -95,6 +96,8 @@ async def test_rotating_ones_are_renewed_after_a_week_and_old_privates_stay(pair
     for use in rotating:
         assert len(held(pair.bob, use)) == 2
         assert held(pair.bob, use)[0] == before[use][0]
+    # The same for all who renew in this week: an envelope names one, and whose it is must not show by it.
+    assert [held(pair.bob, use)[1] % IDS_A_WEEK for use in rotating] == [1, 2, 3]
     await drain(pair.bob)
     assert all(len(held(pair.bob, use)) == 2 for use in rotating)  # once
     await settle(pair.alice, pair.bob)
