@@ -103,7 +103,8 @@ def _room_and_time(settings: RelaySettings, files: list[Path]) -> Iterator[Findi
     free, needed = shutil.disk_usage(settings.data).free, settings.min_free_bytes
     if free < needed:
         text = f"The disk of {settings.data} has {free} bytes left, and min_free_bytes is {needed}."
-        yield Finding("disk", text, "Make room: until then the relay takes no mail, and delivers and deletes only.")
+        change = "Make room: /readyz answers 503 until then, and once the disk is full, the relay takes no mail."
+        yield Finding("disk", text, change)
     newest = max(path.stat().st_mtime for path in files)
     if newest > time.time() + CLOCK_SECONDS:
         text = "The clock is behind: files of the relay were written later than now."
