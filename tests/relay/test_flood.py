@@ -18,7 +18,7 @@ from relay.rest_kit import Person, Relay
 from relay.sockets_support import envelope
 from relay_process import RelayProcess, running_relay
 
-ENOUGH: Final = 512 * 1024 * 1024  # bytes; the kernel holds the unread answers to about 200 MiB of them
+ENOUGH: Final = 128 * 1024 * 1024  # bytes; if the kernel may, it holds the unread answers to 150 MiB of them
 SMALL_BUFFER: Final = 4096
 STUCK_SECONDS: Final = 3.0
 

@@ -11,6 +11,7 @@ import pytest
 from halonyx.core.primitives import sha256
 from halonyx.core.types import Address, DeviceId, EnvelopeId
 from halonyx.relay.decide import Pressure
+from halonyx.relay.sockets import READ_AT_ONCE
 from halonyx.wire.frames import (
     Accepted,
     Ack,
@@ -18,8 +19,10 @@ from halonyx.wire.frames import (
     ErrorCode,
     Status,
     Submit,
+    parse_send_reply,
 )
 from relay.sockets_support import FAST, Device, Served, envelope, marked, number_of, served, until
+from relay.wire_support import OPCODE_BINARY, frame, upgraded
 
 
 @pytest.fixture
@@ -73,21 +76,28 @@ async def test_reading_stops_at_the_cap_of_unaccepted_submits(tmp_path: Path) ->
         blocked = asyncio.create_task(
             hub.mailboxes.database.write(lambda _: asyncio.run_coroutine_threadsafe(gate.wait(), loop).result())
         )
-        async with relay.sender() as sender:
-            await sender.post(alice, envelope())
-            await until(lambda: hub.counts.submitted == 1)
-            for _ in range(200):
-                await sender.post(alice, envelope(16 * 1024))
+        async with upgraded(relay) as made:
+
+            def put(*sizes: int) -> None:
+                submits = [
+                    Submit(EnvelopeId(os.urandom(16)), alice.address, alice.device, alice.access_key, envelope(size))
+                    for size in sizes
+                ]
+                made.writer.write(b"".join(frame(OPCODE_BINARY, submit.encode()) for submit in submits))
+
+            put(64 * 1024, 64 * 1024)  # what is read into has to grow for them
+            await until(lambda: hub.counts.submitted == 2)
+            put(*[1024] * 200)
             await until(lambda: next(iter(hub._connections)).is_paused)
             await asyncio.sleep(0.1)
             held = hub.counts.submitted
             gate.set()
             await blocked
-            for _ in range(201):
-                answer = await sender.next()
+            for _ in range(202):
+                answer = parse_send_reply((await made.frame())[1])
                 assert isinstance(answer, Accepted)
                 assert answer.status is Status.ACCEPTED
-    assert held < 50
+    assert held < 4 + READ_AT_ONCE // 1024
 
 
 async def test_a_full_writer_queue_pauses_then_says_busy_then_recovers(tmp_path: Path) -> None:

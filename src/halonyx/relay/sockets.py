@@ -7,6 +7,7 @@ Source: spec/delivery.md, "Opening a connection" and "Frames".
 """
 
 import asyncio
+import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -25,7 +26,9 @@ from halonyx.relay.handshake import Refusal, Upgrade, judge
 from halonyx.wire.frames import MAX_FRAME, CloseCode, Error, ErrorCode
 
 Frame = TypeVar("Frame")
-READ_BUFFER: Final = 4096  # grows by itself for larger frames, and shrinks again
+READ_BUFFER: Final = 4096  # doubles by itself whenever a read fills it, without end, and never shrinks
+READ_AT_ONCE: Final = 16_384  # so the buffer stays below 128 KiB: the longest frame and one read fill no more of it
+UNSENT: Final = 131_072  # bytes the kernel holds for a peer that reads too little; by itself it would take 4 MiB
 SHORT: Final = 126
 MEDIUM: Final = 65_536
 BINARY_FRAME: Final = b"\x82"
@@ -194,6 +197,7 @@ class Connection(WSListener, ABC):
         self.transport = transport
         self.socket = transport.underlying_transport
         self.socket.set_write_buffer_limits(high=self.gate.limits.send_buffer_bytes)
+        self.socket.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         self.on_open()
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:  # noqa: ARG002 (the library's signature)
@@ -304,6 +308,11 @@ class Bridge(WSProtocol):  # type: ignore[misc]  # an extension type without stu
         transport = self.transport.underlying_transport
         transport.write(verdict.response())
         transport.close()
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """Return room for one read: of more, a pause would come too late, and a flood would double the buffer."""
+        room: memoryview = super().get_buffer(size_hint)
+        return room[:READ_AT_ONCE]
 
     def _feed(self, data: bytes) -> None:
         buffer = memoryview(self.get_buffer(len(data)))
