@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from halonyx.core.errors import StoreError
-from halonyx.relay.events import Event
+from halonyx.relay.events import Event, configure
 from halonyx.relay.store import database
 from halonyx.relay.store.database import Busy, Database
 from halonyx.relay.store.reserve import Reserve
@@ -33,10 +33,9 @@ class Relay:
         self.database.close()
 
 
-def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what was logged, wherever the log goes in this process."""
-    captured = capsys.readouterr()
-    return captured.out + captured.err
+@pytest.fixture(autouse=True)
+def _logged() -> None:
+    configure("info")
 
 
 @pytest.fixture
@@ -91,7 +90,7 @@ async def test_a_checkpoint_that_fails_does_not_end_it(
     await relay.database.write(insert(1))
     assert await asyncio.to_thread(tried.wait, 10)
     assert await relay.database.write(insert(2)) == 2
-    assert type(error).__name__ in said(capsys)
+    assert type(error).__name__ in capsys.readouterr().err
 
 
 async def test_other_errors_are_named_and_are_not_a_full_disk(relay: Relay, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +100,7 @@ async def test_other_errors_are_named_and_are_not_a_full_disk(relay: Relay, caps
     await lane.settled.wait()
     assert not relay.database.is_short
     assert (relay.reserve._path).exists()
-    logged = said(capsys)
+    logged = capsys.readouterr().err
     assert "ConstraintError" in logged
     assert Event.DISK_FULL not in logged
 
@@ -112,7 +111,7 @@ async def test_a_shortage_is_logged_once(relay: Relay, capsys: pytest.CaptureFix
         await fails_with_full(relay)
     assert relay.database.is_short
     assert (tmp_path / "reserve").exists()  # nothing that deletes has needed it
-    assert said(capsys).count(Event.DISK_FULL) == 1
+    assert capsys.readouterr().err.count(Event.DISK_FULL) == 1
     with pytest.raises(Busy):
         await relay.database.write(insert(1))
     assert await relay.database.write(insert(2), may_grow=False) == 2
