@@ -64,6 +64,12 @@ def test_a_port_in_use_is_said_and_nothing_else(tmp_path: Path, capsys: Captured
         (["--pow-bits", "29"], "28"),
         (["--origins", "nowhere"], "origins"),
         (["--peer-relays", "https://b.example,nowhere"], "peer_relays.1"),
+        (["--peer-relays", "nowhere", "--peer-relays", "https://b.example", "--pow-bits=29"], "peer_relays.0"),
+        (["--peer-relays=https://b.example", "--peer-relays", "nowhere"], "peer_relays.1"),
+        (
+            ["--peer-relays", '["https://b.example"]', "--peer-relays", "https://c.example", "--pow-bits=29"],
+            "by commas",
+        ),
         (["--host", "0.0.0.0"], "TLS"),  # noqa: S104 (it is refused)
         (["--config", "/nowhere.toml"], "does not exist"),
     ],

@@ -65,6 +65,21 @@ def test_a_list_is_written_alike_in_flags_and_variables(text: str, monkeypatch: 
     assert load_settings(behind_proxy=True).origins == expected
 
 
+@pytest.mark.parametrize("name", ["peer_relays", "origins", "turn_urls"])
+def test_an_empty_variable_is_an_empty_list(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text("peer_relays = ['https://b.example']\n")
+    monkeypatch.setenv("HALONYX_CONFIG", str(file))
+    monkeypatch.setenv(f"HALONYX_{name.upper()}", "")
+    assert getattr(load_settings(), name) == []
+
+
+def test_a_list_that_is_given_several_times_adds_up() -> None:
+    given = ["--peer-relays", "https://b.example,https://c.example", "--peer-relays", "https://d.example"]
+    expected = ["https://b.example", "https://c.example", "https://d.example"]
+    assert settings_from_arguments(given).peer_relays == expected
+
+
 def test_a_list_that_is_neither_is_named() -> None:
     with pytest.raises(Misuse, match="peer_relays: expected addresses separated by commas, or a JSON array"):
         load_settings(peer_relays='["https://b.example"')

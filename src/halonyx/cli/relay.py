@@ -1,9 +1,9 @@
 """`halonyx relay`: run a relay in this process, and what its operator does besides."""
 
 import sys
-from collections.abc import Container
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, get_origin
 
 import typer
 
@@ -13,6 +13,9 @@ from halonyx.cli.command import Run, command, open_group
 from halonyx.cli.output import JsonValue, fill, local, utc
 from halonyx.cli.relay_options import ConfigOption, DataOption, SecretsOption, operator_settings
 from halonyx.core.errors import Misuse
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 MAX_INPUT: Final = 64 * 1024  # more than may be announced: whatever is too long is refused by its length
 
@@ -197,9 +200,12 @@ def _from_standard_input() -> str:
         raise Misuse(text.ANNOUNCED_NO_TEXT) from None
 
 
-def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[str, str]:
-    """Read `--pow-bits 22` and `--pow-bits=22` for any setting; most are too rare to have a place in the help page."""
-    found = {}
+def _other_settings(arguments: tuple[str, ...], known: Mapping[str, "FieldInfo"]) -> dict[str, str]:
+    """Read `--pow-bits 22` and `--pow-bits=22` for any setting; most are too rare to have a place in the help page.
+
+    A list that is given several times adds up; of anything else the last counts.
+    """
+    found: dict[str, str] = {}
     left = list(arguments)
     while left:
         option, has_value, value = left.pop(0).partition("=")
@@ -208,5 +214,7 @@ def _other_settings(arguments: tuple[str, ...], known: Container[str]) -> dict[s
             raise Misuse(fill(text.NO_SETTING, option=option))
         if not has_value and not left:
             raise Misuse(fill(text.NO_VALUE, option=option))
-        found[name] = value if has_value else left.pop(0)
+        taken = value if has_value else left.pop(0)
+        adds_up = name in found and get_origin(known[name].annotation) is list
+        found[name] = f"{found[name]},{taken}" if adds_up else taken
     return found

@@ -70,6 +70,8 @@ def _check_turn_url(value: str) -> str:
 
 def _words(value: object) -> object:
     """Take a list in one text, as flags and variables bring it: split at commas, or JSON."""
+    if value is None:  # an empty variable
+        return []
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("["):  # begins no address
