@@ -15,7 +15,7 @@ import { UPLOAD_HEADER, parseDropOpened, parseDropProgress } from "../wire/rest_
 import type { Account } from "./account"
 import type { Folders } from "./folders"
 import { reach } from "./reach"
-import { Refused, Relay, bounded, refusal } from "./transport"
+import { Refused, Relay, answered, bounded, refusal } from "./transport"
 import type { StoredTransfer } from "./transfer_row"
 
 const PART_SIZE = 1_048_576 // a relay takes 4 MiB, and `halonyx web` passes on as much
@@ -53,7 +53,7 @@ export async function upload(
     const path = `/v1/drop/${toHex(drop)}?offset=${at}`
     const body = await file.slice(at, at + PART_SIZE).arrayBuffer()
     const answer = await request(row.origin, path, { method: "PUT", headers, body, signal })
-    const next = parseDropProgress(JSON.parse(new TextDecoder().decode(answer)))
+    const next = answered(answer, parseDropProgress, row.origin)
     if (next <= at || next > file.size) throw new TransportError("the drop does not count as it should")
     at = next
   }

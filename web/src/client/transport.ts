@@ -145,9 +145,7 @@ export class Relay {
       throw new TransportError(`can't reach the relay ${this.origin}`)
     }
     if (!response.ok) throw refusal(answer, response.status)
-    const parsed = understood(answer, parse)
-    if (parsed === undefined) throw new TransportError(`${this.origin} does not answer like a Halonyx relay`)
-    return parsed
+    return answered(answer, parse, this.origin)
   }
 }
 
@@ -243,6 +241,17 @@ export async function bounded(response: Response, limit = MAX_ANSWER_SIZE): Prom
     }
   }
   return concat(...parts)
+}
+
+/**
+ * Read the answer of a call that went well.
+ *
+ * @throws TransportError: it is not what `parse` takes.
+ */
+export function answered<Answer>(answer: Bytes, parse: Parse<Answer>, origin: string): Answer {
+  const parsed = understood(answer, parse)
+  if (parsed === undefined) throw new TransportError(`${origin} does not answer like a Halonyx relay`)
+  return parsed
 }
 
 /** Read an answer; undefined if it is not what `parse` takes. */

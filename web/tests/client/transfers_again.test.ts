@@ -72,12 +72,12 @@ test("what came from the drop is not fetched again by the next tab", { timeout: 
 
 test("what is not on the disk any more is fetched from its beginning, whatever was noted", { timeout: PATIENT }, async () => {
   const [alice, bob] = await talking(relay.origin)
-  const id = await offer(alice, "bob", [file("note", 2 * PIECE_SIZE)], { drop: true })
+  const id = await offer(alice, "bob", [file("note", 5)], { drop: true })
   await untilState(alice, "bob", id, "offered")
   await alice.client.files.fileJobs()
   await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
   await bob.client.files.acceptFile(id)
-  await alter(bob, id, { fetched: PIECE_SIZE })
+  await alter(bob, id, { fetched: 1000 })
   await bob.client.files.fileJobs()
   await until(async () => ["done", "failed"].includes((await shown(bob, "alice", id))?.state ?? ""))
   expect(await shown(bob, "alice", id)).toMatchObject({ state: "done", reason: null })

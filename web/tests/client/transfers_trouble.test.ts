@@ -2,18 +2,21 @@
 
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest"
 
-import { deleteDrop } from "../../src/client/drop"
+import { loadAccount } from "../../src/client/account"
+import { deleteDrop, upload } from "../../src/client/drop"
 import { Folders, writeAll } from "../../src/client/folders"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
 import type { StoredTransfer } from "../../src/client/transfer_row"
 import { TransportError } from "../../src/core/errors"
-import { HOUR, SECOND } from "../../src/core/types"
+import { randomBytes } from "../../src/core/primitives"
+import { HOUR, KEY_SIZE, SECOND } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk, DiskFile } from "./disk"
 import { QUIET, acquainted, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
-import { Tab, closeAll, mayReach, talking, until } from "./persons"
+import { LyingRelay } from "./lying_relay"
+import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
 
 const PATIENT = 120_000
 
@@ -95,6 +98,28 @@ test.each(["is seen", "is over before anybody looks"])(
     }
   },
 )
+
+test.each(["<!doctype html>", "{}"])("what answers %s to a part is no drop now", { timeout: PATIENT }, async (answer) => {
+  const { client } = await signUp(relay.origin)
+  const opened = JSON.stringify({ offset: 0, upload: "0".repeat(32) })
+  const liar = await LyingRelay.start({
+    answer: ({ method }, response) => { response.end(method === "POST" ? opened : answer) },
+  })
+  mayReach(relay.origin, liar.origin)
+  try {
+    const disk = new Disk()
+    const folders = new Folders("lied-to", () => Promise.resolve(disk))
+    await folders.access("00", 5)
+    await folders.close("00")
+    const row = { id: "00", key: randomBytes(KEY_SIZE), origin: liar.origin } as unknown as StoredTransfer
+    const account = await loadAccount(client.store)
+    const put = upload(folders, row, account, () => undefined, new AbortController().signal)
+    await expect(put).rejects.toMatchObject({ code: "transport-error" })
+  } finally {
+    mayReach(relay.origin)
+    await liar.end()
+  }
+})
 
 test.each(["still wants it", "offers it"])(
   "what the drop lost is uploaded again for who %s",
