@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from browser import filling
 from browser.people import HANGING_MS, NARROW, WIDE, Person, introduce, person, somebody
+from browser.settings_screens import knows, leaving
 from relay_process import RelayProcess
 
 HOUR: Final = 3_600_000
@@ -270,40 +271,14 @@ def everything_else(browser: Browser, relay: RelayProcess) -> Iterator[tuple[str
         page.get_by_role("button", name="Settings").click()
         page.get_by_role("dialog").get_by_text("Connected").wait_for()
         yield "settings", page
-        yield from _knows(page)
+        yield from knows(page)
         page.get_by_role("button", name="Settings").click()
         page.get_by_role("button", name="Erase this device").click()
         page.get_by_label("Type “erase” to confirm").fill("erase")
         page.get_by_role("button", name="Erase everything").scroll_into_view_if_needed()
         yield "settings-erase", page
-        page.keyboard.press("Escape")
+        yield from leaving(page)
         yield from _trouble(browser, relay, alice, code)
-
-
-def _knows(page: Page) -> Iterator[tuple[str, Page]]:
-    """Hold the relay's answer back, refuse it, let it come."""
-    held: list[Route] = []
-
-    def hold(route: Route) -> None:
-        held.append(route)
-
-    page.route("**/v1/relay/knows", hold)
-    page.get_by_role("button", name="What your relay knows").click()
-    page.locator(".knows .skeleton.shown").wait_for()
-    yield "knows-loading", page
-    for route in held:
-        route.abort()
-    again = page.get_by_role("dialog").get_by_role("button", name="Try again")
-    again.wait_for()
-    yield "knows-error", page
-    page.unroute("**/v1/relay/knows", hold)
-    again.click()
-    page.get_by_role("heading", name="It could tell a court").wait_for()
-    yield "knows", page
-    page.get_by_text("app.db", exact=True).click()
-    page.get_by_text("envelope.time").scroll_into_view_if_needed()
-    yield "knows-file", page
-    page.keyboard.press("Escape")
 
 
 def _trouble(browser: Browser, relay: RelayProcess, alice: Person, code: str) -> Iterator[tuple[str, Page]]:

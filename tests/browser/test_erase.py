@@ -1,4 +1,4 @@
-"""Erasing this device: asked twice, complete, seen in every tab, and a fresh start after it."""
+"""Erasing this device, also with its identity: asked twice, complete, seen in every tab, a fresh start after it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -92,6 +92,33 @@ def test_erasing_leaves_nothing_in_any_tab_and_allows_a_new_start(pair: tuple[Pe
     expect(other.page.get_by_role("button", name="Settings")).to_be_visible()
     assert other.card() == alice.card()
     other.page.close()
+
+
+def test_deleting_the_identity_takes_it_from_the_relay_and_erases(
+    browser: Browser, relay: RelayProcess, alice: Person
+) -> None:
+    with person(browser, relay.origin) as bob:
+        code = bob.create()
+        alice.add(bob.card(), "Bob")
+        bob.page.get_by_role("button", name="Settings").click()
+        bob.page.get_by_role("button", name="Delete my identity").focus()
+        bob.page.keyboard.press("Enter")
+        field = bob.page.get_by_label("Your recovery code")
+        expect(field).to_be_focused()
+        bob.page.keyboard.type(code[:-1])
+        expect(bob.page.get_by_role("button", name="Delete and erase")).to_be_disabled()
+        bob.page.keyboard.type(code[-1])
+        bob.context.set_offline(True)
+        bob.press("Delete and erase")
+        bob.is_told("Nothing was deleted.")
+        bob.context.set_offline(False)
+        bob.press("Delete and erase")
+        expect(bob.page.get_by_role("heading", name="This device is erased")).to_be_visible()
+        assert bob.page.evaluate(LEFT) == NOTHING
+        bob.wrong.clear()  # of the call that failed, which the console tells, too
+
+        alice.write("Bob", "too late")
+        alice.is_told("they may have deleted their identity")
 
 
 @pytest.mark.parametrize("harm", ["device.delete('keys')", "device.put({ sealing: 'x', blinding: 'y' }, 'keys')"])

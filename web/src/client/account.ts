@@ -9,7 +9,7 @@
 
 import { openObject, recordSlot, sealObject } from "../core/directory"
 import { toHex } from "../core/encoding"
-import { RemoteError, StoreError, TransportError } from "../core/errors"
+import { HalonyxError, RemoteError, StoreError, TransportError } from "../core/errors"
 import { AccountRecord, OwnDevice, addressOf, checkRecord, makeRecord, nextVersion, usidOf } from "../core/identity"
 import * as kdf from "../core/kdf"
 import { checkOrigin } from "../core/origin"
@@ -20,6 +20,7 @@ import { MAX_DEVICE_ID } from "../core/types"
 import type { Address, Bytes, DeviceId, Millis, Usid } from "../core/types"
 import { KeyId, MANAGEMENT } from "../wire/http_signature"
 import type { Signer } from "../wire/http_signature"
+import { parseDone } from "../wire/rest"
 import { parseAccountStatus, parseReplaceAccountResponse, parseSignUpResponse } from "../wire/rest_account"
 import type { AccountStatus } from "../wire/rest_account"
 import { parseLookupResponse } from "../wire/rest_directory"
@@ -182,6 +183,31 @@ export async function recoverAccount(
       relay.close()
     }
   })
+}
+
+/**
+ * Delete the account at its relay, with all that waits for it there. What is in this browser stays; repeating it is safe.
+ *
+ * @param code The recovery code: deleting is signed with a key that no device keeps, so a stolen one can't.
+ * @throws HalonyxError "malformed-code": the code has a typing error; "wrong-code": it is another account's;
+ * "unknown-account": the relay has no such account, or the clock of this machine is wrong.
+ * Refused: the relay refuses. TransportError: it can't be reached.
+ */
+export async function deleteAccount(store: Store, code: string): Promise<void> {
+  const keys = await accountKeys(asTyped("malformed-code", () => parseRecoveryCode(code)))
+  const { address, origin } = await loadAccount(store)
+  if (toHex(addressOf(usidOf(keys))) !== toHex(address)) {
+    throw new HalonyxError("wrong-code", "this is the recovery code of another account")
+  }
+  const relay = new Relay(origin)
+  try {
+    await relay.call("POST", "/v1/account/delete", { address }, parseDone, managing(keys, address))
+  } catch (error) {
+    if (!(error instanceof Refused) || error.code !== "not-authenticated") throw error
+    throw new HalonyxError("unknown-account", "the relay has no such account, or the clock of this machine is wrong")
+  } finally {
+    relay.close()
+  }
 }
 
 /** All that a device needs, before the relay has heard of it. */

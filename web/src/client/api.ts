@@ -299,6 +299,11 @@ export interface Api extends FileApi {
   retry(): Promise<void>
   /** Ask our relay what it holds about an account, and what it could tell a court. */
   relayKnows(): Promise<RelayKnows>
+  /**
+   * Delete our account at its relay; what is here stays. Codes "malformed-code", "wrong-code" (another account's) and
+   * "unknown-account".
+   */
+  deleteAccount(code: string): Promise<void>
   /** Delete database, caches and local settings. */
   eraseDevice(): Promise<void>
 }

@@ -7,7 +7,7 @@
 import { HalonyxError, TransportError } from "../core/errors"
 import type { ContactDetails } from "../wire/rest_account"
 import type { RelayKnows } from "../wire/rest_relay"
-import { createAccount, findAccount, loadAccount, recoverAccount } from "./account"
+import { createAccount, deleteAccount, findAccount, loadAccount, recoverAccount } from "./account"
 import type {
   Api,
   CardInfo,
@@ -32,7 +32,7 @@ import { sealAtOnce } from "./sealing"
 import * as table from "./schema"
 import { Folders, type Directory } from "./folders"
 import { DATABASE, Store, prefix } from "./store"
-import { Tabs, type Reached, type TabMessage } from "./tabs"
+import { Tabs, isSame, type Reached, type TabMessage } from "./tabs"
 import { Transfers } from "./transfers"
 import { Relay } from "./transport"
 import { isReplaced } from "./upkeep"
@@ -275,6 +275,11 @@ export class Client implements Omit<Api, keyof FileApi> {
     return Promise.resolve()
   }
 
+  async deleteAccount(code: string): Promise<void> {
+    await this.#prepared()
+    await deleteAccount(this.store, code)
+  }
+
   async eraseDevice(): Promise<void> {
     this.#tabs.tell({ kind: "erase" })
     const { name } = this.store
@@ -342,9 +347,7 @@ export class Client implements Omit<Api, keyof FileApi> {
         this.#running?.hurry()
         break
       case "erase":
-        void this.#letGo().then(() => {
-          this.#onChange({ kind: "erased" })
-        })
+        void this.#letGo().then(() => { this.#onChange({ kind: "erased" }) })
     }
   }
 
@@ -393,8 +396,4 @@ function isOfOurs(change: Change): boolean {
 /** Tell whether a person has just written something. */
 function isWritten(change: Change): boolean {
   return change.kind === "messages" && change.entries.some((entry) => entry.state === "waiting")
-}
-
-function isSame(one: Reached, other: Reached | null): boolean {
-  return one.connection === other?.connection && one.reason === other.reason
 }

@@ -42,6 +42,7 @@ const METHODS: Readonly<Record<Exclude<keyof Api, keyof FileApi>, true>> = {
   makeInvite: true,
   retry: true,
   relayKnows: true,
+  deleteAccount: true,
   eraseDevice: true,
 }
 

@@ -44,3 +44,8 @@ export class Tabs {
     this.#channel.close()
   }
 }
+
+/** Tell whether two tabs know the same. */
+export function isSame(one: Reached, other: Reached | null): boolean {
+  return one.connection === other?.connection && one.reason === other.reason
+}

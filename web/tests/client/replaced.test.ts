@@ -172,3 +172,21 @@ test("a call that was repeated on its way is no recovery", { timeout: PATIENT },
   await ask(store)
   store.close()
 })
+
+test("a deleted account is unknown to its relay, and contacts are told why they wait", { timeout: PATIENT }, async () => {
+  const [alice, bob, code] = await withCode()
+  await expect(bob.client.deleteAccount(code.slice(1))).rejects.toMatchObject({ code: "malformed-code" })
+  await expect(alice.client.deleteAccount(code)).rejects.toMatchObject({ code: "wrong-code" })
+  const clock = vi.spyOn(Date, "now").mockReturnValue(Date.now() + HOUR)
+  await expect(bob.client.deleteAccount(code)).rejects.toMatchObject({ code: "unknown-account" })
+  clock.mockRestore()
+  await alice.write("bob", "in time")
+  await until(async () => (await bob.heard("alice")).includes("in time"))
+
+  await bob.client.deleteAccount(code)
+  await bob.client.deleteAccount(code) // as after an answer that was lost
+
+  await until(async () => (await bob.client.status()).reason === "not-authenticated")
+  await alice.write("bob", "too late")
+  await until(async () => (await alice.contact("bob")).waitsFor === "bad-access-key")
+})

@@ -30,6 +30,7 @@ export type Dialog =
   | { readonly kind: "save-files" | "cancel-file" | "forget-file"; readonly transfer: Transfer }
   | { readonly kind: "settings" }
   | { readonly kind: "knows" }
+  | { readonly kind: "leave" }
   | { readonly kind: "palette" }
 
 export interface Toast {

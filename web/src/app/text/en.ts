@@ -344,6 +344,22 @@ export const en = {
     eraseNow: "Erase everything",
   },
 
+  leave: {
+    title: "Delete my identity",
+    short: "Deletes it from your relay, with all that waits for you there, and erases this device.",
+    lost: (host: string) =>
+      `${host} deletes your keys, the messages that wait for you and the files you left there. Then your identity, ` +
+      "your contacts and your messages are erased from this browser. Contacts and messages don’t come back.",
+    stays: "Your contacts keep what they have. They aren’t told, and what they write to you no longer arrives.",
+    again: "Nobody else gets your identity. Your recovery code can make it anew, at a relay that takes you in.",
+    label: "Your recovery code, to confirm",
+    hint: (have: number, need: number) =>
+      `${have} of ${need} characters. Without it nobody can delete your identity; you can still erase this device.`,
+    submit: "Delete and erase",
+    working: "Deleting",
+    nothing: "Nothing was deleted.",
+  },
+
   knows: {
     title: "What your relay knows",
     lead: (host: string) =>

@@ -7,7 +7,7 @@ export const waits = {
   "requests-full": "It waits because too many strangers wrote to them; they have to decide first.",
   busy: "It waits because the relay is busy.",
   gone: "It waits until they come online with their new device.",
-  "bad-access-key": "It waits because their relay refused it: they may have blocked you, or left that relay.",
+  "bad-access-key": "It waits because their relay doesn’t know them: they may have deleted their identity, or left.",
   "no-valid-prekey": "It waits until they come online and renew their keys.",
   "bad-signature": "It waits because their relay serves keys that they have not signed.",
   "authentication-failed": "It waits because what their relay serves are not their keys.",
@@ -28,6 +28,9 @@ export const problem = {
   "malformed-text": "That is no contact card. It begins with halonyx: or is a link with #add= in it.",
   "malformed-card": "This card has a typing error or a part is missing. Copy it whole, or ask for a new link.",
   "malformed-code": "That is not a recovery code, or it has a typing error.",
+  "wrong-code": "That is the recovery code of another identity.",
+  "unknown-account":
+    "The relay doesn’t know this identity, or this device’s clock is wrong. If it is gone there, erase this device.",
   "malformed-invite": "An invite has 32 letters and digits. Check for a typing error, or copy it whole.",
   "malformed-contact": "A name has 1 to 64 characters, and an e-mail address is like ann@mail.example. Check both.",
   "unsupported-version": "That was made by a newer Halonyx. Get the newest version first.",

@@ -7,6 +7,7 @@ import { ConfirmBlock, ConfirmEnd, ConfirmRemove } from "./confirm"
 import { useApp } from "./context"
 import { DetailsDialog } from "./details"
 import { RelayKnowsDialog } from "./knows"
+import { LeaveDialog } from "./leave"
 import { Palette } from "./palette"
 import { SafetyDialog } from "./safety_number"
 import { SaveFiles } from "./save_files"
@@ -52,6 +53,8 @@ export function Dialogs(): JSX.Element | null {
       return <SettingsDialog />
     case "knows":
       return <RelayKnowsDialog />
+    case "leave":
+      return <LeaveDialog />
     case "palette":
       return <Palette />
   }

@@ -1,6 +1,6 @@
 /** Settings: looks, sounds, notifications, relay, what this program is, and the way out. */
 
-import { Info, Monitor, Moon, Sun, type LucideIcon } from "lucide-preact"
+import { Info, Monitor, Moon, Sun, UserX, type LucideIcon } from "lucide-preact"
 import type { ComponentChildren, JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import { askForNotifications, notificationPermission } from "../effects/notifications"
@@ -35,6 +35,12 @@ export function SettingsDialog(): JSX.Element {
         <Part title={text.settings.erase}>
           <p class="small soft">{text.settings.eraseText}</p>
           <Erase label={text.settings.erase} />
+        </Part>
+        <Part title={text.leave.title}>
+          <p class="small soft">{text.leave.short}</p>
+          <Button icon={UserX} onClick={() => { app.dialog.value = { kind: "leave" } }}>
+            {text.leave.title}
+          </Button>
         </Part>
       </div>
     </Dialog>
