@@ -101,12 +101,17 @@ function kept<T>(result: T): T {
   return result
 }
 
-/** Delete what lies outside the database: caches, settings, and the service worker that would fill them again. */
+/**
+ * Delete what lies outside the database: caches, settings, and the service worker that would fill them again.
+ *
+ * A private window may have neither caches nor service workers: then nothing of ours lies there.
+ */
 async function forgetPage(): Promise<void> {
   localStorage.clear()
   sessionStorage.clear()
-  const registrations = await navigator.serviceWorker.getRegistrations()
+  const { serviceWorker } = navigator as Partial<Navigator>
+  const registrations = (await serviceWorker?.getRegistrations()) ?? []
   await Promise.all(registrations.map((registration) => registration.unregister()))
-  const names = await caches.keys()
+  const names = await caches.keys().catch(() => [])
   await Promise.all(names.map((name) => caches.delete(name)))
 }
