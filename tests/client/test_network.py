@@ -32,6 +32,7 @@ from halonyx.client.people import contact_by_name
 from halonyx.client.prekeys import REFILL_EVERY
 from halonyx.client.receiving import FIRST_PAUSE_SECONDS, Receiver
 from halonyx.client.repair import ASKED_AN_HOUR
+from halonyx.core.content import MAX_TEXT_SIZE
 from halonyx.core.errors import TransportError
 from halonyx.core.types import DeviceId, EnvelopeId
 from halonyx.wire import frames
@@ -140,16 +141,35 @@ async def test_an_answer_for_another_envelope_is_no_answer(front: Front, fronted
     assert (sent.state, sent.reason) == ("waiting", "transport-error")
 
 
-async def test_a_mailbox_that_was_full_is_tried_with_one_envelope(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many envelopes each batch has from now on."""
+    found: list[int] = []
 
     async def counted(socket: transport.Socket, batch: list[frames.Submit]) -> list[frames.Accepted]:
-        sizes.append(len(batch))
+        found.append(len(batch))
         return await transport.submit(socket, batch)
 
     monkeypatch.setattr(sending, "submit", counted)
+    return found
+
+
+async def test_a_batch_is_no_larger_than_a_slow_line_takes_in_its_time(pair: Pair, sizes: list[int]) -> None:
+    """Of one that is cut off nothing counts, and with the next try all of it goes again."""
+    await pair.alice.send("bob", "hello")
+    await settle(pair.bob, pair.alice)
+    row = contact_by_name(pair.alice._store, "bob")
+    for number in range(9):
+        add_text(pair.alice._store, row, str(number) * MAX_TEXT_SIZE)
+    sizes.clear()
+
+    await pair.alice.flush()
+
+    assert sizes == [8, 1]
+    assert [text[0] for text in texts(await drain(pair.bob))] == [str(number) for number in range(9)]
+
+
+async def test_a_mailbox_that_was_full_is_tried_with_one_envelope(tmp_path: Path, sizes: list[int]) -> None:
     with running_relay(tmp_path / "relay", HALONYX_MAILBOX_MESSAGES="3") as relay:
         async with two_people(tmp_path, (relay.origin, relay.origin)) as pair:
             await pair.alice.send("bob", "hello")

@@ -7,8 +7,9 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from halonyx.wire.frames import SEND_PATH, Accepted, Status, Submit
 from halonyx.wire.rest_directory import FETCH_ID_SIZE
 
 BATCH: Final = 32
+BATCH_BYTES: Final = 256 * 1024  # goes out within SUBMIT_SECONDS at 105 kbit/s; cut off, all of it would go again
 IDLE_SECONDS: Final = 45  # the relay closes a sending connection after 60
 OWN_RELAY: Final = 0  # stands for our own relay where contacts are counted
 QUESTION: Final = -1  # likewise for asking it whether it knows us
@@ -294,7 +296,7 @@ class Sender:
         while True:
             contact = self._contact(contact_id)
             # One by one by request key: a refusal in the middle would let later ones overtake.
-            batch = outbox.sealed_rows(self._store, contact, refused, BATCH if contact.profile_key else 1)
+            batch = _portion(outbox.sealed_rows(self._store, contact, refused, BATCH if contact.profile_key else 1))
             if is_probe:  # the first for each device: what was full may still be
                 batch = list({sealed.device: sealed for sealed in reversed(batch)}.values())
             if not batch:
@@ -366,3 +368,9 @@ class Sender:
                 if line.socket is not None:
                     await line.socket.close()
                 await line.relay.__aexit__(None, None, None)
+
+
+def _portion(waiting: Sequence[outbox.Sealed]) -> list[outbox.Sealed]:
+    """Return the first of what waits, as many as BATCH_BYTES hold."""
+    sizes = accumulate(len(sealed.envelope) for sealed in waiting)
+    return [sealed for sealed, size in zip(waiting, sizes, strict=True) if size <= BATCH_BYTES]
