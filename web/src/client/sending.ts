@@ -27,6 +27,7 @@ import { DeviceReplaced, Refused, type Relay } from "./transport"
 import * as upkeep from "./upkeep"
 
 const BATCH = 32
+const BATCH_BYTES = 256 * 1024 // goes out within 20 s at 105 kbit/s; cut off, all of it would go again
 const OWN_RELAY = 0 // stands for our own relay where contacts are counted
 const QUESTION = -1 // likewise for asking it whether it knows us
 const FIRST_PAUSE_MS = 500
@@ -325,7 +326,7 @@ export class Sender {
       const contact = await contactById(reads, contactId)
       // One by one by request key: a refusal in the middle would let later ones overtake.
       const limit = contact.profileKey === null ? 1 : BATCH
-      const found = await outbox.sealedRows(reads, contact, new Set(refused.keys()), limit)
+      const found = portion(await outbox.sealedRows(reads, contact, new Set(refused.keys()), limit))
       // What was full may still be: the first for each device tells.
       const batch = isFirst && contact.row.waitsFor === REASONS.get(Status.MAILBOX_FULL) ? firstOfEach(found) : found
       if (batch.length === 0) break
@@ -354,6 +355,12 @@ export class Sender {
   async #relay(contact: ContactRow): Promise<Relay> {
     return this.#lines.relay(contact, (await loadAccount(this.#store)).origin)
   }
+}
+
+/** Return the first of what waits, as many as BATCH_BYTES hold. */
+function portion(waiting: readonly outbox.Sealed[]): readonly outbox.Sealed[] {
+  let size = 0
+  return waiting.filter(({ envelope }) => (size += envelope.length) <= BATCH_BYTES)
 }
 
 function frameFor(contact: ContactRow): (sealed: outbox.Sealed) => Submit {

@@ -17,6 +17,7 @@ import { Sender } from "../../src/client/sending"
 import { prefix, Store } from "../../src/client/store"
 import { Relay, submit } from "../../src/client/transport"
 import { PrekeyUse } from "../../src/core/prekeys"
+import { MAX_TEXT_SIZE } from "../../src/core/content"
 import { accessKey } from "../../src/core/kdf"
 import { randomBytes } from "../../src/core/primitives"
 import { HOUR, SECOND } from "../../src/core/types"
@@ -194,6 +195,22 @@ test("one contact is sent to for thirty seconds, then waits, and loses nothing",
   await settled(alice, contact, TOO_MANY)
   await flowing(async () => (await bob.heard("alice")).length === TOO_MANY + 1)
   expect((await bob.heard("alice")).slice(1)).toEqual(Array.from({ length: TOO_MANY }, (_, number) => String(number)))
+})
+
+test("a batch is no larger than a slow line takes in its time", { timeout: PATIENT }, async () => {
+  const [tab] = await talking(relay.origin)
+  const alice = await alone(tab)
+  Watched.isHeld = true
+  const contact = alice.contacts.get("bob") ?? 0
+  for (let number = 0; number < 9; number++) await addText(alice.store, contact, "x".repeat(MAX_TEXT_SIZE))
+
+  await start(alice)
+  await until(() => Promise.resolve(Watched.submitted === 8))
+  await Watched.made[0]?.letThrough(8)
+
+  await until(() => Promise.resolve(Watched.submitted === 9))
+  await Watched.made[0]?.letThrough(1)
+  await settled(alice, contact, 9)
 })
 
 test("what is for another contact goes out meanwhile", { timeout: PATIENT }, async () => {
