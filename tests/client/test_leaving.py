@@ -22,6 +22,7 @@ from client.homes import (
     texts,
 )
 from halonyx.client import Client, ReceiverBusy, create_account, delete_account
+from halonyx.client.home import TRANSFERS
 from halonyx.client.locks import RECEIVER_LOCK, try_lock
 from halonyx.client.transport import Refused
 from halonyx.core.errors import Malformed, Misuse, StoreError, TransportError
@@ -68,6 +69,7 @@ async def test_deleting_again_does_what_was_left_and_touches_nothing_else(relay:
     code = (await create_account(home, relay.origin, PASSPHRASE)).recovery_code
     shutil.copytree(home, left)  # of a deletion that was cut off when the relay had answered
     (left / "uv.lock").write_text("the person's")
+    (left / TRANSFERS / "1").mkdir(parents=True)
     await delete_account(home, code, PASSPHRASE)
 
     await delete_account(left, code, PASSPHRASE)
