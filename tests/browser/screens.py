@@ -288,6 +288,7 @@ def _trouble(browser: Browser, relay: RelayProcess, alice: Person, code: str) ->
     page.get_by_text("You are offline").first.wait_for()
     yield "offline", page
     relay.start()
+    alice.try_now()
     expect(page.get_by_text("You are offline")).to_have_count(0, timeout=HANGING_MS)
 
     with person(browser, relay.origin) as elsewhere:

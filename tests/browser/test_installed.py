@@ -178,6 +178,7 @@ def test_offline_it_opens_shows_the_history_and_sends_later(browser: Browser, tm
 
         relay.start()
         alice.context.set_offline(False)
+        bob.try_now()
         bob.sees("from the tunnel")
         alice.sees("from the tunnel", "delivered")
 
@@ -216,11 +217,13 @@ def test_a_tab_that_is_open_hears_of_a_new_build_and_keeps_the_old_until_it_relo
         alice.page.evaluate(UPDATE)
         for tab in (alice, other):
             expect(tab.page.get_by_text(READY)).to_be_visible()
+        alice.page.bring_to_front()  # timers of a tab that nobody sees are slow
         with alice.page.expect_navigation():
             alice.page.get_by_role("button", name="Reload").click()
         is_wholly(alice.page, upgrade.new, NEW)
 
         expect(other.page.get_by_text(READY)).to_have_count(0)
+        other.page.bring_to_front()
         expect(other.page.get_by_text(TAKEN)).to_be_visible()
         other.page.get_by_role("button", name="Add someone").first.click()
         with other.page.expect_file_chooser() as chooser:
