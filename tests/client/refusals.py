@@ -46,13 +46,13 @@ def snapshot(pair: Pair, *but: str) -> dict[str, list[tuple[Any, ...]]]:
 async def refused(pair: Pair, mailboxes: Mailboxes, envelope: bytes, *but: str) -> list[Event]:
     """Let Alice leave an envelope; check that Bob acknowledges it and keeps nothing of it, and return his events."""
     before = snapshot(pair, *but)
-    cursor = stored(pair.bob, "SELECT cursor FROM account")[0]["cursor"]
+    cursor = stored(pair.bob, "SELECT cursor FROM mailbox")[0]["cursor"]
     await Forger(pair.alice, "bob").submit(envelope)
 
     events = await drain(pair.bob)
 
     await mailboxes.empty(pair.bob.account.address)
-    assert stored(pair.bob, "SELECT cursor FROM account")[0]["cursor"] == cursor + 1
+    assert stored(pair.bob, "SELECT cursor FROM mailbox")[0]["cursor"] == cursor + 1
     assert snapshot(pair, *but) == before
     assert texts(events) == []
     return events

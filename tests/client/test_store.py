@@ -51,6 +51,22 @@ def test_a_store_of_every_earlier_version_becomes_one_of_now(tmp_path: Path, ver
         new.close()
 
 
+def test_an_earlier_store_goes_on_where_its_mailbox_was_read_to(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    make_version(path, 5)
+    database = sqlcipher.connect(str(path), isolation_level=None)
+    database.execute(f"PRAGMA key = \"x'{KEY.hex()}'\"")
+    asked = [row[1:3] for row in database.execute("PRAGMA table_info(account)") if row[3]]
+    values = {name: {"BLOB": b"", "TEXT": "", "INTEGER": 1}[kind] for name, kind in asked} | {"cursor": 7}
+    marks = ",".join("?" * len(values))
+    database.execute(f"INSERT INTO account ({','.join(values)}) VALUES ({marks})", [*values.values()])  # noqa: S608
+    database.close()
+
+    opened = Store(path, KEY)
+    assert opened.value("SELECT cursor FROM mailbox") == 7
+    opened.close()
+
+
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     make_version(path, len(MIGRATIONS))

@@ -109,12 +109,12 @@ def now_ms() -> Millis:
 
 
 def load_account(store: Store) -> Account:
-    """Read the account row.
+    """Read the account row, and how far the mailbox was read.
 
     Raises:
         StoreError: There is none, or sign-up never finished.
     """
-    row = store.one("SELECT * FROM account WHERE is_registered = 1")
+    row = store.one("SELECT * FROM account, mailbox WHERE is_registered = 1")
     if row is None:
         raise StoreError("no account here: make one with 'halonyx account create'")
     record = cached_record(row["record"])
@@ -265,8 +265,8 @@ def _store_account(store: Store, origin: str, plan: _Plan) -> tuple[SigningKey, 
     with store.transaction():
         store.execute(
             "INSERT INTO account (one, usid, origin, relay_key, operator_key, device, identity_private, signing_seed,"
-            " login_seed, record, profile_key, is_access_published, is_registered, last_prekey, epoch, cursor)"
-            " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0)",
+            " login_seed, record, profile_key, is_access_published, is_registered, last_prekey, epoch)"
+            " VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)",
             plan.record.usid,
             origin,
             VerifyKey(plan.relay.relay_key).raw,

@@ -102,7 +102,7 @@ def forget_old(store: Store, now: Millis) -> None:
 
 
 def _move_cursor(store: Store, deliver: Deliver) -> None:
-    store.execute("UPDATE account SET cursor = max(cursor, ?)", deliver.seq)
+    store.execute("UPDATE mailbox SET cursor = max(cursor, ?)", deliver.seq)
 
 
 def _is_new(store: Store, deliver: Deliver, now: Millis) -> bool:

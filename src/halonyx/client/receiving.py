@@ -89,7 +89,8 @@ class Receiver:
 
     def _begin_epoch(self, epoch: bytes) -> None:
         with self.store.transaction():
-            self.store.execute("UPDATE account SET epoch = ?, cursor = 0", epoch)
+            self.store.execute("UPDATE account SET epoch = ?", epoch)
+            self.store.execute("UPDATE mailbox SET cursor = 0")
             repair.make_up(self.store, now_ms())
 
     async def _read(self, socket: Socket, epoch: bytes) -> None:

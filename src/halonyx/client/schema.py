@@ -230,4 +230,13 @@ _VERSION_5: Final = """
 ALTER TABLE transfers ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;  -- when they last heard that it is still offered
 """
 
-MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6: Final = """
+CREATE TABLE mailbox (                 -- apart from the keys of the account, which would be written with each message
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    cursor INTEGER NOT NULL
+) STRICT;
+INSERT INTO mailbox SELECT 1, coalesce(max(cursor), 0) FROM account;
+ALTER TABLE account DROP COLUMN cursor;
+"""
+
+MIGRATIONS: Final = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
