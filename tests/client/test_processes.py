@@ -14,7 +14,7 @@ from typing import IO, Final
 
 import pytest
 
-from client.homes import Pair, drain, receive_until, stored, texts, two_people
+from client.homes import HANGING_SECONDS, Pair, drain, receive_until, stored, texts, two_people
 from halonyx.client import Client, ReceiverBusy, create_account
 from halonyx.client.locks import OUTBOX_LOCK, RECEIVER_LOCK, try_lock
 from halonyx.client.outbox import add_text
@@ -132,7 +132,7 @@ async def test_three_processes_send_at_once_and_lose_and_repeat_nothing(
         assert stored(pair.bob, "SELECT 1 FROM gaps") == []
 
 
-async def test_a_second_receiver_names_the_first_and_sending_goes_on(
+async def test_a_second_receiver_names_the_first_and_takes_over_from_it(
     relay: RelayProcess, tmp_path: Path, started: list[Started]
 ) -> None:
 
@@ -150,8 +150,13 @@ async def test_a_second_receiver_names_the_first_and_sending_goes_on(
         assert "yes, twice" in texts(await drain(pair.bob))
         assert await holder.line() == "Notice"  # the other process shows the receipt
 
-        holder.end(signal.SIGKILL)
-        await pair.bob.send("carol", "and now?")
+        async with carol.online():
+            await asyncio.sleep(0)
+            holder.end(signal.SIGKILL)
+            await pair.bob.send("carol", "and now?")
+            async with asyncio.timeout(HANGING_SECONDS):
+                while carol.history("bob")[-1].text != "and now?":  # noqa: ASYNC110 (told by no event)
+                    await asyncio.sleep(0.05)
         assert texts(await drain(carol)) == ["and now?"]
 
 

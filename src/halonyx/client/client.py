@@ -163,20 +163,24 @@ class Client:
     async def online(self) -> AsyncIterator[None]:
         """Receive and send until the end of the context, and show nothing: events wait for `events`.
 
-        When another process receives for this home, that one does it. What ends receiving for good ends the body of
+        While another process receives for this home, that one does it. What ends receiving for good ends the body of
         the context.
 
         Raises:
             Refused: The relay no longer accepts this device.
             StoreError: Nothing can be stored.
         """
-        with try_lock(self._home / RECEIVER_LOCK) as held:
-            if not held:
-                yield
-                return
-            run = self._new_run()
-            async with beside(run.receiver.run(), self._send_along(run, TICK_SECONDS)):
-                yield
+        async with beside(self._stay_online()):
+            yield
+
+    async def _stay_online(self) -> None:
+        while True:
+            with try_lock(self._home / RECEIVER_LOCK) as held:
+                if held:
+                    run = self._new_run()
+                    async with beside(run.receiver.run()):
+                        await self._send_along(run, TICK_SECONDS)
+            await asyncio.sleep(LOCK_POLL_SECONDS)
 
     def _new_run(self) -> "_Run":
         self._sender.hurry()
