@@ -125,7 +125,7 @@ async def test_someone_in_a_backup_who_wrote_meanwhile_is_no_stranger(
     """Their request is accepted by the restore: what waited is shown, and confirmed."""
     await strangers.bob.contacts.add(strangers.alice.card().uri(), "alice")
     strangers.bob.backup(tmp_path / "backup", PASSPHRASE)
-    strangers.bob.contacts.remove("alice")
+    await strangers.bob.contacts.remove("alice")
     await strangers.alice.send("bob", "hello again")
     assert kinds(await drain(strangers.bob)) == ["request"]
 
@@ -142,7 +142,7 @@ async def test_what_waited_when_it_was_written_is_marked_as_given_up(pair: Pair,
         for number in range(6):
             await alice.send("bob", str(number))
         alice.backup(tmp_path / "backup", PASSPHRASE)
-        alice.contacts.remove("bob")
+        await alice.contacts.remove("bob")
         alice.restore(tmp_path / "backup", PASSPHRASE)
 
         assert [entry.state for entry in alice.history("bob")] == ["accepted"] * 5 + ["failed"]

@@ -182,7 +182,7 @@ async def test_a_removed_contact_is_gone_with_all_that_was_said(pair: Pair) -> N
     await pair.alice.verify("bob", await pair.alice.safety_number("bob"))
     before = device_of(pair.alice, "bob").next_counter
 
-    pair.alice.contacts.remove("bob")
+    await pair.alice.contacts.remove("bob")
 
     assert pair.alice.contacts.list() == []
     assert stored(pair.alice, "SELECT 1 FROM messages") == []
@@ -201,7 +201,7 @@ async def test_a_removed_contact_is_gone_with_all_that_was_said(pair: Pair) -> N
 async def test_what_only_the_network_knows_fails_as_the_network(pair: Pair, relay: RelayProcess) -> None:
     card = pair.bob.card()
     gone = Card("http://localhost:1", card.usid, card.record_version)
-    pair.alice.contacts.remove("bob")
+    await pair.alice.contacts.remove("bob")
     await pair.alice.contacts.add(gone.uri(), "bob")
 
     with pytest.raises(TransportError):

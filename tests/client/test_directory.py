@@ -122,7 +122,7 @@ async def test_a_record_older_than_the_card_stops_sending(front: Front, fronted:
     old = own_record(fronted.bob)
     owner = Owner(fronted.homes[1], fronted.bob)
     await owner.publish(owner.next_record())
-    fronted.alice.contacts.remove("bob")
+    await fronted.alice.contacts.remove("bob")
     await fronted.alice.contacts.add(fronted.bob.card().uri(), "bob")
     front.alter[LOOKUP] = served(fronted.bob, old.encoded)
 

@@ -351,7 +351,7 @@ async def test_a_contact_that_is_removed_takes_its_transfers_along(pair: Pair, t
     async with running_files(pair.bob):
         await pair.bob.files.accept(offer.id, new_folder(tmp_path / "saved"))
         await until(lambda: pair.bob.files.get(offer.id).path == "direct")
-        pair.bob.contacts.remove("alice")
+        await pair.bob.contacts.remove("alice")
         await until(lambda: not folders(pair.bob))
         assert list(pair.bob.files.list()) == []
 

@@ -97,7 +97,7 @@ def test_a_search_has_an_answer_to_nothing_and_bounds(said: Store) -> None:
 async def test_what_was_removed_is_not_found(pair: Pair) -> None:
     await pair.alice.send("bob", "the lazy dog")
     assert pair.alice.search("lazy")
-    pair.alice.contacts.remove("bob")
+    await pair.alice.contacts.remove("bob")
 
     assert pair.alice.search("lazy") == []
     assert pair.alice.search("z") == []

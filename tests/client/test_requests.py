@@ -198,9 +198,12 @@ async def test_someone_removed_who_writes_again_is_a_request(pair: Pair) -> None
     await pair.alice.send("bob", "first")
     await pair.bob.send("alice", "hello")
     await settle(pair.alice, pair.bob)
-    pair.bob.contacts.remove("alice")
+    await pair.bob.contacts.remove("alice")
     assert pair.bob.contacts.list() == []
     assert pair.bob.search("first") == []
+    # The key of contacts is not theirs any more: they may leave as much as any stranger.
+    (account,) = stored(pair.bob, "SELECT profile_key FROM account")
+    assert account["profile_key"] != row_of(pair.alice, "bob").profile_key
 
     await pair.alice.send("bob", "still there?")
     found = await drain(pair.bob)

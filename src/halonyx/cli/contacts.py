@@ -128,7 +128,7 @@ async def unblock(run: Run, name: Name) -> None:
 async def remove(run: Run, name: Name) -> None:
     """Take a contact off the list."""
     async with run.client() as me:
-        me.contacts.remove(name)
+        await me.contacts.remove(name)
     run.output.answer({"name": name, "removed": True}, text.CONTACT_REMOVED, name=name)
 
 

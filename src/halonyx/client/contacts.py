@@ -137,8 +137,10 @@ class Contacts:
             self._store.execute("UPDATE contacts SET direct_allowed = ? WHERE id = ?", allowed, contact.id)
             return contact_by_id(self._store, contact.id).public()
 
-    def remove(self, name: str) -> None:
+    async def remove(self, name: str) -> None:
         """Forget a contact's name, verification and messages. If they write again, it is a request.
+
+        They lose the key by which contacts write to us, as when they are blocked.
 
         Raises:
             Misuse: There is none of this name.
@@ -148,6 +150,9 @@ class Contacts:
             if contact.state == "blocked":
                 begin_anew(self._store, contact.id, now_ms())
             self._forget(contact, "removed")
+            if contact.state == "accepted":
+                self._rotate_profile_key()
+        await self._flush()
 
     def requests(self) -> Sequence[Contact]:
         """Return strangers whose first message waits for a decision; their name is the request's id."""

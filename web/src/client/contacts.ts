@@ -154,6 +154,8 @@ export class Contacts {
   /**
    * Forget a contact's name, verification and messages. If they write again, it is a request.
    *
+   * They lose the key by which contacts write to us, as when they are blocked.
+   *
    * @throws Misuse: no such contact.
    */
   async remove(id: number): Promise<void> {
@@ -161,6 +163,7 @@ export class Contacts {
       const contact = await contactOf(tx, id, "accepted", "blocked")
       if (contact.state === "blocked") await beginAnew(tx, id, nowMs())
       await forget(tx, contact, "removed")
+      if (contact.state === "accepted") await rotateProfileKey(tx)
       return contact
     })
   }

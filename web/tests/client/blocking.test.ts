@@ -2,7 +2,7 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
-import { nowMs } from "../../src/client/account"
+import { loadAccount, nowMs } from "../../src/client/account"
 import { isFromBefore, place } from "../../src/client/order"
 import * as outbox from "../../src/client/outbox"
 import { makeUp } from "../../src/client/repair"
@@ -138,4 +138,14 @@ test("someone blocked and removed asks with new texts only", { timeout: PATIENT 
   await bob.client.acceptRequest((await bob.client.requests())[0]?.id ?? 0, "alice")
 
   expect(await bob.heard("alice")).toEqual(["may I?"])
+})
+
+test("someone removed has the key of contacts no more", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  await bob.client.removeContact((await bob.contact("alice")).id)
+
+  const { profileKey } = await loadAccount(bob.client.store)
+  const [row] = await alice.client.store.all(table.contacts, null, null)
+  expect(row?.profileKey).toHaveLength(profileKey.length)
+  expect(row?.profileKey).not.toEqual(profileKey)
 })
