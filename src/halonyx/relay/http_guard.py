@@ -153,8 +153,12 @@ class GuardedHttp(HttpToolsProtocol):
         self._timer = self.loop.call_later(self._crowd.limits.head_s, self._refuse)
 
     def _refuse(self) -> None:
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._head_bytes:
             self.send_400_response("The request did not arrive in time or is too large.")
+        else:  # browsers open sockets ahead: an answer would be taken for that of the request which is just on its way
+            self.transport.close()
 
     def _stop(self) -> None:
         if self._timer is not None:
