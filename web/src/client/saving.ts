@@ -11,6 +11,7 @@ import { Unpacker, type Manifest } from "../core/container"
 import { sameBytes } from "../core/encoding"
 import { Malformed, RemoteError } from "../core/errors"
 import { safeName, safePaths } from "../core/file_names"
+import { FileOffer } from "../core/file_offer"
 import type { Bytes } from "../core/types"
 import type { OfferedFile } from "./api"
 import { openFor, writeAll, type Access, type Folders, type Stored } from "./folders"
@@ -101,7 +102,7 @@ async function unpack(file: File, row: StoredTransfer, taking: Taking): Promise<
   const header = new Uint8Array(await file.slice(0, HEADER_SIZE).arrayBuffer())
   const decryptor = await Decryptor.create(row.key, header)
   const unpacker = new Unpacker(plaintextSize(file.size), (manifest) => {
-    check(manifest, row)
+    FileOffer.checkManifest(row, manifest) // the person agreed to the offer
   })
   let hasBegun = false
   const give = async (plaintext: Bytes): Promise<void> => {
@@ -115,13 +116,6 @@ async function unpack(file: File, row: StoredTransfer, taking: Taking): Promise<
   for await (const part of partsOf(file.slice(HEADER_SIZE))) await give(await decryptor.update(part))
   await give(await decryptor.finish())
   unpacker.finish()
-}
-
-/** Refuse contents that are not those of the offer, which the person agreed to. */
-function check(manifest: Manifest, row: StoredTransfer): void {
-  const isAsOffered = manifest.entries.length === row.count && manifest.contentSize === row.size
-  const isNamedSo = row.isFolder || manifest.entries[0]?.path === row.name
-  if (!isAsOffered || !isNamedSo) throw new Malformed("the files inside are not those that were offered")
 }
 
 async function* partsOf(blob: Blob): AsyncGenerator<Bytes> {

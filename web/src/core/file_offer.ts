@@ -131,7 +131,7 @@ export const FileOffer = {
    *
    * @throws Malformed: another number of files, another size, or a single file of another name.
    */
-  checkManifest(offer: FileOffer, manifest: Manifest): void {
+  checkManifest(offer: Pick<FileOffer, "isFolder" | "count" | "size" | "name">, manifest: Manifest): void {
     if (manifest.entries.length !== offer.count || manifest.contentSize !== offer.size) {
       throw new Malformed("not the files that were offered")
     }
