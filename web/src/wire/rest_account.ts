@@ -14,7 +14,6 @@ import { deviceNumber } from "./rest_fields"
 import { signUpMode } from "./rest_relay"
 import type { SignUpMode } from "./rest_relay"
 
-export const MAX_DEVICES = 8
 export const EPOCH_SIZE = 8
 export const SEED_SIZE = 32
 

@@ -9,9 +9,6 @@ import type { Address, Bytes, DeviceId } from "../core/types"
 import { integer, list, object, text } from "./json"
 import type { Parse } from "./json"
 
-export const DROP_ID_SIZE = 16
-export const DROP_KEY_SIZE = 16
-export const MAX_DROP_PART = 4 * 1024 * 1024
 export const UPLOAD_HEADER = "Halonyx-Upload"
 
 /** POST /v1/turn and /v1/invite, signed by the device's login key. */

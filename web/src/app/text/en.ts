@@ -172,7 +172,6 @@ export const en = {
     newestWith: (count: number) => plural(count, { one: "# new message", other: "# new messages" }),
     emptyTitle: (name: string) => `Say hello to ${name}`,
     emptyText: "Only the two of you can read what is written here.",
-    loadingOlder: "Loading older messages",
     failed: "The messages could not be loaded.",
     write: "Write a message",
     writeTo: (name: string) => `Message to ${name}`,
