@@ -53,7 +53,7 @@ COMMAND: Final = {
     "contact accept": "Accept a request; 'halonyx receive' then shows its messages.",
     "contact refuse": "Refuse a request and drop its messages; the sender isn't told.",
     "contact trust": "Go on writing to a contact after a warning about their keys.",
-    "contact direct": "Let a contact see your IP address, so that files go directly; or no longer.",
+    "contact direct": "Allow direct transfers, which show a contact your IP address.",
     "verify": "Show or compare the safety number you share with a contact.",
     "send": "Send a message, or keep it until the relay can be reached.",
     "receive": "Fetch messages, show each once, and end when there are no more.",
