@@ -3,6 +3,7 @@
 import type { OfferedFile, Transfer } from "../../src/client/api"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE, pieceCount } from "../../src/client/torrent_info"
+import type { StoredTransfer } from "../../src/client/transfer_row"
 import { talking, until, type Tab } from "./persons"
 
 export const QUIET = { down: 0, up: 0, uploaded: 0, path: null, isTrackerReached: true } as const
@@ -40,6 +41,14 @@ export async function untilState(tab: Tab, name: string, id: string, state: stri
   const found = await shown(tab, name, id)
   if (found === undefined) throw new Error("it vanished")
   return found
+}
+
+/** Change a transfer behind the client's back. */
+export async function alter(tab: Tab, id: string, changes: Partial<StoredTransfer>): Promise<void> {
+  await tab.client.store.transaction(async (tx) => {
+    const row = await tx.get(table.transfers, id)
+    if (row !== undefined) tx.put(table.transfers, { ...row, ...changes })
+  })
 }
 
 /** Do what torrents do. */

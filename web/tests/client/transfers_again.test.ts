@@ -6,7 +6,6 @@ import { isToBeTold } from "../../src/client/jobs"
 import * as table from "../../src/client/schema"
 import { prefix } from "../../src/client/store"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
-import type { StoredTransfer } from "../../src/client/transfer_row"
 import { takeState } from "../../src/client/transfer_states"
 import { Kind } from "../../src/core/content"
 import { fromHex } from "../../src/core/encoding"
@@ -14,7 +13,7 @@ import { Reason, State } from "../../src/core/file_offer"
 import { DAY, HOUR } from "../../src/core/types"
 import type { MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
-import { QUIET, acquainted, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
+import { QUIET, acquainted, alter, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, talking, until } from "./persons"
 
@@ -29,14 +28,6 @@ beforeAll(async () => {
 
 afterEach(closeAll)
 afterAll(() => relay.remove())
-
-/** Change a transfer behind the client's back. */
-async function alter(tab: Tab, id: string, changes: Partial<StoredTransfer>): Promise<void> {
-  await tab.client.store.transaction(async (tx) => {
-    const row = await tx.get(table.transfers, id)
-    if (row !== undefined) tx.put(table.transfers, { ...row, ...changes })
-  })
-}
 
 test("what came from the drop is not fetched again by the next tab", { timeout: PATIENT }, async () => {
   const [alice, bob] = await talking(relay.origin)

@@ -14,7 +14,7 @@ import { HOUR, KEY_SIZE, SECOND } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
 import { Disk, DiskFile } from "./disk"
-import { QUIET, acquainted, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
+import { QUIET, acquainted, alter, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, signUp, talking, until } from "./persons"
 
@@ -29,14 +29,6 @@ beforeAll(async () => {
 
 afterEach(closeAll)
 afterAll(() => relay.remove())
-
-/** Change a transfer behind the client's back. */
-async function alter(tab: Tab, id: string, changes: Partial<StoredTransfer>): Promise<void> {
-  await tab.client.store.transaction(async (tx) => {
-    const row = await tx.get(table.transfers, id)
-    if (row !== undefined) tx.put(table.transfers, { ...row, ...changes })
-  })
-}
 
 /** Let the next row that is written into a table not be taken. */
 function refuseRow(name: string): void {
