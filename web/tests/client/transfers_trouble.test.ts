@@ -239,11 +239,13 @@ test.each(["its torrent ends", "it is cancelled"])(
     await until(async () => (await shown(bob, "alice", id))?.inDrop === true)
     await bob.client.files.acceptFile(id)
     const said = vi.spyOn(console, "error")
+    const opened = vi.spyOn(Disk.prototype, "getFileHandle")
     const { fetch } = globalThis
     globalThis.fetch = async (input, options) => {
       if (new Headers(options?.headers).get("Range")?.startsWith(`bytes=${PIECE_SIZE}-`) !== true) return fetch(input, options)
       if (what === "it is cancelled") await bob.client.files.cancelFile(id)
       else await bob.client.files.closePieces(id)
+      opened.mockClear()
       return fetch(input, options)
     }
     try {
@@ -253,9 +255,37 @@ test.each(["its torrent ends", "it is cancelled"])(
       await until(async () => (await bob.heard("alice")).includes("later"))
       expect(said.mock.calls).toEqual([])
       expect(bob.disk.files().size).toBe(what === "it is cancelled" ? 0 : 1)
+      const made = opened.mock.calls.filter(([, options]) => options?.create === true)
+      expect(made).toHaveLength(what === "it is cancelled" ? 0 : 1)
+      expect(bob.changes.filter((change) => change.kind === "transfer" && change.transfer.reason === "gone")).toEqual([])
     } finally {
       globalThis.fetch = fetch
       said.mockRestore()
+      opened.mockRestore()
     }
   },
 )
+
+test("what is taken back while it goes to the drop is no fault", { timeout: PATIENT }, async () => {
+  const [alice, bob] = await talking(relay.origin)
+  const id = await offer(alice, "bob", [file("note", 2 * PIECE_SIZE)], { drop: true })
+  await untilState(alice, "bob", id, "offered")
+  const said = vi.spyOn(console, "error")
+  const { fetch } = globalThis
+  let put = 0
+  globalThis.fetch = async (input, options) => {
+    const answer = await fetch(input, options)
+    if (options?.method === "PUT" && put++ === 0) await alice.client.files.cancelFile(id)
+    return answer
+  }
+  try {
+    await alice.client.files.fileJobs()
+    await untilState(bob, "alice", id, "cancelled")
+    await alice.write("bob", "later")
+    await until(async () => (await bob.heard("alice")).includes("later"))
+    expect([put, said.mock.calls]).toEqual([1, []])
+  } finally {
+    globalThis.fetch = fetch
+    said.mockRestore()
+  }
+})
