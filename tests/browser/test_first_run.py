@@ -100,7 +100,7 @@ def test_everything_up_to_the_first_message_by_keyboard_alone(newcomer: Person, 
     page.keyboard.type("Hello Bob")
     page.keyboard.press("Enter")
     newcomer.sees("Hello Bob", "waiting")
-    newcomer.is_told("It waits because their relay refused it")  # nobody knows this Bob
+    newcomer.is_told("It waits because their relay doesn't know them")
 
 
 def go_to(page: Page, name: str) -> None:
