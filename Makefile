@@ -67,8 +67,8 @@ test: check web tools ## Every test
 	@# Those of the browser client's modules keep the processors busy, those that kill processes wait for time limits.
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-modules test-journeys
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore tests/journeys --ignore tests/browser
-	@# Two browsers, their Workers and a relay fill two processors: one test at a time.
-	@$(BIN)/python -m pytest tests/browser --ignore tests/browser/test_files_private.py
+	@# Two at a time; the tests of a module share a relay, and in this order no long module comes last.
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/browser --ignore tests/browser/test_files_private.py
 	@# WebRTC takes whatever networks it finds; which addresses it tells is tested where there is loopback alone.
 	@# (Where no network namespace may be made, among the networks there are.)
 	@alone=(unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net sh -c 'ip link set lo up && exec "$$@"' sh); \
