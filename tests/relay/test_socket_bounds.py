@@ -154,6 +154,15 @@ async def test_what_expired_is_swept_while_the_relay_runs(tmp_path: Path) -> Non
         assert relay.rows() == 0
 
 
+async def test_a_clock_that_is_wrong_at_the_start_costs_no_mail(tmp_path: Path) -> None:
+    async with served(tmp_path, FAST) as relay:
+        alice = await relay.enrol()
+        async with relay.sender() as sender:
+            assert await sender.submit(alice, envelope()) is Status.ACCEPTED
+    async with served(tmp_path, replace(FAST, retention_ms=0, sweep_s=3600)) as relay, relay.receiver(alice) as line:
+        assert len(await line.caught_up()) == 1
+
+
 async def test_a_silent_peer_is_pinged_and_then_dropped(tmp_path: Path) -> None:
     async with served(tmp_path, replace(FAST, ping_s=0.1, pong_s=0.2)) as relay:
         alice = await relay.enrol()

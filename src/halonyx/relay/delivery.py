@@ -119,7 +119,9 @@ class Hub:
     def start(self) -> None:
         """Begin to look after time: deadlines of connections, expiry of envelopes."""
         self.keep(self._loop.create_task(every(self.limits.tick_s, self._tick)))
-        self.keep(self._loop.create_task(every(self.limits.sweep_s, self._sweep)))
+        # Not at once: a machine's clock may be wrong when it starts, and what is deleted by it is lost.
+        sweep = every(self.limits.sweep_s, self._sweep, first=self.limits.sweep_s)
+        self.keep(self._loop.create_task(sweep))
         self.keep(self._loop.create_task(every(LOOK_SECONDS, self._look)))
 
     async def stop(self) -> None:

@@ -139,7 +139,9 @@ class RelaySettings(BaseSettings):
     mailbox_bytes: int = Field(64 * MIB, ge=MAX_ENVELOPE, description="bytes a mailbox holds")
     request_inbox: int = Field(20, ge=0, description="first messages of strangers a mailbox holds")
     retention_days: int = Field(30, ge=1, le=30, description="days an undelivered envelope is kept; at most 30")
-    sweep_seconds: Positive = Field(3600, description="seconds between two sweeps of expired envelopes")
+    sweep_seconds: Positive = Field(
+        3600, description="seconds between two sweeps of expired envelopes, and from a start to the first"
+    )
     checkpoint_seconds: Positive = Field(30, description="seconds between two truncations of the write-ahead logs")
     writer_queue_messages: Positive = Field(4096, description="envelopes waiting for the writer before sockets pause")
     writer_queue_bytes: int = Field(

@@ -10,13 +10,15 @@ from typing import Never
 from halonyx.relay.events import Event, log
 
 
-async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> Never:
+async def every(seconds: float, work: Callable[[], Awaitable[None]], *, first: float = 0.0) -> Never:
     """Do `work`, wait, and so on until cancelled.
 
     Args:
         seconds: Between the end of one and the start of the next.
         work: Whatever it raises is logged by its class alone.
+        first: Seconds before the first.
     """
+    await asyncio.sleep(first)
     while True:
         try:
             await work()
