@@ -186,7 +186,7 @@ export class RunningTorrent {
     if (code === "gone") this.stop().catch(report) // paused or ended here while a piece was on its way
     else if (code === "disk-full") this.#end(code)
     else {
-      console.error(error)
+      report(error)
       this.#end("internal")
     }
   }
