@@ -269,6 +269,7 @@ def test_nothing_of_a_stranger_is_shown_or_run(
         nothing_ran()
 
         alice.accept("Mallory")
+        expect(page.locator(".messages")).to_be_visible()
         seen = set[str]()
         while len(seen) < len(texts):  # only what fits on the screen is drawn
             seen.update(page.locator("li.message.theirs .words").evaluate_all(WORDS))
