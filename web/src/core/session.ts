@@ -4,23 +4,19 @@
  * Source: spec/ratchet.md, "Sessions"; Signal, Sesame r2, section 3.
  */
 
-import { Reader, Writer, sameBytes, toHex } from "./encoding"
-import { Malformed, Replay, UnknownSession } from "./errors"
+import { Writer, sameBytes, toHex } from "./encoding"
+import { Replay, UnknownSession } from "./errors"
 import * as handshakes from "./handshake"
 import { Handshake } from "./handshake"
-import { KeyPair, PublicKey } from "./primitives"
+import type { KeyPair } from "./primitives"
 import * as ratchets from "./ratchet"
-import { MAX_SKIPPED, Message, slotOf } from "./ratchet"
-import type { Chain, Ratchet, SkippedKey, SkippedKeys } from "./ratchet"
-import { HOUR, KEY_SIZE, SESSION_ID_SIZE } from "./types"
+import { Message } from "./ratchet"
+import type { Ratchet } from "./ratchet"
+import { HOUR } from "./types"
 import type { Bytes, Fingerprint, Millis, SessionId } from "./types"
 
-export const VERSION = 1
-export const TYPE = 0x12
 export const MAX_ARCHIVED = 5
 export const ARCHIVED_LIFETIME = 72 * HOUR
-const INITIATED = 1
-const ESTABLISHED = 2
 
 /** We wrote first; the handshake is repeated until they answer. */
 export interface Initiated {
@@ -170,46 +166,6 @@ export function begin(sessions: Sessions, started: Initiated, now: Millis): Sess
   return { sending: started, archived: archive(sessions, sessions.sending, now) }
 }
 
-/** Sessions as the store seals them: everything but the private ratchet keys, which can't be read out. */
-export interface StoredSessions {
-  /** The stored form of spec/ratchet.md, with our public ratchet key where the private one stands there. */
-  readonly encoded: Bytes
-  /** The private ratchet keys, in the order of the sessions. */
-  readonly privates: readonly CryptoKey[]
-}
-
-/** Return the form for the client's encrypted store; it holds every secret of the sessions. */
-export function toStored(sessions: Sessions): StoredSessions {
-  const writer = new Writer().u8(VERSION).u8(TYPE).u8(sessions.sending === null ? 0 : 1)
-  if (sessions.sending !== null) writeSession(writer, sessions.sending)
-  writer.u8(sessions.archived.length)
-  for (const old of sessions.archived) {
-    writer.u64(old.since)
-    writeSession(writer, old.session)
-  }
-  const held = [...(sessions.sending === null ? [] : [sessions.sending]), ...sessions.archived.map(sessionOf)]
-  return { encoded: writer.done(), privates: held.map((session) => session.ratchet.ours.private) }
-}
-
-/**
- * Read what `toStored` wrote.
- *
- * @throws Malformed, UnsupportedVersion, BadKey: the stored row is damaged or of another version.
- */
-export function fromStored(stored: StoredSessions): Sessions {
-  const reader = new Reader(stored.encoded)
-  const privates = [...stored.privates]
-  reader.header(VERSION, TYPE)
-  const sending = reader.flags(1) === 0 ? null : readSession(reader, privates)
-  const archived = Array.from({ length: reader.count(1, MAX_ARCHIVED) }, () => {
-    const since = readMillis(reader)
-    return { session: readSession(reader, privates), since }
-  })
-  reader.finish()
-  if (privates.length > 0) throw new Malformed("more private keys than sessions")
-  return { sending, archived }
-}
-
 function sessionOf(archived: Archived): Session {
   return archived.session
 }
@@ -220,83 +176,4 @@ function current(sessions: Sessions, now: Millis): readonly Archived[] {
 
 function archive(sessions: Sessions, session: Session, now: Millis): readonly Archived[] {
   return [{ session, since: now }, ...current(sessions, now)].slice(0, MAX_ARCHIVED)
-}
-
-function writeSession(writer: Writer, session: Session): void {
-  switch (session.kind) {
-    case "initiated":
-      writer.u8(INITIATED).raw(Handshake.encode(session.handshake))
-      break
-    case "established":
-      writer.u8(ESTABLISHED)
-  }
-  writeRatchet(writer, session.ratchet)
-}
-
-function readSession(reader: Reader, privates: CryptoKey[]): Session {
-  const kind = reader.u8()
-  switch (kind) {
-    case INITIATED: {
-      const handshake = Handshake.parse(reader.take(handshakes.HEADER_SIZE))
-      return initiated(readRatchet(reader, privates), handshake)
-    }
-    case ESTABLISHED:
-      return established(readRatchet(reader, privates))
-    default:
-      throw new Malformed(`session kind ${kind}`)
-  }
-}
-
-function writeRatchet(writer: Writer, state: Ratchet): void {
-  writer.raw(state.sessionId).fixed(state.sendingAd, 32).fixed(state.receivingAd, 32)
-  writer.raw(state.rootKey).raw(state.ours.public.raw).sized(state.theirs?.raw ?? new Uint8Array(), 1, KEY_SIZE)
-  for (const chain of [state.sending, state.receiving]) {
-    writer.u8(chain === null ? 0 : 1)
-    if (chain !== null) writer.raw(chain.key).u32(chain.index)
-  }
-  writer.u32(state.previousLength).u16(state.skipped.size)
-  for (const kept of state.skipped.values()) {
-    writer.raw(kept.ratchetKey).u32(kept.index).raw(kept.messageKey).u64(kept.stored)
-  }
-}
-
-function readRatchet(reader: Reader, privates: CryptoKey[]): Ratchet {
-  const sessionId = reader.take(SESSION_ID_SIZE) as SessionId
-  const [sendingAd, receivingAd, rootKey] = [reader.take(32), reader.take(32), reader.take(32)]
-  const [ourPublic, ourPrivate] = [new PublicKey(reader.take(KEY_SIZE)), privates.shift()]
-  if (ourPrivate === undefined) throw new Malformed("fewer private keys than sessions")
-  const theirs = reader.sized(1, KEY_SIZE)
-  return {
-    sessionId,
-    sendingAd,
-    receivingAd,
-    rootKey,
-    ours: new KeyPair(ourPublic, ourPrivate),
-    theirs: theirs.length === 0 ? null : new PublicKey(theirs),
-    sending: readChain(reader),
-    receiving: readChain(reader),
-    previousLength: reader.u32(),
-    skipped: readSkipped(reader),
-  }
-}
-
-function readChain(reader: Reader): Chain | null {
-  return reader.flags(1) === 0 ? null : { key: reader.take(KEY_SIZE), index: reader.u32() }
-}
-
-function readSkipped(reader: Reader): SkippedKeys {
-  const skipped = new Map<string, SkippedKey>()
-  for (let left = reader.count(2, MAX_SKIPPED); left > 0; left--) {
-    const [ratchetKey, index] = [reader.take(KEY_SIZE), reader.u32()]
-    const slot = slotOf(ratchetKey, index)
-    if (skipped.has(slot)) throw new Malformed("two skipped keys for one message")
-    skipped.set(slot, { ratchetKey, index, messageKey: reader.take(KEY_SIZE), stored: readMillis(reader) })
-  }
-  return skipped
-}
-
-function readMillis(reader: Reader): Millis {
-  const millis = Number(reader.u64())
-  if (!Number.isSafeInteger(millis)) throw new Malformed("a time that a number does not hold")
-  return millis as Millis
 }

@@ -7,6 +7,7 @@
 import fc from "fast-check"
 import { expect, test } from "vitest"
 
+import { makeSealingKey, openValue, sealValue } from "../../src/client/seal"
 import { concat, sameBytes, toHex, utf8 } from "../../src/core/encoding"
 import { RemoteError, Replay, UnknownPrekey, UnknownSession } from "../../src/core/errors"
 import { Handshake, accept } from "../../src/core/handshake"
@@ -17,12 +18,12 @@ import type { Prekey } from "../../src/core/prekeys"
 import { KemKeyPair, KeyPair, randomBytes } from "../../src/core/primitives"
 import { MAX_SKIPPED, SALT_SIZE, decrypt } from "../../src/core/ratchet"
 import { MAX_ARCHIVED, NO_SESSIONS, SessionMessage, adopt, begin, find } from "../../src/core/session"
-import { fromStored, initiated, receive, replaceSending, seal, toStored } from "../../src/core/session"
+import { initiated, receive, replaceSending, seal } from "../../src/core/session"
 import type { Session, Sessions } from "../../src/core/session"
 import { DAY, HOUR, MINUTE } from "../../src/core/types"
 import type { Bytes, Millis, PrekeyId, SessionId } from "../../src/core/types"
 import { NOW, keyPair, seed } from "./accounts"
-import { bundleOf, initiateWith, person, there } from "./people"
+import { bundleOf, initiateWith, person, textOf, there } from "./people"
 import type { Person } from "./people"
 import { altered, refusal } from "./strict"
 
@@ -70,10 +71,21 @@ interface State {
   readonly received: Set<string>
 }
 
-/** Copy through the stored form, as a restart does. */
-function copyOf(state: State): State {
+const [SEALING, HERE] = [await makeSealingKey(), utf8("sessions")]
+
+/** Return what a device has that nobody has written to. */
+function firstOf({ oneTime, kem }: Stock): State {
+  const [replays, used, received] = [new Set<string>(), new Set<PrekeyId>(), new Set<string>()]
+  return { sessions: new Map(), oneTime: new Map(oneTime), kem: new Map(kem), replays, used, received }
+}
+
+/** Copy; sessions through the form in which the client's store holds them, as a restart does. */
+async function copyOf(state: State): Promise<State> {
+  const copied = [...state.sessions].map(async ([name, held]) => {
+    return [name, (await openValue(SEALING, await sealValue(SEALING, held, HERE), HERE)) as Sessions] as const
+  })
   return {
-    sessions: new Map([...state.sessions].map(([name, held]) => [name, fromStored(toStored(held))])),
+    sessions: new Map(await Promise.all(copied)),
     oneTime: new Map(state.oneTime),
     kem: new Map(state.kem),
     replays: new Set(state.replays),
@@ -84,9 +96,7 @@ function copyOf(state: State): State {
 
 /** Return everything as text, so that any change shows. */
 function frozen(state: State): string {
-  const sessions = [...state.sessions].map(([name, held]) => {
-    return [name, Buffer.from(toStored(held).encoded).toString("base64")]
-  })
+  const sessions = [...state.sessions].map(([name, held]) => [name, textOf(held)])
   const sets = [state.replays, state.used, state.received, state.oneTime.keys(), state.kem.keys()]
   return JSON.stringify([sessions, sets.map((set) => [...set])])
 }
@@ -107,10 +117,8 @@ class Node {
   constructor(stock: Stock) {
     this.stock = stock
     this.person = stock.person
-    const [replays, used, received] = [new Set<string>(), new Set<PrekeyId>(), new Set<string>()]
-    const [oneTime, kem] = [new Map(stock.oneTime), new Map(stock.kem)]
-    this.state = { sessions: new Map(), oneTime, kem, replays, used, received }
-    this.saved = copyOf(this.state)
+    this.state = firstOf(stock)
+    this.saved = firstOf(stock)
   }
 
   held(name: string): Sessions {
@@ -265,14 +273,14 @@ class Network {
     this.#now = (this.#now + there([MINUTE, HOUR, 73 * HOUR, 31 * DAY][which % 4])) as Millis
   }
 
-  save(number: number): void {
+  async save(number: number): Promise<void> {
     const node = there(this.nodes[number % this.nodes.length])
-    node.saved = copyOf(node.state)
+    node.saved = await copyOf(node.state)
   }
 
-  restore(number: number): void {
+  async restore(number: number): Promise<void> {
     const node = there(this.nodes[number % this.nodes.length])
-    node.state = copyOf(node.saved)
+    node.state = await copyOf(node.saved)
     this.#amnesiac.add(node)
   }
 
