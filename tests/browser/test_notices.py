@@ -15,8 +15,8 @@ from client.front import Alter, Answer, Front
 from client.homes import Mailboxes
 from halonyx.core.card import Card
 from halonyx.core.directory import open_object, record_slot, seal_object
+from halonyx.core.encoding import decode_base64url, encode_base64url
 from halonyx.core.identity import address_of
-from halonyx.wire.base64url import decode_base64url, encode_base64url
 from relay_process import RelayProcess, free_port, running_relay
 
 LOOKUP: Final = "/v1/lookup"

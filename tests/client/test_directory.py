@@ -12,12 +12,12 @@ from halonyx.client import Client
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.directory import NAMED_PAUSE
 from halonyx.core.directory import Slot, open_object, record_slot, seal_object
+from halonyx.core.encoding import decode_base64url, encode_base64url
 from halonyx.core.errors import StaleDirectory
 from halonyx.core.identity import AccountRecord, OwnDevice
 from halonyx.core.prekeys import Prekey, PrekeyUse, sign_prekey
 from halonyx.core.primitives import KeyPair, SigningKey
 from halonyx.core.types import DAY, Address, Millis, Usid
-from halonyx.wire.base64url import decode_base64url, encode_base64url
 
 LOOKUP: Final = "/v1/lookup"
 BUNDLE: Final = "/v1/bundle"

@@ -27,11 +27,11 @@ from halonyx.client.account import now_ms
 from halonyx.client.prekeys import IDS_A_WEEK
 from halonyx.client.transport import Relay
 from halonyx.core import kdf
+from halonyx.core.encoding import encode_base64url
 from halonyx.core.errors import TransportError
 from halonyx.core.prekeys import PRIVATE_KEPT_AFTER_EXPIRY, RENEWED_AFTER, PrekeyUse
 from halonyx.core.session import Sessions, encode_sessions
 from halonyx.core.types import DAY, Millis
-from halonyx.wire.base64url import encode_base64url
 from halonyx.wire.rest_directory import Bundle, BundleRequest
 
 EMPTY: Final = encode_sessions(Sessions())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from halonyx.core.encoding import Reader, Writer
+from halonyx.core.encoding import Reader, Writer, decode_base64url, encode_base64url
 from halonyx.core.errors import Malformed, Misuse, UnsupportedVersion
 
 
@@ -122,3 +122,17 @@ def test_a_trailing_byte_is_refused() -> None:
     reader.take(1)
     with pytest.raises(Malformed):
         reader.finish()
+
+
+@given(st.binary(max_size=100))
+def test_base64url_has_one_spelling(data: bytes) -> None:
+    assert decode_base64url(encode_base64url(data)) == data
+
+
+@given(st.text(max_size=20))
+def test_whatever_decodes_encodes_back(text: str) -> None:
+    try:
+        data = decode_base64url(text)
+    except Malformed:
+        return
+    assert encode_base64url(data) == text

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fuzz.decoder import Decoder, exactly
 from halonyx import wire
+from halonyx.core.encoding import decode_base64url, encode_base64url
 from halonyx.core.errors import BadSignature, Malformed, UnsupportedVersion
 from halonyx.core.primitives import SigningKey
 from halonyx.core.types import Address, Millis
@@ -17,7 +18,6 @@ from halonyx.relay.clients import last_hop, network_of
 from halonyx.relay.handshake import MAIL_PATHS, Refusal, Upgrade, judge
 from halonyx.wire import frames, http_signature, tracker
 from halonyx.wire.announcement import Announcement
-from halonyx.wire.base64url import decode_base64url, encode_base64url
 from halonyx.wire.http_signature import Claim, KeyId, Signer, Target
 from halonyx.wire.rest import Body
 from halonyx.wire.tracker import TRACKER_PATH
@@ -195,7 +195,7 @@ BODIES: Final[tuple[Decoder[Any], ...]] = (
         "base64url",
         lambda data: decode_base64url(data.decode("latin-1")),
         exactly(lambda value: encode_base64url(value).encode()),
-        (ValueError,),
+        (Malformed,),
         (("base64url_decode", "text"),),
     ),
     Decoder("announce", tracker.parse_announce, _announce_is_same, (Malformed,), made=_announces),

@@ -20,10 +20,10 @@ from schemathesis.core.failures import Failure
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import UnsupportedMethodResponse
 
+from halonyx.core.encoding import decode_base64url, encode_base64url
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import HASH_SIZE, Address
 from halonyx.relay.guard import DROP_PART, RULES, Access
-from halonyx.wire.base64url import decode_base64url, encode_base64url
 from halonyx.wire.http_signature import MANAGEMENT, KeyId, Signer, Target, sign
 from halonyx.wire.rest import ERRORS, Body
 from halonyx.wire.rest_files import UPLOAD_HEADER, DropRequest

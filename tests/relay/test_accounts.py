@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from halonyx.core.encoding import encode_base64url
 from halonyx.core.errors import StoreError
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import Address, DeviceId
 from halonyx.relay.accounts import Accounts
 from halonyx.relay.authentication import NonceMemory
 from halonyx.relay.store.identity import IdentityStore
-from halonyx.wire.base64url import encode_base64url
 from halonyx.wire.http_signature import KeyId, Signer, Target, sign
 from halonyx.wire.rest_account import AccessKeyRequest, AccountRequest, NewDevice, SignUpRequest
 from relay.rest_kit import Person, Relay, prekeys, running_relay

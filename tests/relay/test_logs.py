@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from halonyx.core.encoding import encode_base64url
 from halonyx.core.errors import Misuse
 from halonyx.relay.events import Event, configure, log
 from halonyx.relay.settings import load_settings
-from halonyx.wire.base64url import encode_base64url
 from relay.rest_kit import Person, Relay, prekeys
 from relay.rest_kit import running_relay as running_here
 from relay_process import RelayProcess, running_relay

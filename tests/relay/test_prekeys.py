@@ -6,9 +6,9 @@ from pathlib import Path
 
 import aiohttp
 
+from halonyx.core.encoding import encode_base64url
 from halonyx.core.types import DeviceId
 from halonyx.relay.settings import load_settings
-from halonyx.wire.base64url import encode_base64url
 from halonyx.wire.rest_directory import USE_ENVELOPE, USE_ONE_TIME, USE_ONE_TIME_KEM, USE_SIGNED
 from relay.rest_kit import Answer, Person, Relay, prekey, prekeys, running_relay
 from relay_process import running_relay as relay_process

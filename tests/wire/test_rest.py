@@ -6,12 +6,10 @@ import pkgutil
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from halonyx import wire
-from halonyx.wire.base64url import decode_base64url, encode_base64url
+from halonyx.core.encoding import encode_base64url
 from halonyx.wire.rest import ERRORS, ErrorCode
 from halonyx.wire.rest_account import ReplaceAccountRequest
 from halonyx.wire.rest_directory import Bundle, BundleRequest, LookupRequest, Prekey, PublishRequest, StoredPrekey
@@ -138,17 +136,3 @@ def test_every_model_is_strict() -> None:
         assert model.model_config["extra"] == "forbid"
         assert model.model_config["strict"]
         assert model.model_config["frozen"]
-
-
-@given(st.binary(max_size=100))
-def test_base64url_has_one_spelling(data: bytes) -> None:
-    assert decode_base64url(encode_base64url(data)) == data
-
-
-@given(st.text(max_size=20))
-def test_whatever_decodes_encodes_back(text: str) -> None:
-    try:
-        data = decode_base64url(text)
-    except ValueError:
-        return
-    assert encode_base64url(data) == text

@@ -3,7 +3,30 @@
 Source: spec/conventions.md, "Encoding".
 """
 
+import base64
+import binascii
+
 from halonyx.core.errors import Malformed, Misuse, UnsupportedVersion
+
+
+def encode_base64url(data: bytes) -> str:
+    """Return base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def decode_base64url(text: str) -> bytes:
+    """Return the bytes of canonical base64url without padding.
+
+    Raises:
+        Malformed: Padding, another alphabet, whitespace, or unused bits that are set.
+    """
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed("not base64url without padding") from None
+    if encode_base64url(data) != text:
+        raise Malformed("not canonical base64url")
+    return data
 
 
 class Reader:

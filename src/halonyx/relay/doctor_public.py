@@ -6,11 +6,11 @@ import ssl
 from collections.abc import Iterator
 from typing import Final
 
+from halonyx.core.encoding import encode_base64url
 from halonyx.relay.doctor_findings import Finding
 from halonyx.relay.doctor_web import Answer, Unreachable, Where, ask, days_left, listener, public, upgrade
 from halonyx.relay.secrets import Secrets
 from halonyx.relay.settings import RelaySettings
-from halonyx.wire.base64url import encode_base64url
 from halonyx.wire.frames import RECEIVE_PATH, SEND_PATH
 
 WRONG_HOST: Final = 421

@@ -1,7 +1,5 @@
 """Bytes as base64url without padding, as they travel in JSON. Source: spec/delivery.md, "REST"; RFC 4648 section 5."""
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,25 +7,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-
-def encode_base64url(data: bytes) -> str:
-    """Return base64url without padding (RFC 4648 section 5)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
-def decode_base64url(text: str) -> bytes:
-    """Return the bytes of canonical base64url without padding.
-
-    Raises:
-        ValueError: Padding, another alphabet, whitespace, or unused bits that are set.
-    """
-    try:
-        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError("not base64url without padding") from None
-    if encode_base64url(data) != text:
-        raise ValueError("not canonical base64url")
-    return data
+from halonyx.core.encoding import decode_base64url, encode_base64url
+from halonyx.core.errors import Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +32,10 @@ class Base64Url:
         longest = (4 * self.maximum + 2) // 3
         match value:
             case str() if len(value) <= longest:
-                data = decode_base64url(value)
+                try:
+                    data = decode_base64url(value)
+                except Malformed as error:
+                    raise ValueError(str(error)) from None  # pydantic knows no other
             case bytes():
                 data = value
             case _:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from halonyx.core.encoding import encode_base64url
 from halonyx.core.errors import BadSignature, Malformed, Misuse
 from halonyx.core.labels import REST_REQUEST
 from halonyx.core.primitives import SigningKey, VerifyKey, equal, sha256
@@ -134,8 +135,8 @@ def sign(signer: Signer, target: Target, body: bytes, *, created: int, nonce: by
     """
     if len(nonce) != NONCE_SIZE:
         raise Misuse(f"nonce of {len(nonce)} bytes, expected {NONCE_SIZE}")
-    text = base64.urlsafe_b64encode(nonce).rstrip(b"=").decode("ascii")
-    params = f'{_COMPONENTS};created={created};nonce="{text}";keyid="{signer.key_id}";alg="ed25519"'
+    nonce_text = encode_base64url(nonce)
+    params = f'{_COMPONENTS};created={created};nonce="{nonce_text}";keyid="{signer.key_id}";alg="ed25519"'
     digest = content_digest(body)
     signature = signer.key.sign(REST_REQUEST, _signature_base(target, digest, params))
     return {

@@ -4,7 +4,7 @@
  * Source: spec/identity.md, "Contact card".
  */
 
-import { Reader, Writer, concat, fromBase64Url, sameBytes, toBase64Url, utf8 } from "./encoding"
+import { Reader, Writer, concat, decodeBase64url, encodeBase64url, sameBytes, utf8 } from "./encoding"
 import { Malformed } from "./errors"
 import { CARD_CHECKSUM, hashOf } from "./labels"
 import { MAX_ORIGIN_SIZE, checkOrigin, readOrigin } from "./origin"
@@ -63,12 +63,12 @@ export class Card {
   #text(): string {
     const body = new Writer().u8(VERSION).u8(TYPE).u32(this.recordVersion).fixed(this.usid, 32)
     const encoded = body.sized(utf8(checkOrigin(this.origin)), 1, MAX_ORIGIN_SIZE).done()
-    return toBase64Url(concat(encoded, checksumOf(encoded)))
+    return encodeBase64url(concat(encoded, checksumOf(encoded)))
   }
 }
 
 function parseBody(text: string): Card {
-  const data = fromBase64Url(text)
+  const data = decodeBase64url(text)
   const encoded = data.slice(0, -CHECKSUM_SIZE)
   if (!sameBytes(data.slice(-CHECKSUM_SIZE), checksumOf(encoded))) {
     throw new Malformed("the contact card is incomplete or has a typing error")

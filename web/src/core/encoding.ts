@@ -34,17 +34,21 @@ export function utf8(text: string): Bytes {
   return new TextEncoder().encode(text)
 }
 
+/** Write bytes as base64 with padding (RFC 4648 section 4). */
+export function encodeBase64(data: Uint8Array): string {
+  return btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""))
+}
+
 /** Write bytes as base64url without padding (RFC 4648 section 5). */
-export function toBase64Url(data: Uint8Array): string {
-  const text = btoa(Array.from(data, (byte) => String.fromCharCode(byte)).join(""))
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+export function encodeBase64url(data: Uint8Array): string {
+  return encodeBase64(data).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
 }
 
 /** Read base64url in its one way (Malformed: another character, padding, a length or a last character nothing has). */
-export function fromBase64Url(text: string): Bytes {
-  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new Malformed("not base64url")
+export function decodeBase64url(text: string): Bytes {
+  if (!/^[A-Za-z0-9_-]*$/.test(text) || text.length % 4 === 1) throw new Malformed("not base64url without padding")
   const data = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0))
-  if (toBase64Url(data) !== text) throw new Malformed("not base64url written in its one way")
+  if (encodeBase64url(data) !== text) throw new Malformed("not canonical base64url")
   return data
 }
 

@@ -6,14 +6,13 @@
  * Source: spec/delivery.md, "Signed calls"; RFC 9421 sections 2.5 and 3.1; RFC 9530 section 2.
  */
 
-import { toHex, utf8 } from "../core/encoding"
+import { encodeBase64, encodeBase64url, toHex, utf8 } from "../core/encoding"
 import { Misuse } from "../core/errors"
 import { REST_REQUEST } from "../core/labels"
 import { sha256 } from "../core/primitives"
 import type { SigningKey } from "../core/primitives"
 import { HASH_SIZE, MAX_DEVICE_ID } from "../core/types"
 import type { Address, Bytes } from "../core/types"
-import { encodeBase64, encodeBase64url } from "./base64url"
 
 export const NONCE_SIZE = 16
 /** Device number that names the account's management key. */

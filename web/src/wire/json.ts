@@ -4,10 +4,9 @@
  * Source: spec/delivery.md, "REST".
  */
 
-import { utf8 } from "../core/encoding"
+import { decodeBase64url, encodeBase64url, utf8 } from "../core/encoding"
 import { Malformed, Misuse } from "../core/errors"
 import type { Bytes } from "../core/types"
-import { decodeBase64url, encodeBase64url } from "./base64url"
 
 /** Makes an answer of parsed JSON (Malformed if it is none). */
 export type Parse<Answer> = (value: unknown) => Answer
@@ -73,7 +72,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function plain(value: unknown): unknown {
-  if (value instanceof Uint8Array) return encodeBase64url(new Uint8Array(value))
+  if (value instanceof Uint8Array) return encodeBase64url(value)
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value === "number" && !Number.isSafeInteger(value)) throw new Misuse("a number that JSON does not keep")
   if (!isObject(value)) return value

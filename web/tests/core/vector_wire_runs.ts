@@ -1,6 +1,6 @@
 /** What each operation of delivery vectors means for our code. */
 
-import { concat, fromHex, sameBytes } from "../../src/core/encoding"
+import { concat, decodeBase64url, encodeBase64, fromHex, sameBytes } from "../../src/core/encoding"
 import { BadSignature, Malformed } from "../../src/core/errors"
 import { DEVICE_LOGIN, RELAY_CHALLENGE, REST_REQUEST } from "../../src/core/labels"
 import { SigningKey, VerifyKey, sha256 } from "../../src/core/primitives"
@@ -18,7 +18,6 @@ import {
 import type { Frame } from "../../src/wire/frames"
 import { KeyId, contentDigest, sign, signatureBase } from "../../src/wire/http_signature"
 import type { Target } from "../../src/wire/http_signature"
-import { decodeBase64url, encodeBase64 } from "../../src/wire/base64url"
 import { challengeBody, loginBody } from "../../src/wire/login"
 import { check as checkWork, solve } from "../../src/wire/work"
 import { check } from "./vectors"

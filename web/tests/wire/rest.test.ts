@@ -1,12 +1,10 @@
 /** Requests are the JSON that the relay takes (transport.test.ts sends them); answers are taken in one form only. */
 
-import fc from "fast-check"
 import { describe, expect, test } from "vitest"
 
-import { sameBytes } from "../../src/core/encoding"
+import { encodeBase64url } from "../../src/core/encoding"
 import { Malformed, Misuse } from "../../src/core/errors"
 import type { Address, DeviceId, PrekeyId } from "../../src/core/types"
-import { decodeBase64url, encodeBase64, encodeBase64url } from "../../src/wire/base64url"
 import type { Parse } from "../../src/wire/json"
 import { parseDone, parseError, toJson } from "../../src/wire/rest"
 import {
@@ -182,25 +180,4 @@ test("a number that JSON does not keep is not sent", () => {
     const request = { address, device: id as DeviceId, prekeys: [], oneTimeFrom: 1 as PrekeyId }
     expect(() => toJson(request)).toThrow(Misuse)
   }
-})
-
-test("base64url has one form for each byte string", () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 100 }), (found) => {
-      const data = new Uint8Array(found)
-      const encoded = encodeBase64url(data)
-      expect(encoded).toBe(Buffer.from(data).toString("base64url"))
-      expect(encodeBase64(data)).toBe(Buffer.from(data).toString("base64"))
-      expect(sameBytes(decodeBase64url(encoded), data)).toBe(true)
-    }),
-  )
-  fc.assert(
-    fc.property(fc.string({ maxLength: 8 }), (found) => {
-      try {
-        expect(encodeBase64url(decodeBase64url(found))).toBe(found)
-      } catch (error) {
-        if (!(error instanceof Malformed)) throw error
-      }
-    }),
-  )
 })
