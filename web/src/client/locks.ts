@@ -37,6 +37,15 @@ export function withLock<T>(database: string, lock: string, signal: AbortSignal,
 }
 
 /**
+ * Wait until nobody has the lock alone, and run `work` while others may share it.
+ *
+ * `tryLock` finds it free when the last of them has ended.
+ */
+export function shareLock<T>(database: string, lock: string, work: () => Promise<T>): Promise<T> {
+  return navigator.locks.request(lockName(database, lock), { mode: "shared" }, () => work())
+}
+
+/**
  * One lock, kept for a moment after the work under it: what follows at once need not ask for it again.
  *
  * Work of one tab is done one after the other. Other tabs wait LONGEST_MS at most, and IDLE_MS when nothing follows.

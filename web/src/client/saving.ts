@@ -15,8 +15,11 @@ import { FileOffer } from "../core/file_offer"
 import type { Bytes } from "../core/types"
 import type { OfferedFile } from "./api"
 import { openFor, writeAll, type Access, type Folders, type Stored } from "./folders"
+import { shareLock, tryLock } from "./locks"
 import type { StoredTransfer } from "./transfer_row"
 
+const SAVING_LOCK = "saving"
+const SAVED_KEPT_MS = 600_000 // the browser copies what was saved to where the person wants it
 const PART_SIZE = 1_048_576
 const AT_ONCE = 64 * 1_048_576 // bytes: the browser's own SHA-256 is several times as fast, and takes only a whole
 
@@ -37,12 +40,70 @@ export async function isWhole(file: File, row: StoredTransfer, tell: (done: numb
   return sameBytes(hash.digest(), row.hash)
 }
 
+/** Plaintext on its way out of the browser: it lies here until no tab may still be copying it. */
+export class Saving {
+  readonly #database: string
+  readonly #folders: Folders
+  readonly #stopped = new AbortController()
+
+  constructor(database: string, folders: Folders) {
+    this.#database = database
+    this.#folders = folders
+  }
+
+  /** Decrypt as `save` does; what comes out stays for SAVED_KEPT_MS, or until this tab ends. */
+  save(row: StoredTransfer): Promise<readonly OfferedFile[]> {
+    return new Promise((resolve, reject) => {
+      const work = async (): Promise<void> => {
+        const saved = save(this.#folders, row)
+        resolve(saved)
+        await saved.then(() => this.#copied(), () => undefined)
+      }
+      shareLock(this.#database, SAVING_LOCK, work).then(() => this.#clearUp(), reject)
+    })
+  }
+
+  /** Delete all plaintext; while a tab may still be copying some, look again later. */
+  async clear(): Promise<void> {
+    const isCleared = await tryLock(this.#database, SAVING_LOCK, async (isFree) => {
+      if (isFree) await this.#folders.clearSaving()
+      return isFree
+    })
+    if (!isCleared) void this.#copied().then(() => this.#clearUp())
+  }
+
+  /** Let go of what was saved: whoever starts next, or erases this device, deletes it. */
+  stop(): void {
+    this.#stopped.abort()
+  }
+
+  async #clearUp(): Promise<void> {
+    if (!this.#stopped.signal.aborted) await this.clear().catch(console.error)
+  }
+
+  /** Wait as long as the browser may be copying. */
+  #copied(): Promise<void> {
+    const { signal } = this.#stopped
+    return new Promise((resolve) => {
+      if (signal.aborted) {
+        resolve()
+        return
+      }
+      const end = setTimeout(resolve, SAVED_KEPT_MS)
+      signal.addEventListener("abort", () => {
+        clearTimeout(end)
+        resolve()
+      })
+    })
+  }
+}
+
 /**
  * Decrypt a verified ciphertext into files of the browser's; all of it, or nothing is returned.
  *
  * @throws RemoteError: what is inside is not what was offered. HalonyxError `disk-full`.
  */
-export async function save(folders: Folders, row: StoredTransfer): Promise<readonly OfferedFile[]> {
+async function save(folders: Folders, row: StoredTransfer): Promise<readonly OfferedFile[]> {
   await folders.checkRoom(row.size)
   const folder = await folders.saving(row.id)
   const outputs: { stored: Stored; path: string }[] = []

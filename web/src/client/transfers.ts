@@ -15,10 +15,9 @@ import type { Engine, Failure, Job, Progress } from "./engine"
 import { Fetching } from "./fetching"
 import { writeAll, type Folders } from "./folders"
 import { jobsOf } from "./jobs"
-import { tryLock } from "./locks"
 import { Offering, codeOf } from "./offering"
 import { MAX_PIXELS, hasAtMost } from "./picture_size"
-import { isDamaged, isWhole, openInMemory, save } from "./saving"
+import { Saving, isDamaged, isWhole, openInMemory } from "./saving"
 import * as table from "./schema"
 import { prefix, type Store } from "./store"
 import { PIECE_SIZE } from "./torrent_info"
@@ -26,11 +25,9 @@ import { change, changeOne, failPreparing, noteReached, tell, type Work } from "
 import { ENDED, dressed, isKept, transferOf, type Live, type Stage, type StoredTransfer } from "./transfer_row"
 import { Turn } from "./turn"
 
-const SAVED_KEPT_MS = 600_000 // the browser copies what was saved to where the person wants it
 const TELL_MS = 250
 const MAX_IMAGE = 16 * 1_048_576
 const IMAGES: ReadonlySet<string> = new Set(["image/png", "image/jpeg", "image/webp", "image/gif"])
-const SAVING_LOCK = "saving"
 const QUIET: Live = { done: 0, down: 0, up: 0, uploaded: 0, peers: 0, path: null, reason: null }
 
 /** The files of one account, in one tab. */
@@ -45,7 +42,7 @@ export class Transfers implements FileApi, Engine {
   readonly #working = new Map<string, AbortController>()
   readonly #offering: Offering
   readonly #fetching: Fetching
-  #savedUntil: ReturnType<typeof setTimeout> | undefined
+  readonly #saving: Saving
 
   /**
    * @param onChange Called with what only this tab knows, for every tab.
@@ -57,6 +54,7 @@ export class Transfers implements FileApi, Engine {
     this.#onChange = onChange
     this.#prepare = prepare
     this.turn = new Turn(store)
+    this.#saving = new Saving(store.name, folders)
     const note = (id: string, live: Partial<Live>): void => { this.#note(id, { ...QUIET, ...live }) }
     this.#offering = new Offering(store, folders, note, () => this.sweep())
     this.#fetching = new Fetching(store, folders, {
@@ -70,7 +68,7 @@ export class Transfers implements FileApi, Engine {
   async start(): Promise<boolean> {
     try {
       await this.#offering.clear()
-      await tryLock(this.#store.name, SAVING_LOCK, (isFree) => (isFree ? this.#folders.clearSaving() : Promise.resolve()))
+      await this.#saving.clear()
       await this.sweep()
       return await this.turn.learn()
     } catch (error) {
@@ -81,7 +79,7 @@ export class Transfers implements FileApi, Engine {
 
   /** Stop what this tab is doing, and let go of every file. */
   async stop(): Promise<void> {
-    clearTimeout(this.#savedUntil)
+    this.#saving.stop()
     this.#offering.stop()
     this.#fetching.stop()
     for (const working of this.#working.values()) working.abort()
@@ -199,12 +197,7 @@ export class Transfers implements FileApi, Engine {
    */
   async saveFile(id: string): Promise<readonly OfferedFile[]> {
     const row = await this.#readable(id)
-    return this.#opening(row, async () => {
-      const saved = await tryLock(this.#store.name, SAVING_LOCK, () => save(this.#folders, row))
-      clearTimeout(this.#savedUntil)
-      this.#savedUntil = setTimeout(() => void this.#folders.clearSaving(), SAVED_KEPT_MS)
-      return saved
-    })
+    return this.#opening(row, () => this.#saving.save(row))
   }
 
   /** Let a contact see the address of this machine, or not. */

@@ -71,6 +71,40 @@ test("what was fetched is verified, saved and told, and the sender keeps nothing
   expect((await alice.client.files.fileJobs()).length).toBe(0)
 })
 
+test.each(["a tab starts", "the time is over"])(
+  "what is saved stays while a tab may still copy it, and goes when none does and %s",
+  { timeout: PATIENT },
+  async (when) => {
+    const [alice, bob] = await acquainted()
+    const id = await running(alice, bob, [file("note", 5)])
+    await carry(alice, bob, id)
+    await untilState(bob, "alice", id, "done")
+    const plaintexts = (): number => [...bob.disk.files().keys()].filter((path) => path.includes("-saving/")).length
+    const { setTimeout: given } = globalThis
+    const ends: (() => void)[] = []
+    globalThis.setTimeout = ((work: () => void, millis?: number, ...more: []) =>
+      millis === 600_000 ? ends.push(work) : given(work, millis, ...more)) as typeof setTimeout
+    try {
+      const [first] = await bob.client.files.saveFile(id)
+      const other = await bob.another()
+      await until(() => Promise.resolve(ends.length === 2)) // it looked, and will look again
+      expect((await first?.file.arrayBuffer())?.byteLength).toBe(5)
+      await other.client.files.saveFile(id)
+      await until(() => Promise.resolve(ends.length === 3))
+      ends[0]?.() // the first tab's file had its time, and the other's not
+      await until(() => Promise.resolve(ends.length === 4))
+      expect(plaintexts()).toBe(1)
+      await other.close()
+      expect(plaintexts()).toBe(1)
+      if (when === "a tab starts") await bob.another()
+      else ends[3]?.()
+      await until(() => Promise.resolve(plaintexts() === 0))
+    } finally {
+      globalThis.setTimeout = given
+    }
+  },
+)
+
 test("a wrong ciphertext is thrown away and can be fetched again", { timeout: PATIENT }, async () => {
   const [alice, bob] = await acquainted()
   const id = await running(alice, bob)
