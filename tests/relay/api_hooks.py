@@ -21,6 +21,7 @@ from schemathesis.core.parameters import ParameterLocation
 from schemathesis.openapi.checks import UnsupportedMethodResponse
 
 from halonyx.core.encoding import decode_base64url, encode_base64url
+from halonyx.core.errors import Malformed
 from halonyx.core.primitives import SigningKey, sha256
 from halonyx.core.types import HASH_SIZE, Address
 from halonyx.relay.guard import DROP_PART, RULES, Access
@@ -203,6 +204,6 @@ def _address(body: object) -> Address:
     """Return the address in a body, or another if there is none."""
     try:
         address = decode_base64url(body["address"]) if isinstance(body, dict) else b""
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, Malformed):
         address = b""
     return Address(address if len(address) == HASH_SIZE else bytes(HASH_SIZE))
