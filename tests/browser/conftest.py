@@ -46,6 +46,25 @@ def bob(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
         yield newcomer
 
 
+@pytest.fixture(scope="module")
+def old_friends(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
+    """Two people for every test of a module that does not mind what they wrote before."""
+    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
+        alice.create()
+        bob.create()
+        introduce(alice, bob)
+        yield alice, bob
+
+
+@pytest.fixture
+def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
+    """The two, looking at their conversation."""
+    alice, bob = old_friends
+    alice.open("Bob")
+    bob.open("Alice")
+    return old_friends
+
+
 @pytest.fixture
 def pair(alice: Person, bob: Person) -> tuple[Person, Person]:
     """Two people who have each other's card; both look at the conversation."""

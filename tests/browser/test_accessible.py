@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browser.people import HANGING_MS, Person, introduce, person
+from browser.people import HANGING_MS, Person
 from browser.screens import LOOKS
 from browser.tours import TOURS
 from relay_process import RelayProcess
@@ -34,22 +34,13 @@ INTERACTIVE: Final = frozenset(
 Tour = Callable[[Browser, RelayProcess], Iterator[tuple[str, Page]]]
 
 
-@pytest.fixture(scope="module")
-def friends(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
-    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
-        alice.create()
-        bob.create()
-        introduce(alice, bob)
-        yield alice, bob
-
-
 @pytest.fixture
-def pair(friends: tuple[Person, Person]) -> tuple[Person, Person]:
+def pair(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
     """The two, looking at their conversation on pages that have said nothing yet."""
-    for someone, name in zip(friends, ("Bob", "Alice"), strict=True):
+    for someone, name in zip(old_friends, ("Bob", "Alice"), strict=True):
         someone.page.reload()
         someone.open(name)
-    return friends
+    return old_friends
 
 
 def axe(page: Page) -> list[str]:

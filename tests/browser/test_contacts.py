@@ -53,19 +53,11 @@ def member(browser: Browser, relay: RelayProcess) -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def old_friends(browser: Browser, relay: RelayProcess, bob: Person) -> Iterator[tuple[Person, Person]]:
+    """Two who have each other's card; tests leave them friends by these names."""
     with person(browser, relay.origin) as alice:
         alice.create()
         introduce(alice, bob)
         yield alice, bob
-
-
-@pytest.fixture
-def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
-    """Two who have each other's card, looking at their conversation; tests leave them friends by these names."""
-    alice, bob = old_friends
-    alice.open("Bob")
-    bob.open("Alice")
-    return old_friends
 
 
 def test_by_link_and_by_text(member: Person, bob: Person, relay: RelayProcess) -> None:

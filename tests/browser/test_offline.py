@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browser.people import Person, introduce, person
+from browser.people import Person, person
 from relay_process import RelayProcess
 
 OFFLINE: Final = "You are offline. Write on; it goes out later."
@@ -21,12 +21,8 @@ def running(relay: RelayProcess) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def pair(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
-    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
-        alice.create()
-        bob.create()
-        introduce(alice, bob)
-        yield alice, bob
+def pair(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
+    return old_friends
 
 
 def lose_relay(relay: RelayProcess, *people: Person) -> None:

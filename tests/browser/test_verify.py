@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Playwright, expect
 
 from browser import camera
 from browser.browsers import launch
-from browser.people import Person, introduce, person, somebody
+from browser.people import Person, somebody
 from relay_process import RelayProcess
 
 TITLE: Final = "Compare numbers"
@@ -27,15 +27,6 @@ def browser(playwright: Playwright, film: Path) -> Iterator[Browser]:
     started = launch(playwright, *camera.flags(film))
     yield started
     started.close()
-
-
-@pytest.fixture(scope="module")
-def friends(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
-    with person(browser, relay.origin) as alice, person(browser, relay.origin) as bob:
-        alice.create()
-        bob.create()
-        introduce(alice, bob)
-        yield alice, bob
 
 
 def digits(who: Person) -> list[str]:
@@ -79,9 +70,9 @@ def test_by_sixty_digits(pair: tuple[Person, Person]) -> None:
 
 
 def test_by_each_others_camera_and_only_by_that(
-    friends: tuple[Person, Person], film: Path, relay: RelayProcess
+    old_friends: tuple[Person, Person], film: Path, relay: RelayProcess
 ) -> None:
-    alice, bob = friends
+    alice, bob = old_friends
     # Alice's own code, instead of the one on Bob's screen.
     alice.press(TITLE)
     camera.hold(film, alice.page.locator(".qr-card"))
@@ -118,8 +109,8 @@ def test_by_each_others_camera_and_only_by_that(
         expect(reader.page.locator("video")).to_have_count(0)
 
 
-def test_someone_without_a_record_has_no_number_yet(friends: tuple[Person, Person], relay: RelayProcess) -> None:
-    alice, _ = friends
+def test_someone_without_a_record_has_no_number_yet(old_friends: tuple[Person, Person], relay: RelayProcess) -> None:
+    alice, _ = old_friends
     alice.add(somebody(relay.origin), "Nobody")
     alice.press(TITLE)
     alice.is_told("The relay doesn't know this identity.")

@@ -1,6 +1,6 @@
 """The relay's secrets: peppers of the three databases and its own keys, in one file outside the data folder.
 
-A thief of the data folder alone can't join the databases or recompute a pseudonym.
+A thief of the data folder alone can't join the databases by pseudonyms, nor recompute one.
 Source: docs/reference/relay.md, "Secrets file".
 """
 
