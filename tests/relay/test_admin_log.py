@@ -331,10 +331,25 @@ def test_the_command_prints_it_and_checks_it(tmp_path: Path, capsys: Captured) -
     written(tmp_path, 3)  # made anew
     assert run(["relay", "admin-log", "--verify", *option]) == 0
     assert run(["relay", "admin-log", "--verify", "--head", noted["head"], *option]) == 1
+    assert run(["relay", "admin-log", "--verify", "--head", noted["head"][:-1], *option]) == 2
     (tmp_path / LOG).write_bytes(b"".join((tmp_path / LOG).read_bytes().splitlines(keepends=True)[:2]))
     capsys.readouterr()
     assert run(["relay", "admin-log", "--verify", *option]) == 1
     assert capsys.readouterr().out == "The end of the log is missing, from line 3 on.\n"
+
+
+def test_without_a_log_a_relay_is_missed_or_its_log(tmp_path: Path, capsys: Captured) -> None:
+    """A folder that was named wrongly is not in order, and a relay notes at least its first start."""
+    command = ["relay", "admin-log", "--verify", "--data", str(tmp_path)]
+    assert run(command) == 2
+    assert "name its folder with --data" in capsys.readouterr().err
+    for name in DATABASES:
+        (tmp_path / name).touch()
+
+    assert run(command) == 1
+    assert capsys.readouterr().out == "The end of the log is missing, from line 1 on.\n"
+    append(tmp_path, AdminEvent.STARTED)
+    assert (run(command), flaws(tmp_path)) == (0, [])
 
 
 def test_every_flaw_has_words() -> None:

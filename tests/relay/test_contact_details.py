@@ -8,6 +8,7 @@ import apsw
 import pytest
 from pydantic import ValidationError
 
+from halonyx.cli.main import run
 from halonyx.core.errors import Misuse, StoreError
 from halonyx.relay.store.details import read_all
 from halonyx.relay.store.sealing import sealing_key
@@ -159,3 +160,8 @@ async def test_a_damaged_row_is_not_shown(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="another secrets file"):
         kept(relay)
+
+
+def test_without_a_relay_there_is_nobody_to_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["relay", "contacts", "--data", str(tmp_path / "none")]) == 2
+    assert "name its folder with --data" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
+import apsw
 import pytest
 
 from halonyx.cli.main import run
@@ -19,6 +20,7 @@ from halonyx.relay.doctor import examine
 from halonyx.relay.doctor_findings import Code
 from halonyx.relay.folder import RESTORING
 from halonyx.relay.secrets import Secrets, write
+from halonyx.relay.store import file
 from relay.tls_kit import Pair, certificate, nginx
 from relay.turn_kit import turn_server
 from relay_process import RelayProcess, free_port
@@ -272,6 +274,19 @@ def come_from_the_future(data: Path) -> None:
 def test_a_folder_that_is_not_right(copied: Hosting, break_it: Callable[[Path], None], code: str) -> None:
     break_it(copied.settings["data"])
     assert copied.codes() == [code]
+
+
+def test_a_database_that_can_not_be_opened_is_not_called_damaged(
+    copied: Hosting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BUSY_TIMEOUT_MS", 1)
+    holder = apsw.Connection(str(copied.settings["data"] / "app.db"))
+    holder.execute("pragma journal_mode = delete; begin exclusive").fetchall()
+
+    (found,) = examine(copied.settings)
+
+    assert (found.code, found.text.endswith("app.db can't be opened: BusyError")) == ("databases", True)
+    holder.close()
 
 
 def test_secrets_in_the_data_folder(copied: Hosting) -> None:

@@ -120,7 +120,8 @@ def invite(
     expires = invites.expiry(wall_clock(), days or settings.invite_days)
     for made in invites.make_invites(settings.data / "identity.db", identity.SCHEMA, count, expires):
         run.output.answer({"invite": made, "expires": expires}, text.INVITED, invite=made)
-    run.output.remark(text.INVITED_NEXT, expires=local(expires), origin=settings.public_origins[0])
+    origin = settings.origins[0] if settings.origins else text.INVITED_ORIGIN  # --data alone does not tell it
+    run.output.remark(text.INVITED_NEXT, expires=local(expires), origin=origin)
 
 
 def announce(
@@ -143,11 +144,13 @@ def announce(
 
 def contacts(run: Run, *, data: DataOption = None, secrets: SecretsOption = None, config: ConfigOption = None) -> None:
     """Print who gave a name and an e-mail address."""
+    from halonyx.relay.folder import require_relay  # noqa: PLC0415
     from halonyx.relay.secrets import read  # noqa: PLC0415
     from halonyx.relay.store import details  # noqa: PLC0415
     from halonyx.relay.store.sealing import sealing_key  # noqa: PLC0415
 
     settings = operator_settings(data=data, secrets=secrets, config=config)
+    require_relay(settings.data)
     key = sealing_key(read(settings.secrets_path).identity_pepper)
     for one in details.read_all(settings.data / "identity.db", key):
         run.output.answer({"name": one.name, "email": one.email}, text.CONTACT, name=one.name, email=one.email)

@@ -1,8 +1,9 @@
 """What an operator looks up: what the relay knows, and what was done with it."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,6 +15,8 @@ from halonyx.core.card import Card
 from halonyx.core.errors import Malformed, Misuse
 from halonyx.core.identity import address_of
 from halonyx.core.types import HASH_SIZE, Address
+
+HASH: Final = re.compile("[0-9a-f]{64}")
 
 
 def register(group: typer.Typer) -> None:
@@ -73,8 +76,14 @@ def admin_log(
 ) -> None:
     """Print the admin log, or what is wrong with it; exit status 1 if it was changed."""
     from halonyx.relay import admin_log as log  # noqa: PLC0415
+    from halonyx.relay.folder import require_relay  # noqa: PLC0415
 
-    found = log.read(operator_settings(data=data, config=config).data)
+    if head is not None and not HASH.fullmatch(head):
+        raise Misuse(text.ADMIN_NO_HASH)
+    settings = operator_settings(data=data, config=config)
+    found = log.read(settings.data)
+    if not found.lines and not found.findings:
+        require_relay(settings.data)  # it notes its first start
     is_check = verify or head is not None
     for line in found.lines:
         if line is not None and not is_check:

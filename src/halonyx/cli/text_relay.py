@@ -101,6 +101,7 @@ FOUND: Final = "{code}: {text}\n  {change}"
 # Invites.
 
 INVITED: Final = "{invite}"
+INVITED_ORIGIN: Final = "YOUR-RELAY"
 INVITED_NEXT: Final = """
 Each is good for one person, until {expires}; it is shown this once. They use it with:
   halonyx account create --relay {origin} --invite INVITE
@@ -140,6 +141,7 @@ ADMIN_FLAW: Final = {
     "torn": "Line {line} was cut off by a crash while it was written; what it would have told may not have happened.",
 }
 ADMIN_NO_HEAD: Final = "No line has the hash you gave: the log was made anew or cut since you noted it."
+ADMIN_NO_HASH: Final = "--head takes a hash as --verify prints it: 64 hex digits."
 ADMIN_WELL: Final = """\
 All {number} lines are as they were written. Note this hash elsewhere; --head HASH then finds a log that was made anew:
 {digest}"""

@@ -22,6 +22,7 @@ from halonyx.core.errors import Misuse, StoreError
 from halonyx.core.primitives import sha256
 from halonyx.disk import write_whole
 from halonyx.relay.events import Event, log
+from halonyx.relay.secrets import DATABASES
 
 LOG: Final = "admin.log"
 HEAD: Final = "admin.head"
@@ -154,7 +155,9 @@ def read(data: Path) -> Log:
     if not raw[-1]:
         raw.pop()
     lines = tuple(_parse(line) for line in raw)
-    findings = _findings(lines, [sha256(line).hex() for line in raw], head)
+    findings = [*_findings(lines, [sha256(line).hex() for line in raw], head)]
+    if not lines and any((data / name).exists() for name in DATABASES):
+        findings.append(Finding(Flaw.CUT, 1))  # a relay notes its first start
     return Log(lines, head, tuple(dict.fromkeys(findings)))  # two checks may find the same
 
 

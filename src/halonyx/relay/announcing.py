@@ -14,7 +14,8 @@ from halonyx.core.primitives import VerifyKey
 from halonyx.core.types import SIGNATURE_SIZE, Millis
 from halonyx.disk import write_whole
 from halonyx.relay.admin_log import AdminEvent, note
-from halonyx.relay.secrets import DATABASES, read
+from halonyx.relay.folder import require_relay
+from halonyx.relay.secrets import read
 from halonyx.relay.settings import RelaySettings
 from halonyx.wire.announcement import APART, MAX_TEXT, Announce, Announcement
 
@@ -68,8 +69,7 @@ def announce(settings: RelaySettings, text: str, now: Millis) -> None:
         TooSoon: The last one is not an hour old.
         StoreError: The secrets can't be read, or the file can't be written.
     """
-    if not all((settings.data / name).is_file() for name in DATABASES):
-        raise Misuse(f"there is no relay in {settings.data}: name its folder with --data, or start it once")
+    require_relay(settings.data)
     key = read(settings.secrets_path).operator_key
     announcement = Announcement(now, text)
     encoded = announcement.sign(key)

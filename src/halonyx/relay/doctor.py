@@ -90,7 +90,10 @@ def _data(settings: RelaySettings) -> Iterator[Finding]:
             try:
                 check(data / name)
             except HalonyxError as error:
-                change = "Stop the relay and put a backup back: halonyx relay restore FILE --replace"
+                change = (
+                    "If it is damaged, stop the relay and put a backup back: halonyx relay restore FILE --replace. "
+                    "If it can't be opened, run doctor as the user that the relay runs as, or wait for what holds it."
+                )
                 yield Finding("databases", str(error), change)
     yield from _room_and_time(settings, files)
 
@@ -170,4 +173,5 @@ def _nobody(settings: RelaySettings) -> Finding:
             change = "Stop what uses the port or choose another with --port; below 1024 the relay needs the right to."
             return Finding("port", text, change)
     text = f"No relay answers on {settings.host}:{settings.port}, so the way to it can't be looked at."
-    return Finding("running", text, "Start the relay, then run doctor again.")
+    change = "Start the relay, or give doctor the port and --config that it has, and run doctor again."
+    return Finding("running", text, change)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from halonyx.core.errors import Misuse, StoreError
+from halonyx.relay.secrets import DATABASES
 
 FOLDER_MODE: Final = 0o700
 LOCK: Final = "lock"
@@ -37,6 +38,16 @@ def refuse_root(data: Path) -> None:
         raise Misuse(f"{data} belongs to {name}, who could make root write anywhere: runuser -u {name} -- halonyx …")
 
 
+def require_relay(data: Path) -> None:
+    """Refuse a folder in which there is no relay.
+
+    Raises:
+        Misuse: A database is missing.
+    """
+    if not all((data / name).is_file() for name in DATABASES):
+        raise Misuse(f"there is no relay in {data}: name its folder with --data, or start it once")
+
+
 @contextlib.contextmanager
 def hold(data: Path) -> Iterator[None]:
     """Make the data folder if needed and hold it: two writers would each believe their own memory.
@@ -49,11 +60,11 @@ def hold(data: Path) -> Iterator[None]:
         data.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StoreError(f"data folder {data} can't be used: {error.strerror}") from None
+        raise StoreError(f"data folder {data} can't be used: {error.strerror}. Name another with --data") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Misuse(f"another relay is using the data folder {data}") from None
+        raise Misuse(f"another relay is using the data folder {data}: stop it, or name another with --data") from None
     else:
         yield
     finally:

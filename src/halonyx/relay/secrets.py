@@ -93,7 +93,7 @@ class Secrets:
                 work_key=values["work_key"],
             )
         except (ValueError, TypeError, KeyError, AttributeError, Malformed):
-            raise StoreError("the secrets file is damaged") from None
+            raise StoreError("the secrets file is damaged: put its copy back") from None
 
 
 def pseudonym(pepper: bytes, address: Address) -> bytes:
@@ -118,7 +118,7 @@ def read(path: Path) -> Secrets:
                 raise StoreError(f"secrets file {path} may be read by others: chmod 600 it")
             return Secrets.from_json(file.read())
     except OSError as error:
-        raise StoreError(f"secrets file {path} can't be read: {error.strerror}") from None
+        raise StoreError(f"secrets file {path} can't be read: {error.strerror} (--secrets names another)") from None
 
 
 def load_or_create(path: Path, data: Path) -> Secrets:

@@ -67,5 +67,5 @@ def read_all(path: Path, key: bytes) -> list[ContactDetails]:
     try:
         found = [ContactDetails.model_validate_json(unseal(key, sealed, PLACE + row)) for row, sealed in rows]
     except ValueError:
-        raise StoreError(f"{path.name} is damaged") from None
+        raise StoreError(f"{path.name} is damaged, or belongs to another secrets file (--secrets)") from None
     return sorted(found, key=lambda one: (one.name, one.email))

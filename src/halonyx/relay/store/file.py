@@ -84,16 +84,17 @@ def check(path: Path) -> None:
     """Read through a file that nobody writes.
 
     Raises:
-        StoreError: It is damaged.
+        StoreError: It is damaged, or can't be opened.
     """
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             _check(connection)
         finally:
             connection.close()
-    except apsw.Error:
-        raise StoreError(f"{path.name} {DAMAGED}") from None
+    except apsw.Error as error:
+        raise refusal(path, error) from None
 
 
 def refusal(path: Path, error: Exception) -> StoreError:
