@@ -37,6 +37,31 @@ def test_every_package_is_locked_with_its_hash() -> None:
     assert all(package["integrity"].startswith("sha512-") for path, package in browser.items() if path)
 
 
+def test_packages_of_the_browser_client_run_no_scripts() -> None:
+    files = [path for path in (ROOT / "Makefile", *(ROOT / "deploy").iterdir()) if path.is_file()]
+    installing = [
+        line
+        for path in files
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"\bnpm (ci|i|install)\b", line)
+    ]
+
+    assert installing
+    assert [line for line in installing if "--ignore-scripts" not in line] == []
+
+
+def test_a_wheel_holds_the_program_and_no_lies() -> None:
+    """Neither what only lies, nor what only tests and shows: the relay of demo/lying_relay is in no installation."""
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+
+    assert build.keys() == {"artifacts", "targets"}
+    assert build["artifacts"] == ["src/halonyx/web/site/"]
+    assert build["targets"]["wheel"] == {"packages": ["src/halonyx"]}
+    assert (ROOT / "demo/lying_relay/__main__.py").is_file()
+    assert [path.name for path in (ROOT / "src").iterdir() if path.name != "__pycache__"] == ["halonyx"]
+    assert not [path for path in (ROOT / "src").rglob("*") if "lying" in path.name]
+
+
 def test_every_import_is_declared() -> None:
     """By us, or by what we declare: starlette comes with fastapi."""
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
