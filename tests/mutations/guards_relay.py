@@ -1,8 +1,8 @@
-"""Those of the relay."""
+"""Those of the relay's calls, mailboxes, sockets and files."""
 
 from typing import Final
 
-from mutations.guards import CLIENT, CORE, Guard
+from mutations.guards import Guard
 
 RELAY: Final = (
     Guard(
@@ -194,5 +194,172 @@ RELAY: Final = (
         "if row is None and not token:",
         "tests/relay/test_drop.py::test_a_part_needs_the_token",
     ),
+    Guard(
+        "of a full mailbox nothing is pushed out",
+        "src/halonyx/relay/decide.py",
+        "if filling.messages >= limits.mailbox_messages or filling.size_bytes + size_bytes > limits.mailbox_bytes:",
+        "if filling.messages < 0:",
+        "tests/relay/test_mailbox.py::test_a_full_mailbox_refuses_and_never_drops_the_oldest",
+    ),
+    Guard(
+        "no mail is deleted in the first hour, when a clock may be wrong",
+        "src/halonyx/relay/delivery.py",
+        ", first=self.limits.sweep_s)",
+        ")",
+        "tests/relay/test_socket_bounds.py::test_a_clock_that_is_wrong_at_the_start_costs_no_mail",
+    ),
+    Guard(
+        "one login is tried",
+        "src/halonyx/relay/receiving.py",
+        "elif isinstance(frame, Auth) and self._state is State.CHALLENGED:",
+        "elif isinstance(frame, Auth):",
+        "tests/relay/test_sockets.py::test_hello_and_auth_come_once",
+    ),
+    Guard(
+        "a device has one connection, its newest",
+        "src/halonyx/relay/delivery.py",
+        "            former.close(CloseCode.REPLACED)\n",
+        "",
+        "tests/relay/test_sockets.py::test_the_newer_connection_wins_and_closing_the_old_one_does_not_drop_it",
+    ),
+    Guard(
+        "a login has its time",
+        "src/halonyx/relay/decide.py",
+        "        (quiet.unproved, limits.auth_s, CloseCode.NOT_AUTHENTICATED),\n",
+        "",
+        "tests/relay/test_decide.py::test_what_time_asks_of_a_connection",
+    ),
+    Guard(
+        "who reads nothing has a time",
+        "src/halonyx/relay/decide.py",
+        "        (quiet.stuck, limits.progress_s, CloseCode.NO_PROGRESS),\n",
+        "",
+        "tests/relay/test_decide.py::test_what_time_asks_of_a_connection",
+    ),
+    Guard(
+        "what goes out unacknowledged is bounded",
+        "src/halonyx/relay/decide.py",
+        "return unacked < limits.unacked_messages and (unacked == 0 or unacked_bytes < limits.unacked_bytes)",
+        "return unacked_bytes >= 0",
+        "tests/relay/test_decide.py::test_the_window_is_64_envelopes_or_1_mib",
+    ),
+    Guard(
+        "a full queue pauses who sends",
+        "src/halonyx/relay/decide.py",
+        "return Pressure.PAUSED if is_over else Pressure.OPEN",
+        "return Pressure.OPEN",
+        "tests/relay/test_decide.py::test_a_full_queue_pauses_then_refuses",
+    ),
+    Guard(
+        "one read takes 16 KiB at most",
+        "src/halonyx/relay/sockets.py",
+        "return room[:READ_AT_ONCE]",
+        "return room",
+        "tests/relay/test_sending.py::test_reading_stops_at_the_cap_of_unaccepted_submits",
+    ),
+    Guard(
+        "the kernel holds little for who does not read",
+        "src/halonyx/relay/sockets.py",
+        'self.socket.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)',
+        'self.socket.get_extra_info("socket")',
+        "tests/relay/test_flood.py::test_a_sender_that_never_reads_is_held_and_costs_nobody_anything",
+    ),
+    Guard(
+        "a client has so many sockets",
+        "src/halonyx/relay/delivery.py",
+        "if self._networks[network] >= self.limits.connections_per_client:",
+        "if False:",
+        "tests/relay/test_socket_bounds.py::test_a_client_has_so_many_connections",
+    ),
+    Guard(
+        "so many are open that proved nothing",
+        "src/halonyx/relay/delivery.py",
+        "if self._unproved >= self.limits.unauthenticated_connections:",
+        "if False:",
+        "tests/relay/test_socket_bounds.py::test_there_are_so_many_unproved_connections",
+    ),
+    Guard(
+        "so many send",
+        "src/halonyx/relay/delivery.py",
+        "if self._senders >= self.limits.sending_connections:",
+        "if False:",
+        "tests/relay/test_socket_bounds.py::test_there_are_so_many_sending_connections_in_all",
+    ),
+    Guard(
+        "so many are silent before a request",
+        "src/halonyx/relay/http_guard.py",
+        "if self.waiting >= self.limits.unauthenticated_connections:",
+        "if False:",
+        "tests/relay/test_http_guard.py::test_silent_sockets_are_capped",
+    ),
+    Guard(
+        "a client has so many of them",
+        "src/halonyx/relay/http_guard.py",
+        "if not self._behind_proxy and self._networks[network] >= self.limits.http_connections_per_client:",
+        "if False:",
+        "tests/relay/test_http_guard.py::test_one_client_has_so_many_sockets_before_an_upgrade",
+    ),
+    Guard(
+        "the head of a request has a size",
+        "src/halonyx/relay/http_guard.py",
+        "            if self._head_bytes > MAX_HEAD:",
+        "            if self._head_bytes < 0:",
+        "tests/relay/test_http_guard.py::test_a_head_that_never_ends_is_cut_by_its_size",
+    ),
+    Guard(
+        "and a time",
+        "src/halonyx/relay/http_guard.py",
+        "self._timer = self.loop.call_later(self._crowd.limits.head_s, self._refuse)",
+        "self._timer = self.loop.call_later(600, self._refuse)",
+        "tests/relay/test_http_guard.py::test_a_half_request_is_not_waited_for",
+    ),
+    Guard(
+        "so has its body",
+        "src/halonyx/relay/guard.py",
+        "async with asyncio.timeout(self._context.settings.body_seconds):",
+        "async with asyncio.timeout(600):",
+        "tests/relay/test_http.py::test_bodies_that_do_not_come_are_not_waited_for_for_ever",
+    ),
+    Guard(
+        "whatever is answered",
+        "src/halonyx/relay/http_guard.py",
+        "self._timer = self.loop.call_later(patience, self.transport.abort)",
+        "self._timer = self.loop.call_later(600 + patience, self.transport.abort)",
+        "tests/relay/test_http_guard.py::test_a_body_that_never_comes_is_not_waited_for",
+    ),
+    Guard(
+        "whoever lacks the token of a file meets nobody",
+        "src/halonyx/relay/swarms.py",
+        "return sha256(to_bytes(info_hash) + token)",
+        "return sha256(to_bytes(info_hash) + bytes(len(token)))",
+        "tests/relay/test_tracker.py::test_with_another_token_one_meets_nobody",
+    ),
+    Guard(
+        "peers of all files are bounded",
+        "src/halonyx/relay/swarms.py",
+        "if is_new and self.peers >= bounds.peers:",
+        "if False:",
+        "tests/relay/test_tracker.py::test_bounds_of_peers",
+    ),
+    Guard(
+        "the drop has a quota for each",
+        "src/halonyx/relay/store/drops.py",
+        "return own + counted <= bounds.quota and",
+        "return own >= 0 and",
+        "tests/relay/test_drop.py::test_the_quota_counts_whole_files_from_the_first_call_on",
+    ),
+    Guard(
+        "no stranger deletes from it",
+        "src/halonyx/relay/store/drops.py",
+        "if row is None or not equal(row.delete_hash, sha256(key)):",
+        "if row is None:",
+        "tests/relay/test_drop.py::test_either_side_deletes_it_and_no_stranger",
+    ),
+    Guard(
+        "of a file in it only the day is known",
+        "src/halonyx/relay/store/drops.py",
+        "now // DAY * DAY, call.delete_hash",
+        "now, call.delete_hash",
+        "tests/relay/test_thief.py::test_a_file_in_the_drop_does_not_name_its_recipient",
+    ),
 )
-PYTHON: Final = CORE + RELAY + CLIENT

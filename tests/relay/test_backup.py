@@ -203,6 +203,11 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:40_000])
 
 
+def retold(file: Path) -> None:
+    head, mark, taken = file.read_bytes().partition(b'"taken": ')
+    file.write_bytes(head + mark + b"9" + taken[1:])
+
+
 def other(file: Path) -> None:
     file.write_bytes(b"not an archive")
 
@@ -213,7 +218,7 @@ def foreign_member(file: Path) -> None:
         archive.addfile(tarfile.TarInfo("../identity.db"))
 
 
-@pytest.mark.parametrize("change", [changed, cut, other, foreign_member])
+@pytest.mark.parametrize("change", [changed, cut, retold, other, foreign_member])
 async def test_a_file_that_is_not_as_it_was_written_is_refused(tmp_path: Path, change: Callable[[Path], None]) -> None:
     file = await copy_of_a_relay(tmp_path, Person())
     change(file)

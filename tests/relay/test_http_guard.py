@@ -31,8 +31,8 @@ async def test_a_half_request_is_not_waited_for(tmp_path: Path, sent: bytes, ans
         assert (await made.ended()).partition(b"\r\n")[0] == answer
 
 
-async def test_a_head_that_never_ends_is_cut_by_its_size(relay: Served) -> None:
-    async with wire(relay) as made:
+async def test_a_head_that_never_ends_is_cut_by_its_size(tmp_path: Path) -> None:
+    async with served(tmp_path, replace(FAST, head_s=600)) as relay, wire(relay) as made:
         made.writer.write(b"GET / HTTP/1.1\r\nX-A: ")
         with contextlib.suppress(ConnectionError):
             for _ in range(100):
@@ -49,7 +49,7 @@ async def test_a_body_that_never_comes_is_not_waited_for(tmp_path: Path) -> None
 
 
 async def test_silent_sockets_are_capped(tmp_path: Path) -> None:
-    async with served(tmp_path, replace(FAST, unauthenticated_connections=2)) as relay:
+    async with served(tmp_path, replace(FAST, unauthenticated_connections=2, head_s=600)) as relay:
         async with wire(relay) as first, wire(relay) as second:
             first.writer.write(b"GET / HT")
             second.writer.write(b"GET / HT")

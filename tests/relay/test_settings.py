@@ -123,8 +123,9 @@ def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", [EVERY_INTERFACE, "::", "192.0.2.1", "relay.example"])
 def test_plain_http_is_not_served_to_others(host: str) -> None:
-    with pytest.raises(Misuse, match="behind_proxy"):
-        load_settings(host=host, origins=["https://relay.example"])
+    for origin in ("https://relay.example", "http://localhost:3000"):
+        with pytest.raises(Misuse, match="behind_proxy"):
+            load_settings(host=host, origins=[origin])
 
 
 def test_behind_a_proxy_the_origin_has_to_be_named() -> None:
