@@ -126,13 +126,13 @@ export class Contacts {
   async block(id: number): Promise<void> {
     await this.#change(async (tx) => {
       const contact = await contactOf(tx, id, "accepted", "blocked")
+      await endAll(tx, id)
       await tx.update(table.contacts, id, { state: "blocked" })
       await outbox.dropAll(tx, id)
       await tx.deleteAll(table.receiptsDue, "contact", prefix(id))
       for (const { messageId } of await tx.all(table.messages, "state", ["waiting", id])) {
         await outbox.moveMessage(tx, id, messageId, "failed", () => true)
       }
-      await endAll(tx, id)
       await rotateProfileKey(tx)
       return contact
     })

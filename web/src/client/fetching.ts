@@ -80,12 +80,21 @@ export class Fetching {
   async #wanted(): Promise<readonly StoredTransfer[]> {
     const stages = ["offered", "running"] as const
     const found = await Promise.all(stages.map((stage) => this.#store.all(table.transfers, "stage", stage)))
-    return found.flat().filter(isToBeCarried)
+    const rows = found.flat()
+    const areWanted = await Promise.all(rows.map((row) => this.#isToBeCarried(row)))
+    return rows.filter((_, at) => areWanted[at])
   }
 
   async #isWanted(id: string): Promise<boolean> {
     const row = await this.#store.get(table.transfers, id)
-    return row !== undefined && isToBeCarried(row)
+    return row !== undefined && this.#isToBeCarried(row)
+  }
+
+  /** Nothing is carried for, or from, someone who was blocked or removed. */
+  async #isToBeCarried({ contact, isOutgoing, stage, wantsDrop, inDrop }: StoredTransfer): Promise<boolean> {
+    const isOpen = stage === "running" || (isOutgoing === 1 && stage === "offered")
+    const hasToGo = isOutgoing === 1 ? wantsDrop && !inDrop : inDrop
+    return isOpen && hasToGo && (await this.#store.get(table.contacts, contact))?.state === "accepted"
   }
 
   /** Try until it is done, refused, or not wanted any more. */
@@ -173,11 +182,6 @@ export class Fetching {
     )
     return true
   }
-}
-
-function isToBeCarried({ isOutgoing, stage, wantsDrop, inDrop }: StoredTransfer): boolean {
-  if (isOutgoing === 0) return inDrop && stage === "running"
-  return wantsDrop && !inDrop && (stage === "offered" || stage === "running")
 }
 
 function hasStopped(signal: AbortSignal): boolean {

@@ -226,10 +226,10 @@ export async function failPreparing(tx: Transaction, row: StoredTransfer, reason
   await moveMessage(tx, row.contact, row.id, "failed", (state) => state === "waiting")
 }
 
-/** End every transfer with a contact who is blocked; nobody is told. */
+/** End every transfer with a contact who is about to be blocked; they are not told. */
 export async function endAll(tx: Transaction, contact: number): Promise<void> {
   for (const row of await tx.all(table.transfers, "contact", prefix(contact))) {
-    if (!ENDED.has(row.stage)) tx.put(table.transfers, { ...row, stage: "cancelled" })
+    if (!ENDED.has(row.stage)) await change(tx, row, { stage: "cancelled", reason: null })
   }
 }
 

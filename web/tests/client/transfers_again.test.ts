@@ -2,6 +2,9 @@
 
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
+import { Transfers as Shown } from "../../src/app/models/transfers"
+import { Fetching } from "../../src/client/fetching"
+import { Folders } from "../../src/client/folders"
 import { isToBeTold } from "../../src/client/jobs"
 import * as table from "../../src/client/schema"
 import { prefix } from "../../src/client/store"
@@ -13,6 +16,7 @@ import { Reason, State } from "../../src/core/file_offer"
 import { DAY, HOUR } from "../../src/core/types"
 import type { MessageId, Millis } from "../../src/core/types"
 import { RelayProcess } from "../relay_process"
+import type { Disk } from "./disk"
 import { QUIET, acquainted, alter, carry, file, offer, running, saved, shown, untilState } from "./files_kit"
 import { LyingRelay } from "./lying_relay"
 import { Tab, closeAll, mayReach, talking, until } from "./persons"
@@ -82,9 +86,30 @@ test("what comes needs no second acceptance, and nothing runs with who is blocke
   await bob.client.files.reportFiles([{ ...QUIET, id, done: 1, peers: 1 }])
   expect(await bob.client.files.fileJobs()).toHaveLength(1)
   expect((await bob.client.store.get(table.transfers, id))?.told).toBe(told)
-  await bob.client.blockContact((await bob.contact("alice")).id)
+  const contact = (await bob.contact("alice")).id
+  const page = new Shown()
+  for (const change of bob.changes) if (change.kind === "transfer") page.take(change.transfer)
+  bob.page = (change) => { if (change.kind === "transfer") page.take(change.transfer) }
+  await bob.client.blockContact(contact)
+  await bob.client.unblockContact(contact)
+  const now = await shown(bob, "alice", id)
+  expect(now?.state).toBe("cancelled")
+  expect(now && page.of(now).value.state).toBe("cancelled")
+  await bob.client.blockContact(contact)
   await alter(bob, id, { stage: "running" }) // as by a tab that read it before
   expect(await bob.client.files.fileJobs()).toEqual([])
+
+  let looks = 0
+  const root = (): Promise<Disk> => Promise.resolve((looks++, bob.disk))
+  const nobody = { note: () => undefined, arrived: () => Promise.resolve(), failed: () => Promise.resolve() }
+  const fetching = new Fetching(bob.client.store, new Folders(bob.client.store.name, root), nobody)
+  await alter(bob, id, { inDrop: true })
+  await fetching.update()
+  expect(looks).toBe(0)
+  await bob.client.unblockContact(contact)
+  await fetching.update()
+  expect(looks).toBe(1)
+  fetching.stop()
 })
 
 test.each(["an hour later", "when the person looks"])(
