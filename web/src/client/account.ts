@@ -215,7 +215,9 @@ interface Plan {
   readonly keys: AccountKeys
   readonly record: AccountRecord
   readonly own: OwnDevice
-  readonly relay: RelayInfo
+  readonly relayKey: VerifyKey
+  readonly operatorKey: VerifyKey
+  readonly contactRequired: boolean
   readonly login: SigningKey
   readonly profileKey: Bytes
   readonly prekeys: readonly NewPrekey[]
@@ -253,9 +255,12 @@ async function planned(
   own: OwnDevice,
   relay: RelayInfo,
 ): Promise<Plan> {
+  // Before anything is registered: a key that is none would be found out when there is no way back.
+  const [relayKey, operatorKey] = [new VerifyKey(relay.relayKey), new VerifyKey(relay.operatorKey)]
+  const { contactRequired } = relay
   const login = await SigningKey.generate()
   const [profileKey, prekeys] = [randomBytes(PROFILE_KEY_SIZE), await fullSet(own, 0, nowMs())]
-  return { keys, record, own, relay, login, profileKey, prekeys }
+  return { keys, record, own, relayKey, operatorKey, contactRequired, login, profileKey, prekeys }
 }
 
 async function recovered(
@@ -280,8 +285,8 @@ async function recovered(
 }
 
 async function signUp(relay: Relay, plan: Plan, given: Admission, progress: Progress): Promise<Registered> {
-  const contact = plan.relay.contactRequired ? given.contact : null
-  if (plan.relay.contactRequired && contact === null) {
+  const contact = plan.contactRequired ? given.contact : null
+  if (plan.contactRequired && contact === null) {
     throw new Refused("contact-required", "this relay asks for a name and an e-mail address")
   }
   const request = {
@@ -331,8 +336,8 @@ async function storeAccount(store: Store, origin: string, plan: Registered): Pro
       one: 1,
       usid: plan.record.usid,
       origin,
-      relayKey: new VerifyKey(plan.relay.relayKey).raw,
-      operatorKey: new VerifyKey(plan.relay.operatorKey).raw,
+      relayKey: plan.relayKey.raw,
+      operatorKey: plan.operatorKey.raw,
       device: plan.own.device.id,
       identity: plan.own.identity,
       signing: plan.own.signing,

@@ -4,13 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 
 import { takeInAnnouncement } from "../../src/client/announcements"
 import * as table from "../../src/client/schema"
-import { concat, utf8 } from "../../src/core/encoding"
+import { concat, encodeBase64url, utf8 } from "../../src/core/encoding"
 import { SigningKey, randomBytes } from "../../src/core/primitives"
 import { ENTROPY_SIZE, encodeRecoveryCode } from "../../src/core/recovery"
 import type { Bytes, Millis } from "../../src/core/types"
 import { DAY, HOUR } from "../../src/core/types"
 import { MAX_TEXT, signAnnouncement } from "../../src/wire/announcement"
 import { RelayProcess } from "../relay_process"
+import { LyingRelay } from "./lying_relay"
 import { closeAll, mayReach, signUp, Tab } from "./persons"
 
 const NOW = 1_800_000_000_000 as Millis
@@ -171,4 +172,18 @@ describe("a relay that asks for a name and an e-mail address", () => {
       await other.remove()
     }
   }, HANGING)
+})
+
+test.each(["relay_key", "operator_key"])("a relay whose %s is none is asked for nothing", async (name) => {
+  const info = (await (await fetch(`${relay.origin}/v1/relay`)).json()) as object
+  const none = { ...info, contact_required: false, [name]: encodeBase64url(new Uint8Array(32).fill(255)) }
+  const liar = await LyingRelay.start({ answer: (_, response) => response.end(JSON.stringify(none)) })
+  try {
+    mayReach(liar.origin)
+    await expect(signUp(liar.origin)).rejects.toMatchObject({ code: "bad-key" })
+    expect(liar.requests.map(({ url }) => url)).toEqual(["/v1/relay"])
+  } finally {
+    mayReach(relay.origin)
+    await liar.end()
+  }
 })
