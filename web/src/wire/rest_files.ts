@@ -10,6 +10,9 @@ import { integer, list, object, text } from "./json"
 import type { Parse } from "./json"
 
 export const UPLOAD_HEADER = "Halonyx-Upload"
+const MAX_TURN_URLS = 16
+/** As an operator may write one: anything else would make a browser ask a stranger, or refuse all of them. */
+const TURN_URL = /^turns?:(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(\?transport=(udp|tcp))?$/
 
 /** POST /v1/turn and /v1/invite, signed by the device's login key. */
 export interface TurnRequest {
@@ -53,7 +56,7 @@ export interface DropDeleteRequest {
 export const parseTurnCredentials: Parse<TurnCredentials> = (value) => {
   const body = object(value, ["urls", "username", "credential", "expires"])
   return {
-    urls: list(body["urls"], text),
+    urls: list(body["urls"], turnUrl, MAX_TURN_URLS),
     username: text(body["username"]),
     credential: text(body["credential"]),
     expires: integer(body["expires"], 0),
@@ -67,6 +70,12 @@ export const parseDropOpened: Parse<DropOpened> = (value) => {
 
 /** Parse the answer to one part: how much of the file is on the relay's disk. */
 export const parseDropProgress: Parse<number> = (value) => integer(object(value, ["offset"])["offset"], 0)
+
+function turnUrl(value: unknown): string {
+  const url = text(value)
+  if (!TURN_URL.test(url)) throw new Malformed("no address of a TURN server")
+  return url
+}
 
 function uploadToken(value: unknown): string {
   const token = text(value)

@@ -143,12 +143,21 @@ test.each<readonly [string, Parse<unknown>, unknown]>([
   ["an upload token of 31 characters", parseDropOpened, { offset: 0, upload: "a".repeat(31) }],
   ["an upload token in upper case", parseDropOpened, { offset: 0, upload: "A".repeat(32) }],
   ["an upload before the first byte", parseDropOpened, { offset: -1, upload: "a".repeat(32) }],
+  ...["stun:turn.example", "https://turn.example", "turn:", "turn:turn.example:3478 ", "turn:a@b", "turn:a?transport=tls"].map(
+    (url) => [`the TURN server ${url}`, parseTurnCredentials, { ...TURN, urls: [...TURN.urls, url] }] as const,
+  ),
+  ["17 TURN servers", parseTurnCredentials, { ...TURN, urls: Array<string>(17).fill("turn:turn.example") }],
   ["an unknown error code", parseError, { error: { code: "teapot", message: "" } }],
   ["a code that objects have", parseError, { error: { code: "constructor", message: "" } }],
   ["a list for an object", parseDone, []],
   ["null", parseDone, null],
 ])("%s is refused", (_, parse, answer) => {
   expect(() => parse(answer)).toThrow(Malformed)
+})
+
+test("a TURN server is named in any way that an operator may write", () => {
+  const urls = ["turn:turn.example", "turns:turn.example:5349?transport=tcp", "turn:[2001:db8::1]:3478?transport=udp"]
+  expect(parseTurnCredentials({ ...TURN, urls }).urls).toEqual(urls)
 })
 
 test("null stands only where something may be absent", () => {
