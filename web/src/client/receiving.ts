@@ -15,7 +15,7 @@ import { takeIn } from "./inbox"
 import type { Left } from "./prekeys"
 import { makeUp } from "./repair"
 import * as table from "./schema"
-import type { Socket } from "./socket"
+import { Silence, type Socket } from "./socket"
 import type { Store } from "./store"
 import { DeviceReplaced, IDLE_MILLIS, Refused, Relay, logIn, receiveReply } from "./transport"
 import { doubtLogin, noteKnown } from "./upkeep"
@@ -136,9 +136,8 @@ export class Receiver {
   async #read(socket: Socket, epoch: Bytes): Promise<void> {
     const account = await loadAccount(this.#store)
     for (let untold = 0; ; ) {
-      const since = performance.now()
       const frame = await receiveReply(socket, IDLE_MILLIS).catch((error: unknown) => {
-        if (error instanceof TransportError && performance.now() - since >= IDLE_MILLIS) return null
+        if (error instanceof Silence) return null
         throw error
       })
       if (frame === null) return

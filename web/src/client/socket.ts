@@ -16,6 +16,9 @@ export const CONNECT_MILLIS = 5 * SECOND
 const MAX_QUEUED = 16 * 1024 * 1024
 const QUEUED_OVERHEAD = 256 // so that tiny frames are bounded too
 
+/** Nothing came for as long as was waited. */
+export class Silence extends TransportError {}
+
 /** One WebSocket of binary frames, read by one reader at a time. */
 export class Socket {
   readonly origin: string
@@ -83,7 +86,7 @@ export class Socket {
    * Wait for one frame.
    *
    * @param millis Null waits as long as the connection lives.
-   * @throws TransportError: the connection is gone, or nothing came in time.
+   * @throws TransportError: the connection is gone. Silence: nothing came in time.
    * Refused: the relay closed it for a reason that trying again does not mend.
    * Misuse: another receive is waiting.
    */
@@ -95,7 +98,7 @@ export class Socket {
       this.#queued -= frame.length + QUEUED_OVERHEAD
       return frame
     }
-    throw this.#end ?? new TransportError(`the relay ${this.origin} does not answer`)
+    throw this.#end ?? new Silence(`the relay ${this.origin} does not answer`)
   }
 
   /** Whether a frame has come that was not read yet. */

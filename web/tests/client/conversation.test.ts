@@ -4,7 +4,10 @@ import { afterAll, afterEach, beforeAll, expect, test } from "vitest"
 
 import { HOLD } from "../../src/client/order"
 import { contactById } from "../../src/client/people"
+import { Receiver } from "../../src/client/receiving"
 import * as table from "../../src/client/schema"
+import { Store } from "../../src/client/store"
+import { IDLE_MILLIS } from "../../src/client/transport"
 import { toHex } from "../../src/core/encoding"
 import { sha256 } from "../../src/core/primitives"
 import { NO_SESSIONS } from "../../src/core/session"
@@ -92,6 +95,30 @@ test("what is written without a relay waits, and goes out in order by itself", {
   } finally {
     await own.remove()
     mayReach(relay.origin)
+  }
+})
+
+test("a connection that was silent for long is made anew without a word", { timeout: PATIENT }, async () => {
+  const { client } = await signUp(relay.origin)
+  await client.close()
+  const store = await Store.open(client.store.name)
+  const { setTimeout: given } = globalThis
+  const silences: (() => void)[] = []
+  globalThis.setTimeout = ((work: () => void, millis?: number, ...more: []) =>
+    millis === IDLE_MILLIS ? silences.push(work) : given(work, millis, ...more)) as typeof setTimeout
+  const problems: unknown[] = []
+  const receiver = new Receiver(store, () => { problems.push(receiver.problem) })
+  const run = receiver.run()
+  try {
+    await until(() => Promise.resolve(problems.length === 1 && silences.length > 0))
+    silences.pop()?.()
+    await until(() => Promise.resolve(problems.length === 2))
+    expect(problems).toEqual([null, null])
+  } finally {
+    globalThis.setTimeout = given
+    receiver.stop()
+    await run
+    store.close()
   }
 })
 
