@@ -280,9 +280,14 @@ export class Transfers implements FileApi, Engine {
       const row = await this.#store.get(table.transfers, id)
       if (row !== undefined && isKept(row)) continue
       this.#live.delete(id)
-      if (row !== undefined && row.isOutgoing === 1 && (row.inDrop || row.wantsDrop)) await deleteDrop(row)
+      if (row !== undefined && row.isOutgoing === 1 && (row.inDrop || row.wantsDrop)) await this.#deleteDrop(row)
       await this.#folders.remove(id)
     }
+  }
+
+  async #deleteDrop(row: StoredTransfer): Promise<void> {
+    await this.#prepare().catch(() => undefined) // before, no relay can be asked for anything
+    await deleteDrop(row)
   }
 
   async #verify(id: string): Promise<void> {
@@ -310,7 +315,7 @@ export class Transfers implements FileApi, Engine {
       await change(tx, found, { stage: "done", reason: null, hasArrived: true })
       await tell(tx, found, State.DONE)
     })
-    if (row.inDrop) await deleteDrop(row)
+    if (row.inDrop) await this.#deleteDrop(row)
   }
 
   /** End a transfer in a failure, of which who offers it is told. */

@@ -8,7 +8,9 @@ import { Folders, writeAll } from "../../src/client/folders"
 import * as table from "../../src/client/schema"
 import { PIECE_SIZE } from "../../src/client/torrent_info"
 import type { StoredTransfer } from "../../src/client/transfer_row"
+import { toHex } from "../../src/core/encoding"
 import { TransportError } from "../../src/core/errors"
+import { dropId } from "../../src/core/kdf"
 import { randomBytes } from "../../src/core/primitives"
 import { HOUR, KEY_SIZE, SECOND } from "../../src/core/types"
 import type { Millis } from "../../src/core/types"
@@ -288,4 +290,27 @@ test("what is taken back while it goes to the drop is no fault", { timeout: PATI
     globalThis.fetch = fetch
     said.mockRestore()
   }
+})
+
+test("what the drop has is deleted, once it is known how relays are reached", { timeout: PATIENT }, async () => {
+  const [alice] = await talking(relay.origin)
+  const id = await offer(alice, "bob", [file("note", 5)], { drop: true })
+  await untilState(alice, "bob", id, "offered")
+  await alice.client.files.fileJobs()
+  await until(async () => (await shown(alice, "bob", id))?.inDrop === true)
+  const row = await alice.client.store.get(table.transfers, id)
+  if (row === undefined) throw new Error("it vanished")
+  await alice.close()
+  mayReach()
+  let [asked, answer] = [0, (): void => undefined]
+  const told = new Promise<string>((resolve) => { answer = () => { resolve("") } })
+  const again = await Tab.open(alice.client.store.name, () => {
+    asked += 1
+    return told
+  })
+  const cancelled = again.client.files.cancelFile(id)
+  await until(() => Promise.resolve(asked > 1)).finally(() => { mayReach(relay.origin) })
+  answer()
+  await cancelled
+  expect((await fetch(`${relay.origin}/v1/drop/${toHex(dropId(row.key))}`)).status).toBe(404)
 })
