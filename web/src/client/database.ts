@@ -58,7 +58,7 @@ export interface Selection {
 
 const REVISION = "revision"
 const KEYS = "keys"
-const ANOTHER_VERSION = "another-version" // code: this tab's program or store is not the one of the other tabs
+export const ANOTHER_VERSION = "another-version" // code: this tab's program or store is not the one of the other tabs
 /** Code: what is stored can't be opened by anybody any more. */
 export const DAMAGED = "store-damaged"
 const NO_REVISION: Revision = { revision: 0, counters: {} }

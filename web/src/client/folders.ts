@@ -147,12 +147,11 @@ export class Folders {
     if (folder !== null) await removed(folder, id)
   }
 
-  /** Begin to save a transfer: an empty folder for its plaintext. */
-  async saving(id: string): Promise<Directory> {
+  /** Begin to save a transfer: an empty folder for its plaintext, as the browser may still copy what was saved before. */
+  async saving(): Promise<Directory> {
     const [, name] = this.#names
     const folder = await (await this.#root()).getDirectoryHandle(name, { create: true })
-    await removed(folder, id)
-    return folder.getDirectoryHandle(id, { create: true })
+    return folder.getDirectoryHandle(crypto.randomUUID(), { create: true })
   }
 
   /** Delete all plaintext. */

@@ -9,11 +9,12 @@ import { sha256 } from "@noble/hashes/sha2.js"
 import { Decryptor, HEADER_SIZE, plaintextSize } from "../core/chunked"
 import { Unpacker, type Manifest } from "../core/container"
 import { sameBytes } from "../core/encoding"
-import { Malformed, RemoteError } from "../core/errors"
+import { Malformed, RemoteError, StoreError } from "../core/errors"
 import { safeName, safePaths } from "../core/file_names"
 import { FileOffer } from "../core/file_offer"
 import type { Bytes } from "../core/types"
 import type { OfferedFile } from "./api"
+import { ANOTHER_VERSION } from "./database"
 import { openFor, writeAll, type Access, type Folders, type Stored } from "./folders"
 import { shareLock, tryLock } from "./locks"
 import type { StoredTransfer } from "./transfer_row"
@@ -55,7 +56,7 @@ export class Saving {
   save(row: StoredTransfer): Promise<readonly OfferedFile[]> {
     return new Promise((resolve, reject) => {
       const work = async (): Promise<void> => {
-        const saved = save(this.#folders, row)
+        const saved = save(this.#folders, row, this.#stopped.signal)
         resolve(saved)
         await saved.then(() => this.#copied(), () => undefined)
       }
@@ -72,9 +73,9 @@ export class Saving {
     if (!isCleared) void this.#copied().then(() => this.#clearUp())
   }
 
-  /** Let go of what was saved: whoever starts next, or erases this device, deletes it. */
+  /** End what is being saved, and let go of what was: whoever starts next, or erases this device, deletes it. */
   stop(): void {
-    this.#stopped.abort()
+    this.#stopped.abort(new StoreError("this tab ends", ANOTHER_VERSION))
   }
 
   async #clearUp(): Promise<void> {
@@ -101,11 +102,11 @@ export class Saving {
 /**
  * Decrypt a verified ciphertext into files of the browser's; all of it, or nothing is returned.
  *
- * @throws RemoteError: what is inside is not what was offered. HalonyxError `disk-full`.
+ * @throws RemoteError: what is inside is not what was offered. HalonyxError `disk-full`. What `stopped` was aborted with.
  */
-async function save(folders: Folders, row: StoredTransfer): Promise<readonly OfferedFile[]> {
+async function save(folders: Folders, row: StoredTransfer, stopped: AbortSignal): Promise<readonly OfferedFile[]> {
   await folders.checkRoom(row.size)
-  const folder = await folders.saving(row.id)
+  const folder = await folders.saving()
   const outputs: { stored: Stored; path: string }[] = []
   let open: { index: number; access: Access; at: number } | null = null
   const closeLast = (): void => {
@@ -128,6 +129,7 @@ async function save(folders: Folders, row: StoredTransfer): Promise<readonly Off
         }
       },
       take: async (index, content) => {
+        stopped.throwIfAborted()
         const output = await goTo(index)
         writeAll(output.access, content, output.at)
         output.at += content.length

@@ -91,14 +91,18 @@ test.each(["a tab starts", "the time is over"])(
       expect((await first?.file.arrayBuffer())?.byteLength).toBe(5)
       await other.client.files.saveFile(id)
       await until(() => Promise.resolve(ends.length === 3))
+      expect((await first?.file.arrayBuffer())?.byteLength).toBe(5)
       ends[0]?.() // the first tab's file had its time, and the other's not
       await until(() => Promise.resolve(ends.length === 4))
-      expect(plaintexts()).toBe(1)
+      expect(plaintexts()).toBe(2)
       await other.close()
-      expect(plaintexts()).toBe(1)
+      expect(plaintexts()).toBe(2)
       if (when === "a tab starts") await bob.another()
       else ends[3]?.()
       await until(() => Promise.resolve(plaintexts() === 0))
+      const late = expect(bob.client.files.saveFile(id)).rejects.toMatchObject({ code: "another-version" })
+      await bob.client.files.stop()
+      await late
     } finally {
       globalThis.setTimeout = given
     }
