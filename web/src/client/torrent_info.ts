@@ -30,8 +30,3 @@ export async function infoHashOf(info: Bytes): Promise<Bytes> {
 export function torrentFile(info: Bytes): Bytes {
   return concat(utf8("d4:info"), info, utf8("e"))
 }
-
-/** Return how many pieces a ciphertext has. */
-export function pieceCount(sizeBytes: number): number {
-  return Math.ceil(sizeBytes / PIECE_SIZE)
-}

@@ -121,11 +121,6 @@ export const FileOffer = {
     return offer
   },
 
-  /** Return the bytes of the container inside the ciphertext. */
-  containerSize(offer: FileOffer): number {
-    return plaintextSize(offer.ciphertextSize)
-  },
-
   /**
    * Refuse a container that holds something else than was offered.
    *
