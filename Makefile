@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 SITE := src/halonyx/web/site
 export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 
-.PHONY: help setup web tools run demo demo-mitm threat-table test test-modules test-journeys check vectors bench screenshots soak mutations wheel format clean
+.PHONY: help setup web tools run demo demo-mitm threat-table test test-decoders test-others test-modules test-journeys test-private check vectors bench screenshots soak mutations wheel format clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,22 +64,32 @@ check: setup web/node_modules/.ready ## Lint, types and import rules
 	@cd web && npx tsc --noEmit && npx eslint . --max-warnings 0
 
 test: check web tools ## Every test
+	@# The search for what breaks a decoder takes the processor time that the others leave.
+	@$(MAKE) --no-print-directory --jobs 3 test-decoders test-others
+
+test-decoders:
+	@said=$$(nice -n 19 $(BIN)/python -m pytest tests/fuzz 2>&1) || status=$$?; echo "$$said"; exit $$status
+
+test-others:
 	@# Those of the browser client's modules keep the processors busy, those that kill processes wait for time limits.
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-modules test-journeys
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal --ignore tests/journeys --ignore tests/browser
+	@$(MAKE) --no-print-directory --output-sync=target test-modules test-journeys test-private
+	@# Many of them wait for processes of their own: two for each processor.
+	@$(BIN)/python -m pytest --numprocesses $$((2 * $$(nproc))) --dist worksteal $(addprefix --ignore tests/,fuzz journeys browser)
 	@# Two at a time; the tests of a module share a relay, and in this order no long module comes last.
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/browser --ignore tests/browser/test_files_private.py
-	@# WebRTC takes whatever networks it finds; which addresses it tells is tested where there is loopback alone.
-	@# (Where no network namespace may be made, among the networks there are.)
-	@alone=(unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net sh -c 'ip link set lo up && exec "$$@"' sh); \
-	"$${alone[@]}" true 2>/dev/null || alone=(); \
-	"$${alone[@]}" $(BIN)/python -m pytest tests/browser/test_files_private.py
 
 test-modules:
 	@cd web && npx vitest run
 
 test-journeys:
 	@$(BIN)/python -m pytest tests/journeys
+
+test-private:
+	@# WebRTC takes whatever networks it finds; which addresses it tells is tested where there is loopback alone.
+	@# (Where no network namespace may be made, among the networks there are.)
+	@alone=(unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net sh -c 'ip link set lo up && exec "$$@"' sh); \
+	"$${alone[@]}" true 2>/dev/null || alone=(); \
+	"$${alone[@]}" $(BIN)/python -m pytest tests/browser/test_files_private.py
 
 vectors: setup ## Make the known-answer files again
 	@$(BIN)/python vectors/generate.py
@@ -97,7 +107,8 @@ screenshots: setup web tools ## Every screen of the browser client, to build/scr
 
 soak: setup ## The long runs (about an hour): kills, power failures, fuzzing, the clock, slow clients
 	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/journeys/test_crash_model.py
-	@HALONYX_SOAK=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/fuzz tests/relay/test_power_loss.py tests/relay/test_schemathesis.py
+	@HALONYX_SOAK=1 $(BIN)/python -m pytest tests/fuzz
+	@HALONYX_SOAK=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/relay/test_power_loss.py tests/relay/test_schemathesis.py
 	@$(MAKE) --no-print-directory mutations
 	@# These ask the clock: nothing else may run.
 	@$(BIN)/python -m pytest tests/relay/soak_timing.py tests/relay/soak_slow_clients.py

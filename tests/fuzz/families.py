@@ -18,11 +18,6 @@ FAMILIES: Final[dict[str, tuple[Decoder[Any], ...]]] = {
 }
 
 
-def family_of(name: str) -> str:
-    """Return the family of a decoder."""
-    return next(family for family, decoders in FAMILIES.items() if name in {decoder.name for decoder in decoders})
-
-
 def chosen(name: str) -> tuple[Decoder[Any], ...]:
     """Return the decoders of a family, or the one of this name."""
     everything = {decoder.name: (decoder,) for decoders in (*FAMILIES.values(), PLANTED) for decoder in decoders}

@@ -26,7 +26,8 @@ def main(seconds: str) -> None:
             for number, data in enumerate(sorted(begun | kept(family))):
                 (folder / "corpus" / str(number)).write_bytes(data)
             subprocess.run([sys.executable, runner, family, seconds, name], check=True, stderr=subprocess.DEVNULL)
-            found = sorted({path.read_bytes() for path in (folder / "corpus").iterdir()} - begun, key=len)
+            known = {*folder.glob("corpus/*"), *folder.glob("*/found/*")}
+            found = sorted({path.read_bytes() for path in known} - begun, key=len)
         room, chosen = ROOM, []
         for data in found:
             room -= len(data)
