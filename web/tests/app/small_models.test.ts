@@ -98,7 +98,7 @@ test("what is asked for during a run is done by one more run", async () => {
   expect(runs).toBe(3)
 })
 
-test("what the operator said before is closed with the newest, and nothing else is", async () => {
+test("a notice is closed for good, with those of its kind before it and no others", async () => {
   const notices = [{ id: 1, kind: "announcement" }, { id: 2, kind: "restored" }, { id: 3, kind: "announcement" }]
   const forgotten: number[] = []
   const none = (): Promise<readonly never[]> => Promise.resolve([])
@@ -107,8 +107,10 @@ test("what the operator said before is closed with the newest, and nothing else 
     forgetNotice: (id: number) => Promise.resolve(forgotten.push(id)),
   } as unknown as Api)
   await people.refresh()
-  people.closeAnnouncements()
+  people.closeNotices("announcement")
   expect(forgotten).toEqual([1, 3])
+  people.closeNotices("requests-full", "restored")
+  expect(forgotten).toEqual([1, 3, 2])
 })
 
 test("a relay that has another key than at sign-up is not called one that refuses this device", () => {

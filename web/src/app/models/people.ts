@@ -1,7 +1,7 @@
 /** Everyone we know, as lists: conversations, requests, blocked. */
 
 import { computed, signal } from "@preact/signals"
-import type { Api, Contact, Conversation, Notice } from "../../client/api"
+import type { Api, Contact, Conversation, Notice, NoticeKind } from "../../client/api"
 import { codeOf } from "../text/problems"
 import { coalesce } from "./coalesce"
 
@@ -39,10 +39,10 @@ export class People {
     return this.conversations.value?.find((conversation) => conversation.contact.id === contact)
   }
 
-  /** Close what the operator said; what was said before, too: it would come up in its place. */
-  closeAnnouncements(): void {
+  /** Close for good what was said in these ways; what was said before, too: it would come up in its place. */
+  closeNotices(...kinds: readonly NoticeKind[]): void {
     for (const { id, kind } of this.notices.value) {
-      if (kind === "announcement") void this.#api.forgetNotice(id).catch(() => undefined) // it can be closed again
+      if (kinds.includes(kind)) void this.#api.forgetNotice(id).catch(() => undefined) // it can be closed again
     }
   }
 

@@ -23,7 +23,7 @@ export function AnnouncementLine(): JSX.Element {
             <Megaphone size={18} />
             <h2>{text.notice.announcedBy(hostOf(latest.data["relay"]))}</h2>
             <time class="faint">{shortTime(latest.time, now.value)}</time>
-            <IconButton icon={X} label={text.notice.forget} onClick={() => { people.closeAnnouncements() }} />
+            <IconButton icon={X} label={text.notice.forget} onClick={() => { people.closeNotices("announcement") }} />
           </header>
           <p class="announced" dir="auto" tabIndex={0 /* a long one is scrolled, by keys, too */}>
             {latest.data["announcement"]}

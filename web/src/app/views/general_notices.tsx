@@ -2,21 +2,18 @@
 
 import { Info, X } from "lucide-preact"
 import type { JSX } from "preact"
-import { signal } from "@preact/signals"
 import { DAY } from "../../core/types"
 import { text } from "../text/text"
 import { useApp } from "./context"
 import { now } from "./now"
 import { IconButton } from "./parts"
 
-/** Ids that were closed on this page. */
-const closed = signal<ReadonlySet<number>>(new Set())
+const KINDS = ["requests-full", "restored"] as const
 
 export function GeneralNotices(): JSX.Element {
   const { people } = useApp()
   const latest = people.notices.value.findLast(
-    ({ id, kind, time }) =>
-      (kind === "requests-full" || kind === "restored") && !closed.value.has(id) && now.value - time < DAY,
+    ({ kind, time }) => KINDS.some((shown) => shown === kind) && now.value - time < DAY,
   )
   return (
     <div role="status">
@@ -24,11 +21,7 @@ export function GeneralNotices(): JSX.Element {
         <div class="bar">
           <Info size={18} />
           <span>{words(latest.kind)}</span>
-          <IconButton
-            icon={X}
-            label={text.app.close}
-            onClick={() => { closed.value = new Set([...closed.value, ...people.notices.value.map(({ id }) => id)]) }}
-          />
+          <IconButton icon={X} label={text.app.close} onClick={() => { people.closeNotices(...KINDS) }} />
         </div>
       )}
     </div>
