@@ -52,6 +52,9 @@ export interface Surroundings {
   readonly went: (place: Place) => void
 }
 
+/** How small pictures of files are made, and whether the drop may hold them. */
+type Offered = [thumbnailOf: (file: File) => Promise<Transfer["thumbnail"]>, options: { readonly drop: boolean }]
+
 const TOAST_MS = 5000
 
 export class App {
@@ -211,14 +214,24 @@ export class App {
   async offer(
     contact: number,
     { folder, files }: Parcel,
-    thumbnailOf: (file: File) => Promise<Transfer["thumbnail"]>,
-    options: { readonly drop: boolean },
+    ...[thumbnailOf, options]: Offered
   ): Promise<void> {
     const [first] = files
     const thumbnail = folder === null && first !== undefined ? await thumbnailOf(first.file) : null
     const entry = await this.api.offerFiles(contact, files, folder, thumbnail, options)
     if (this.thread.value?.id === contact) await this.thread.value.sent(entry)
     this.#around.sent()
+  }
+
+  /** Offer what was chosen, and take it out of the dialog, if that is still the one that is open. */
+  async offerAll(contact: number, parcels: readonly Parcel[], ...how: Offered): Promise<void> {
+    for (const parcel of parcels) {
+      if (!(await this.act(() => this.offer(contact, parcel, ...how), null))) return
+      const open = this.dialog.value
+      if (open?.kind !== "send-files" || open.contact !== contact) continue
+      const left = open.parcels.filter((other) => other !== parcel)
+      this.dialog.value = left.length > 0 ? { ...open, parcels: left } : null
+    }
   }
 
   /** Show what is about to be sent, together with what is there already. */

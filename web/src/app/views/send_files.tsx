@@ -34,14 +34,8 @@ export function SendFiles({ contact: id, parcels }: Props): JSX.Element | null {
   }
   const send = async (): Promise<void> => {
     setBusy(true)
-    let left = parcels
-    for (const parcel of parcels) {
-      if (!(await app.act(() => app.offer(id, parcel, thumbnailOf, { drop: hasDrop }), null))) break
-      left = left.filter((other) => other !== parcel)
-    }
+    await app.offerAll(id, parcels, thumbnailOf, { drop: hasDrop })
     setBusy(false)
-    if (left.length > 0) show(left)
-    else app.dialog.value = null
   }
   const isReady = parcels.length > 0 && parcels.every((parcel) => problemOf(parcel) === null)
   return (
