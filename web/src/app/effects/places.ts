@@ -2,7 +2,7 @@
 
 import type { App, Place } from "../models/app"
 
-/** Note a place we go to. Going back to the list goes back in history if we came from there. */
+/** Note a place we go to: from the list in a new entry, so that Back leads there; from anywhere else in the same. */
 export function went(place: Place): void {
   const before = placeOf(history.state)
   if (JSON.stringify(before) === JSON.stringify(place)) return
