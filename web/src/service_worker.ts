@@ -36,7 +36,7 @@ interface Scope {
   readonly registration: { readonly scope: string }
   readonly clients: {
     matchAll(options: { readonly type: "window" }): Promise<readonly Tab[]>
-    openWindow(address: string): Promise<unknown>
+    openWindow(address: string): Promise<Tab | null>
   }
   skipWaiting(): Promise<void>
   addEventListener(type: "install" | "activate", listener: (event: Lasting) => void): void
@@ -172,11 +172,8 @@ function policyOf(response: Response): string | null {
 
 /** Show a tab of ours and the conversation in it. */
 async function bringUp(contact: unknown): Promise<void> {
-  const [tab] = await scope.clients.matchAll({ type: "window" })
-  if (tab === undefined) {
-    await scope.clients.openWindow(addressOf(""))
-    return
-  }
-  await tab.focus()
-  tab.postMessage({ open: contact })
+  const [open] = await scope.clients.matchAll({ type: "window" })
+  await open?.focus()
+  const tab = open ?? (await scope.clients.openWindow(addressOf("")))
+  tab?.postMessage({ open: contact }) // to a new one it is kept by the browser until its page has loaded
 }

@@ -68,9 +68,10 @@ function start(): void {
   const site = askSite()
   void site.then(({ relay }) => { app.firstRun.offer(relay) })
   void ownBuild(import.meta.url, site).then((build) => { app.build.value = build })
-  void app.start().then(() => { app.show(placeOf(history.state)) })
+  const started = app.start().then(() => { app.show(placeOf(history.state)) })
   if (import.meta.env.PROD) {
-    void startUpdates((update) => { app.update.value = update }, (contact) => { app.go({ kind: "thread", contact }) })
+    const open = (contact: number): void => void started.then(() => { app.go({ kind: "thread", contact }) })
+    void startUpdates((update) => { app.update.value = update }, open)
   }
 }
 
