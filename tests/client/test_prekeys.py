@@ -1,6 +1,7 @@
 """Our own prekeys: refilled, renewed, spent once, deleted late; and what tells that they were drained."""
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Final
 
@@ -22,7 +23,7 @@ from client.homes import (
     stored,
     texts,
 )
-from halonyx.client import Client, inbox, sending
+from halonyx.client import Client, inbox, upkeep
 from halonyx.client.account import now_ms
 from halonyx.client.prekeys import IDS_A_WEEK
 from halonyx.client.transport import Relay
@@ -31,7 +32,7 @@ from halonyx.core.encoding import encode_base64url
 from halonyx.core.errors import TransportError
 from halonyx.core.prekeys import PRIVATE_KEPT_AFTER_EXPIRY, RENEWED_AFTER, PrekeyUse
 from halonyx.core.session import Sessions, encode_sessions
-from halonyx.core.types import DAY, Millis
+from halonyx.core.types import DAY, SECOND, Millis
 from halonyx.wire.rest_directory import Bundle, BundleRequest
 
 EMPTY: Final = encode_sessions(Sessions())
@@ -112,24 +113,40 @@ async def test_rotating_ones_are_renewed_after_a_week_and_old_privates_stay(pair
 async def test_unused_privates_go_forty_five_days_after_expiry(pair: Pair) -> None:
     total = len(stored(pair.bob, "SELECT 1 FROM prekeys"))
     change(pair.bob, "UPDATE prekeys SET expiry = ? WHERE use = 4", now_ms() - PRIVATE_KEPT_AFTER_EXPIRY + DAY)
-    async with pair.homes[1].open() as again:
-        assert len(stored(again, "SELECT 1 FROM prekeys")) == total
+    await upkeep.ask(pair.bob._store)
+    assert len(stored(pair.bob, "SELECT 1 FROM prekeys")) == total
 
     change(pair.bob, "UPDATE prekeys SET expiry = expiry - ? WHERE use = 4", DAY)
-    async with pair.homes[1].open() as again:
-        assert held(again, PrekeyUse.ONE_TIME) == []
-        assert len(held(again, PrekeyUse.ONE_TIME_KEM)) == 100
+    await upkeep.ask(pair.bob._store)
+    assert held(pair.bob, PrekeyUse.ONE_TIME) == []
+    assert len(held(pair.bob, PrekeyUse.ONE_TIME_KEM)) == 100
 
 
-async def test_what_is_old_goes_while_a_program_runs_on(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_clock_that_jumped_ahead_deletes_nothing(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others still write to the keys that would be long expired."""
+    await pair.alice.send("bob", "hello")
+    await drain(pair.bob)
+    await pair.alice.send("bob", "sealed to a key of today")
+    ours = {row["id"] for row in stored(pair.bob, "SELECT id FROM prekeys")}
+    late = time.time() + 200 * DAY / SECOND
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: late)
+        clock.setattr(time, "time_ns", lambda: int(late * 1e9))
+        async with pair.homes[1].open() as ahead:
+            await ahead.flush()
+
+    assert {row["id"] for row in stored(pair.bob, "SELECT id FROM prekeys")} > ours  # it made new ones by its clock
+    assert len(stored(pair.bob, "SELECT 1 FROM seen")) == 1
+    assert texts(await drain(pair.bob)) == ["sealed to a key of today"]
+
+
+async def test_what_is_old_goes_when_the_relay_agrees_with_the_clock(pair: Pair) -> None:
     await pair.alice.send("bob", "hello")
     assert texts(await drain(pair.bob)) == ["hello"]
     change(pair.bob, "UPDATE seen SET time = time - ?", inbox.SEEN_KEPT)
-    await pair.bob.flush()
-    assert len(stored(pair.bob, "SELECT 1 FROM seen")) == 1
+    change(pair.bob, "UPDATE prekeys SET made = made - ?", RENEWED_AFTER)
 
-    monkeypatch.setattr(sending, "MAINTAIN_SECONDS", 0)
-    await pair.bob.flush()
+    await drain(pair.bob)
 
     assert stored(pair.bob, "SELECT 1 FROM seen") == []
 
@@ -203,7 +220,7 @@ async def test_a_handshake_without_one_time_keys_is_accepted_once(drained: Pair)
     again = forger.message(forger.content(b"the handshake again").encode())
     record = stored(drained.alice, "SELECT record FROM account")[0]["record"]
     await drain(drained.bob)
-    change(drained.bob, "UPDATE devices SET sessions = ?, reset_sent = ?", EMPTY, 2**60)
+    change(drained.bob, "UPDATE devices SET sessions = ?, reset_sent = ?", EMPTY, now_ms())
 
     await forger.submit(forger.envelope(again, record=record))
 

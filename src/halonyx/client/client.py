@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import backup, history, inbox, order, outbox, unlock
+from halonyx.client import backup, history, order, outbox, unlock
 from halonyx.client.account import load_account, make_invite, now_ms
 from halonyx.client.beside import beside
 from halonyx.client.contacts import Contacts, our_card
@@ -51,7 +51,6 @@ class Client:
         self.contacts = Contacts(store, self._flush_soon)
         self.files = Files(store, home, self._flush_soon)
         load_account(store)
-        inbox.forget_old(store, now_ms())
 
     @classmethod
     @asynccontextmanager

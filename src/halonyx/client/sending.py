@@ -13,7 +13,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-from halonyx.client import directory, inbox, outbox, repair, sealing, upkeep
+from halonyx.client import directory, outbox, repair, sealing, upkeep
 from halonyx.client.account import load_account, now_ms
 from halonyx.client.locks import OUTBOX_LOCK, outbox_lock, try_lock
 from halonyx.client.people import ContactRow, contact_by_id, device_row, save_sessions
@@ -175,8 +175,6 @@ class Sender:
         with try_lock(self._home / OUTBOX_LOCK) as held:
             if not held:
                 return []
-            if self.is_maintenance_due:
-                inbox.forget_old(self._store, now_ms())
             self._maintained = -math.inf  # what fails is tried again soon, not in an hour
             problem = await self._tried(OWN_RELAY, upkeep.maintain(self._store, left))
             if problem:

@@ -5,7 +5,7 @@ Source: spec/handshake.md, "Prekeys"; spec/delivery.md, "A device that was repla
 
 from typing import Final
 
-from halonyx.client import prekeys
+from halonyx.client import inbox, prekeys
 from halonyx.client.account import Account, load_account, now_ms
 from halonyx.client.store import Store
 from halonyx.client.transport import NOT_AUTHENTICATED, DeviceReplaced, Refused, Relay
@@ -85,6 +85,7 @@ def note_replaced(store: Store) -> None:
 
 
 async def _call(store: Store, account: Account, waiting: list[Prekey]) -> None:
+    now = now_ms()
     try:
         async with Relay(account.origin) as relay:
             await _tell(store, relay, account, waiting)
@@ -93,7 +94,9 @@ async def _call(store: Store, account: Account, waiting: list[Prekey]) -> None:
             raise
         note_replaced(store)
         raise DeviceReplaced from None
-    note_known(store, now_ms())
+    note_known(store, now)
+    # Here alone: our relay has just agreed with our clock. One that jumped ahead must not delete keys that are in use.
+    inbox.forget_old(store, now)
 
 
 async def _is_refused_again(store: Store, account: Account) -> bool:

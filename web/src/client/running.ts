@@ -10,7 +10,6 @@ import { BadSignature, HalonyxError, StoreError } from "../core/errors"
 import { HOUR, MINUTE, SECOND } from "../core/types"
 import { nowMs } from "./account"
 import { Alarm } from "./alarm"
-import { forgetOld } from "./inbox"
 import { RECEIVER_LOCK, withLock } from "./locks"
 import { holdsAnything, showOverdue } from "./order"
 import { expire, nextDue } from "./outbox"
@@ -39,7 +38,6 @@ export class Running {
   #receiver: Receiver | null = null
   #later: ReturnType<typeof setTimeout> | undefined
   #expired = -Infinity
-  #forgot = -Infinity
 
   /**
    * @param onReached Called in the tab that receives, when the connection came or went.
@@ -158,10 +156,6 @@ export class Running {
     const reads = this.#store.snapshot() // what is written after it wakes us again
     // Before anything is sent: it is shown whether our relay knows us or not.
     await showOverdue(this.#store, nowMs(), reads)
-    if (this.#forgot + UPKEEP_MS <= performance.now()) {
-      await forgetOld(this.#store, nowMs())
-      this.#forgot = performance.now()
-    }
     const pause = await this.#startSending(reads)
     const [due, isHeld] = await Promise.all([nextDue(reads, nowMs()), holdsAnything(reads)])
     const times = [pause ?? UPKEEP_MS, isHeld ? TICK_MS : UPKEEP_MS, due === null ? UPKEEP_MS : due - nowMs()]

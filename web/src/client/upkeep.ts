@@ -14,6 +14,7 @@ import type { AccessKeyRequest } from "../wire/rest_account"
 import { MAX_PREKEYS_IN_CALL, parsePrekeyCounts } from "../wire/rest_directory"
 import type { PublishRequest } from "../wire/rest_directory"
 import { loadAccount, nowMs, type Account } from "./account"
+import { forgetOld } from "./inbox"
 import * as prekeys from "./prekeys"
 import * as table from "./schema"
 import type { Reads, Store } from "./store"
@@ -83,6 +84,7 @@ export async function noteReplaced(store: Store): Promise<void> {
 }
 
 async function call(store: Store, account: Account, waiting: readonly Prekey[]): Promise<void> {
+  const now = nowMs()
   const relay = new Relay(account.origin)
   const tooLong = setTimeout(() => {
     relay.close()
@@ -97,7 +99,9 @@ async function call(store: Store, account: Account, waiting: readonly Prekey[]):
     clearTimeout(tooLong)
     relay.close()
   }
-  await noteKnown(store, nowMs())
+  await noteKnown(store, now)
+  // Here alone: our relay has just agreed with our clock. One that jumped ahead must not delete keys that are in use.
+  await forgetOld(store, now)
 }
 
 /** Make sure that it is about the device: a wrong clock and a call repeated on its way get the same answer. */

@@ -11,7 +11,7 @@ import { Store } from "../../src/client/store"
 import { DeviceReplaced } from "../../src/client/transport"
 import { ask, isReplaced, mustAsk } from "../../src/client/upkeep"
 import { randomBytes } from "../../src/core/primitives"
-import { HOUR } from "../../src/core/types"
+import { DAY, HOUR } from "../../src/core/types"
 import type { DeviceId, MessageId, Millis } from "../../src/core/types"
 import { CloseCode, RECEIVE_PATH } from "../../src/wire/frames"
 import { RelayProcess } from "../relay_process"
@@ -189,4 +189,17 @@ test("a deleted account is unknown to its relay, and contacts are told why they 
   await until(async () => (await bob.client.status()).reason === "not-authenticated")
   await alice.write("bob", "too late")
   await until(async () => (await alice.contact("bob")).waitsFor === "bad-access-key")
+})
+
+test("a clock that jumped ahead deletes no key", { timeout: PATIENT }, async () => {
+  const bob = await signUp(relay.origin)
+  const keys = await bob.client.store.count(table.prekeys, null, null)
+  await bob.close()
+  const late = Date.now() + 200 * DAY
+  const clock = vi.spyOn(Date, "now").mockReturnValue(late)
+
+  const again = await bob.another()
+
+  await until(async () => (await again.client.store.count(table.prekeys, null, null)) > keys) // new ones, made by it
+  clock.mockRestore()
 })
