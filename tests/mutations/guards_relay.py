@@ -360,6 +360,6 @@ RELAY: Final = (
         "src/halonyx/relay/store/drops.py",
         "now // DAY * DAY, call.delete_hash",
         "now, call.delete_hash",
-        "tests/relay/test_thief.py::test_a_file_in_the_drop_does_not_name_its_recipient",
+        "tests/relay/test_drop.py::test_files_expire",
     ),
 )

@@ -108,17 +108,17 @@ BROWSER: Final = (
     Guard(
         "a name and an e-mail address are told to a relay that asks",
         "web/src/client/account.ts",
-        "const contact = plan.relay.contactRequired ? given.contact : null",
+        "const contact = plan.contactRequired ? given.contact : null",
         "const contact = given.contact",
         "web/tests/client/announcements.test.ts::is the only one that is told",
     ),
     Guard(
-        "what the operator said closes nothing else",
+        "a notice is closed with those of its kind alone",
         "web/src/app/models/people.ts",
-        'if (kind === "announcement") void',
-        'if (kind !== "") void',
+        "if (kinds.includes(kind)) void",
+        'if (kinds.length > 0 && kind !== "") void',
         "web/tests/app/small_models.test.ts::"
-        "what the operator said before is closed with the newest, and nothing else is",
+        "a notice is closed for good, with those of its kind before it and no others",
     ),
     Guard(
         "a message is told of in one tab",
