@@ -125,6 +125,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
       (name: string) => `${name}’s relay has no detour: ${name} has to allow a direct connection to you first.`,
     ),
     "drop-full": both(() => "The relay’s drop is full. It still goes from browser to browser."),
+    "too-large": both(() => "The relay’s drop takes nothing so large. It still goes from browser to browser."),
     "no-drop": both(() => "The relay has no drop any more. It still goes from browser to browser."),
     "drop-unknown": both((name: string) => `It is no longer in the drop: it comes when ${name} is online.`),
     "wrong-hash": {
@@ -148,7 +149,7 @@ export const filesIn = (plural: ReturnType<typeof pluralizer>) => ({
     expired: both((name: string) => `${name} did not confirm the offer within 14 days. Offer it again.`),
     internal: both(() => "Something went wrong here. Try again."),
   },
-  reasonOther: (code: string) => `It waits (${code}).`,
+  reasonOther: (code: string) => `Something went wrong (${code}).`,
 
   saveTitle: (name: string) => `Save ${name}`,
   saveText: "Each is saved to where your browser puts downloads. Names were made safe.",

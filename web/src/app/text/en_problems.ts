@@ -1,5 +1,9 @@
 /** What went wrong, or still waits, and what to do: a part of the catalogue in `en`, by error code. */
 
+const NOT_UNDERSTOOD =
+  "The relay and this page don’t understand each other; one of them may be too old. Reload the page, or ask the operator."
+const NOT_THEIRS = "The relay’s answer doesn’t belong to this identity. Don’t go on with this relay."
+
 export const waits = {
   "transport-error": "It goes out when their relay can be reached.",
   "mailbox-full": "It waits because their mailbox is full.",
@@ -10,12 +14,13 @@ export const waits = {
   "bad-access-key": "It waits because their relay doesn’t know them: they may have deleted their identity, or left.",
   "no-valid-prekey": "It waits until they come online and renew their keys.",
   "bad-signature": "It waits because their relay serves keys that they have not signed.",
+  "bad-key": "It waits because their relay serves keys that are none.",
   "authentication-failed": "It waits because what their relay serves are not their keys.",
   "relay-not-allowed":
     "It waits because this page may not reach their relay. The operator can allow it, or run “halonyx web” yourself.",
   "loopback-origin": "It waits because their relay is on their own machine only.",
   offline: "It goes out when you are online again.",
-  other: (code: string) => `It waits (${code}).`,
+  other: (code: string) => `It waits because their relay doesn’t answer as it should (${code}).`,
 } as const
 
 export const problem = {
@@ -34,7 +39,10 @@ export const problem = {
   "malformed-invite": "An invite has 32 letters and digits. Check for a typing error, or copy it whole.",
   "malformed-contact": "A name has 1 to 64 characters, and an e-mail address is like ann@mail.example. Check both.",
   "unsupported-version": "That was made by a newer Halonyx. Get the newest version first.",
-  "untrusted-identity": "The relay’s answer doesn’t belong to this identity. Don’t go on with this relay.",
+  "untrusted-identity": NOT_THEIRS,
+  "bad-signature": NOT_THEIRS,
+  "authentication-failed": NOT_THEIRS,
+  "bad-key": "The relay serves a key that is none. Ask its operator, or choose another relay.",
   "stale-directory": "The relay serves an old record of this identity. Try later or ask its operator.",
   "bad-invite":
     "This relay takes new people by invite. Ask whoever runs it, or someone who is there; each invite is good once.",
@@ -51,6 +59,12 @@ export const problem = {
   "bad-access-key": "The relay doesn’t know this identity. Check which relay it was made on.",
   "address-taken": "Another identity holds this address at the relay.",
   "device-id-used": "The relay has seen this device before. Try again.",
+  "wrong-origin": "That relay doesn’t work with this page. Use its own page, or run “halonyx web” on your own machine.",
+  "wrong-host": "The relay doesn’t know the name that it is reached by. Its operator has to mend that.",
+  "too-slow": "Your connection was too slow for the relay. Try again.",
+  "too-large": NOT_UNDERSTOOD,
+  "method-not-allowed": NOT_UNDERSTOOD,
+  "unsupported-content": NOT_UNDERSTOOD,
   "too-many-requests": "That was too often. Wait a minute, then try again.",
   busy: "The relay is busy. Try again in a moment.",
   "storage-conflict": "Another tab was faster. Try again.",
