@@ -24,7 +24,7 @@ from client.homes import (
 )
 from client.owner import Owner
 from client.refusals import flipped, refused, still_works, talk
-from halonyx.client.account import load_account
+from halonyx.client.account import load_account, now_ms
 from halonyx.core.content import RecordName
 from halonyx.core.ratchet import HEADER_SIZE
 from halonyx.core.session import Sessions, encode_sessions
@@ -57,7 +57,7 @@ async def test_a_message_with_a_forged_ratchet_key_is_dropped_and_old_keys_still
     """It looks like a session out of step, so a repair is due; nothing else is touched."""
     forger = Forger(talking.alice, "bob")
     late = forger.envelope(forger.message(forger.content(b"sealed before").encode()))
-    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)  # repair is another test's matter
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())  # repair is another test's matter
     message = forger.message(b"x")
     forged = message[:11] + secrets.token_bytes(31) + b"\x01" + message[43:]
 
@@ -70,7 +70,7 @@ async def test_a_message_with_a_forged_ratchet_key_is_dropped_and_old_keys_still
 async def test_a_message_with_an_altered_tag_leaves_the_session_as_it_was(talking: Pair, mailboxes: Mailboxes) -> None:
     forger = Forger(talking.alice, "bob")
     message = forger.message(forger.content(b"altered on its way").encode())
-    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
 
     envelope = forger.envelope(flipped(message, len(message) - 1))
     assert await refused(talking, mailboxes, envelope, "broken_session", "is_break_proven") == []
@@ -81,7 +81,7 @@ async def test_a_message_with_an_altered_tag_leaves_the_session_as_it_was(talkin
 
 async def test_an_index_far_ahead_is_refused(talking: Pair, mailboxes: Mailboxes) -> None:
     forger = Forger(talking.alice, "bob")
-    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
     message = forger.message(b"x")
     forged = message[: HEADER_SIZE - 20] + b"\xff\xff\xff\xff" + message[HEADER_SIZE - 16 :]
 
@@ -102,7 +102,7 @@ async def test_a_second_delivery_is_acknowledged_and_shown_once(talking: Pair, m
 async def test_a_place_used_twice_is_repaired_at_most(talking: Pair, mailboxes: Mailboxes) -> None:
     """No honest program does this unless its store was put back to an older copy."""
     forger = Forger(talking.alice, "bob")
-    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
     message = forger.message(forger.content(b"once").encode())
     await forger.submit(forger.envelope(message))
     assert texts(await drain(talking.bob)) == ["once"]
@@ -124,7 +124,7 @@ async def test_the_same_message_in_a_new_envelope_is_receipted_again_and_shown_o
 
 async def test_an_unknown_session_of_a_contact_is_repaired_at_most(talking: Pair, mailboxes: Mailboxes) -> None:
     forger = Forger(talking.alice, "bob")
-    change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+    change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
     message = forger.message(b"x")
 
     envelope = forger.envelope(message[:3] + bytes(8) + message[11:])
@@ -176,7 +176,7 @@ async def test_a_message_under_anothers_name_is_refused(
         await client.contacts.add(talking.bob.card().uri(), "bob")
         await client.send("bob", "I am carol")
         await settle(talking.bob, client)
-        change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+        change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
         forger = Forger(talking.alice, "bob")
         message = forger.message(forger.content(b"I am carol, too").encode())
 
@@ -231,7 +231,7 @@ async def test_a_handshake_with_an_altered_kem_ciphertext_fails_like_any_other(
     forger = Forger(pair.alice, "bob")
     message = flipped(forger.message(forger.content().encode()), 200)
     assert device_of(pair.bob, "alice").sessions == Sessions()
-    change(pair.bob, "UPDATE devices SET reset_sent = ?", 2**60)  # else he would begin a session of his own
+    change(pair.bob, "UPDATE devices SET reset_sent = ?", now_ms())  # else he would begin a session of his own
     record = stored(pair.alice, "SELECT record FROM account")[0]["record"]
     prekeys = stored(pair.bob, "SELECT id FROM prekeys")
     mailboxes.lose(pair.bob.account.address, 0)

@@ -269,7 +269,7 @@ async def carol(talking: Pair, relay: RelayProcess, mailboxes: Mailboxes, tmp_pa
         await client.contacts.add(talking.bob.card().uri(), "bob")
         await client.send("bob", "never read")
         mailboxes.lose(talking.bob.account.address, 0)
-        change(talking.bob, "UPDATE devices SET reset_sent = ?", 2**60)
+        change(talking.bob, "UPDATE devices SET reset_sent = ?", now_ms())
         yield Forger(client, "bob")
 
 

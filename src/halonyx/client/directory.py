@@ -30,7 +30,8 @@ Answer = TypeVar("Answer", bound=Body)
 
 def needs_refresh(store: Store, contact: ContactRow, now: Millis) -> bool:
     """Tell whether their record or an envelope prekey must be fetched before writing to them."""
-    if contact.record is None or contact.record_checked + CHECK_AGAIN <= now:
+    # A time after now: the clock was put back since.
+    if contact.record is None or not contact.record_checked <= now < contact.record_checked + CHECK_AGAIN:
         return True
     if contact.record.version < contact.named_version:
         return contact.named_since + contact.named_tries * NAMED_PAUSE <= now
@@ -42,7 +43,7 @@ def needs_refresh(store: Store, contact: ContactRow, now: Millis) -> bool:
 def has_fresh_envelope_prekey(store: Store, contact: ContactRow, device: DeviceId, now: Millis) -> bool:
     """Tell whether an envelope to this device can be sealed without asking the relay."""
     row = device_row(store, contact.id, device)
-    is_fresh = row.envelope_fetched + RENEWED_AFTER > now
+    is_fresh = row.envelope_fetched <= now < row.envelope_fetched + RENEWED_AFTER
     return row.envelope_prekey is not None and is_fresh and row.envelope_prekey.expiry > now
 
 

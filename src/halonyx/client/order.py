@@ -22,6 +22,8 @@ NOT_BEGUN: Final = 0  # of a device whose first counter is still to be seen; rea
 NEVER: Final = Millis(2**62)
 # Noticed longer ago than that, or after now: then the clock was put back since, and what is held would wait for it.
 _OVERDUE: Final = "is_shown = 0 AND noticed NOT BETWEEN ?1 - ?2 + 1 AND ?1 + ?2"
+TO_ASK: Final = f"is_shown = 1 AND asked != {NEVER} AND asked NOT BETWEEN ?1 - {ASK_AGAIN} + 1 AND ?1"
+"""Which gaps are due at ?1: never asked for, an hour ago, or after now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,9 @@ def counters_to_ask(store: Store, contact: int, now: Millis) -> dict[DeviceId, t
     """Return the missing counters that are due to be asked for, by device, and note that they were."""
     asked: dict[DeviceId, tuple[int, ...]] = {}
     due = store.all(
-        "SELECT device, counter FROM gaps WHERE contact = ? AND is_shown = 1 AND asked <= ? ORDER BY device, counter",
+        f"SELECT device, counter FROM gaps WHERE {TO_ASK} AND contact = ?2 ORDER BY device, counter",  # noqa: S608
+        now,
         contact,
-        now - ASK_AGAIN,
     )
     for row in due:
         device = DeviceId(row["device"])

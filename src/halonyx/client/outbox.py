@@ -16,7 +16,7 @@ from halonyx.client.account import now_ms
 from halonyx.client.directory import NAMED_PAUSE
 from halonyx.client.events import add_notice
 from halonyx.client.model import MessageState, Sent
-from halonyx.client.order import ASK_AGAIN, counters_to_ask
+from halonyx.client.order import TO_ASK, counters_to_ask
 from halonyx.client.people import ContactRow, check_accepted, contact_by_id
 from halonyx.client.store import Store
 from halonyx.client.transfer_rows import give_up
@@ -112,17 +112,16 @@ def state_of(store: Store, message_id: MessageId) -> Sent:
 def contacts_with_work(store: Store, now: Millis) -> list[int]:
     """Return the contacts for whom something waits that could go out now."""
     rows = store.all(
-        "SELECT id FROM contacts WHERE state = 'accepted' AND frozen IS NULL AND ("
+        "SELECT id FROM contacts WHERE state = 'accepted' AND frozen IS NULL AND ("  # noqa: S608
         " EXISTS (SELECT 1 FROM outbox LEFT JOIN deliveries USING (position)"
         "  WHERE outbox.contact = contacts.id AND (is_expanded = 0 OR deliveries.state IN ('sealed', 'resend')))"
         " OR EXISTS (SELECT 1 FROM receipts_due WHERE contact = contacts.id)"
         " OR EXISTS (SELECT 1 FROM devices WHERE contact = contacts.id AND broken_session IS NOT NULL)"
-        " OR EXISTS (SELECT 1 FROM gaps WHERE contact = contacts.id AND is_shown = 1 AND asked <= ?)"
-        " OR (named_version > record_version AND record IS NOT NULL AND named_since + named_tries * ? <= ?))"
+        f" OR EXISTS (SELECT 1 FROM gaps WHERE contact = contacts.id AND {TO_ASK})"
+        " OR (named_version > record_version AND record IS NOT NULL AND named_since + named_tries * ?2 <= ?1))"
         " ORDER BY id",
-        now - ASK_AGAIN,
-        NAMED_PAUSE,
         now,
+        NAMED_PAUSE,
     )
     return [row["id"] for row in rows]
 

@@ -65,8 +65,8 @@ def due_prekeys(store: Store, own: OwnDevice, left: tuple[int, int] | None, now:
     with store.transaction():
         take_back_one_time(store, Millis(now - ONE_TIME_RENEWED_AFTER))
         uses = [use for use in _ROTATING if not _is_fresh(store, use, now)]
-        is_refill_due = store.value("SELECT refilled FROM account") + REFILL_EVERY <= now
-        for at, use in enumerate(_ONE_TIME if is_refill_due else ()):
+        is_refilled = "SELECT refilled <= ?1 AND ?1 < refilled + ?2 FROM account"
+        for at, use in enumerate(() if store.value(is_refilled, now, REFILL_EVERY) else _ONE_TIME):
             count = _unspent(store, use)
             if left is not None:
                 count = min(count, left[at] + _unspent(store, use, NEW))
@@ -215,8 +215,9 @@ def _last_id(used: int, now: Millis) -> int:
 
 
 def _is_fresh(store: Store, use: PrekeyUse, now: Millis) -> bool:
-    made = store.value("SELECT max(made) FROM prekeys WHERE use = ?", use)
-    return made is not None and made + RENEWED_AFTER > now
+    """Tell whether there is one of the last week; not one that a clock which ran ahead has made for later."""
+    fresh = "SELECT 1 FROM prekeys WHERE use = ? AND ? < made AND made <= ?"
+    return store.one(fresh, use, now - RENEWED_AFTER, now) is not None
 
 
 def _make(own: OwnDevice, uses: list[PrekeyUse], last_id: int, now: Millis) -> list[NewPrekey]:

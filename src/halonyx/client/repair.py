@@ -23,7 +23,8 @@ Cause = Literal["proven", "unproven", "epoch"]
 
 def may_reset(store: Store, row: DeviceRow, now: Millis) -> bool:
     """Tell whether a device may be asked for a new session now."""
-    return row.reset_sent + RESET_EVERY <= now and _may_ask(store, _cause(row), now)
+    is_asked = row.reset_sent <= now < row.reset_sent + RESET_EVERY  # a time after now: the clock was put back since
+    return not is_asked and _may_ask(store, _cause(row), now)
 
 
 def ask_reset(store: Store, contact: ContactRow, peer: Peer, now: Millis) -> None:
@@ -92,7 +93,8 @@ def _mended(store: Store, row: DeviceRow) -> None:
 
 
 def _may_ask(store: Store, cause: Cause, now: Millis) -> bool:
-    asked = store.value("SELECT count(*) FROM resets WHERE cause = ? AND time > ?", cause, now - HOUR)
+    lately = "SELECT count(*) FROM resets WHERE cause = ? AND ? < time AND time <= ?"
+    asked = store.value(lately, cause, now - HOUR, now)
     return bool(asked < ASKED_AN_HOUR)
 
 

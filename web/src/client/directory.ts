@@ -34,9 +34,11 @@ const STALE = new StaleDirectory("").code
 /** Tell whether their record or an envelope prekey must be fetched before writing to them. */
 export async function needsRefresh(reads: Reads, contact: ContactRow, now: Millis): Promise<boolean> {
   const { record } = contact
-  if (record === null || contact.recordChecked + CHECK_AGAIN <= now) return true
+  const { recordChecked } = contact
+  const isChecked = recordChecked <= now && now < recordChecked + CHECK_AGAIN // after now: the clock was put back since
+  if (record === null || !isChecked) return true
   if (record.version < contact.namedVersion) return contact.namedSince + contact.namedTries * NAMED_PAUSE <= now
-  if (contact.recordChecked + NAMED_PAUSE <= now && (await strays(reads, contact.id, record)).length > 0) return true
+  if (recordChecked + NAMED_PAUSE <= now && (await strays(reads, contact.id, record)).length > 0) return true
   for (const device of record.devices) if (!(await hasFreshEnvelopePrekey(reads, contact, device.id, now))) return true
   return false
 }
@@ -49,7 +51,8 @@ export async function hasFreshEnvelopePrekey(
   now: Millis,
 ): Promise<boolean> {
   const { envelopePrekey, envelopeFetched } = await deviceRow(reads, contact.id, device)
-  return envelopePrekey !== null && envelopeFetched + RENEWED_AFTER > now && envelopePrekey.expiry > BigInt(now)
+  const isFresh = envelopeFetched <= now && now < envelopeFetched + RENEWED_AFTER
+  return envelopePrekey !== null && isFresh && envelopePrekey.expiry > BigInt(now)
 }
 
 /**

@@ -14,6 +14,7 @@ import { addNotice } from "./events"
 import { addMessage } from "./history"
 import { ensureDevice } from "./people"
 import { contacts, devices, gaps, held, messages } from "./schema"
+import type { StoredGap } from "./schema"
 import { prefix } from "./store"
 import type { Reads, Store, Transaction } from "./store"
 import { takeOffer } from "./transfer_states"
@@ -150,7 +151,7 @@ export async function countersToAsk(
 ): Promise<ReadonlyMap<DeviceId, readonly number[]>> {
   const asked = new Map<DeviceId, number[]>()
   for (const gap of await tx.all(gaps, "shown", [1, contact])) {
-    if (gap.asked > now - ASK_AGAIN) continue
+    if (!isToAsk(gap, now)) continue
     const device = gap.device as DeviceId
     const counters = asked.get(device) ?? []
     if (counters.length >= MAX_TRACKED) continue // the others in the next request
@@ -159,6 +160,11 @@ export async function countersToAsk(
     tx.put(gaps, { ...gap, asked: now })
   }
   return asked
+}
+
+/** Tell whether a gap is due: never asked for, an hour ago, or after now, because the clock was put back since. */
+export function isToAsk({ asked }: StoredGap, now: Millis): boolean {
+  return asked !== NEVER && (asked > now || asked + ASK_AGAIN <= now)
 }
 
 /** Return gaps noticed longer ago than that, or after now: then the clock was put back since. */

@@ -19,7 +19,7 @@ import { NAMED_PAUSE } from "./directory"
 import { addNotice } from "./events"
 import { addMessage } from "./history"
 import { entryOf } from "./model"
-import { ASK_AGAIN, countersToAsk } from "./order"
+import { ASK_AGAIN, countersToAsk, isToAsk } from "./order"
 import { contactById, type ContactRow } from "./people"
 import * as table from "./schema"
 import type { Table } from "./table"
@@ -143,7 +143,7 @@ async function contactsToAsk(reads: Reads, now: Millis): Promise<readonly number
   const found: number[] = []
   for (const contact of await contactsIn(reads, table.gaps, "shown", 1)) {
     const gaps = await reads.all(table.gaps, "shown", [1, contact])
-    if (gaps.some((gap) => gap.asked + ASK_AGAIN <= now)) found.push(contact)
+    if (gaps.some((gap) => isToAsk(gap, now))) found.push(contact)
   }
   return found
 }

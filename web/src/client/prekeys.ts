@@ -73,8 +73,8 @@ export async function duePrekeys(store: Store, own: OwnDevice, left: Left | null
     if (row === undefined) return
     const uses: PrekeyUse[] = []
     for (const use of ROTATING) if (!(await isFresh(tx, use, now))) uses.push(use)
-    const isRefillDue = row.refilled + REFILL_EVERY <= now
-    for (const [at, use] of isRefillDue ? ONE_TIME.entries() : []) {
+    const isRefilled = row.refilled <= now && now < row.refilled + REFILL_EVERY
+    for (const [at, use] of isRefilled ? [] : ONE_TIME.entries()) {
       let count = await unspent(tx, use)
       const told = left?.[at]
       if (told !== undefined) count = Math.min(count, told + (await unspent(tx, use, NEW)))
@@ -242,8 +242,10 @@ function lastId(used: number, now: Millis): number {
   return Math.max(used, Math.min(Math.floor(now / RENEWED_AFTER), LAST_WEEK) * IDS_A_WEEK)
 }
 
+/** Tell whether there is one of the last week; not one that a clock which ran ahead has made for later. */
 async function isFresh(reads: Reads, use: PrekeyUse, now: Millis): Promise<boolean> {
-  return (await reads.all(prekeys, "use", prefix(use))).some((row) => row.made + RENEWED_AFTER > now)
+  const found = await reads.all(prekeys, "use", prefix(use))
+  return found.some(({ made }) => made <= now && now < made + RENEWED_AFTER)
 }
 
 function isOneTime(use: PrekeyUse): boolean {

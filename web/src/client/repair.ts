@@ -26,7 +26,8 @@ type Cause = "proven" | "unproven" | "epoch"
 
 /** Tell whether a device may be asked for a new session now. */
 export async function mayReset(reads: Reads, row: DeviceRow, now: Millis): Promise<boolean> {
-  return row.resetSent + RESET_EVERY <= now && (await mayAsk(reads, causeOf(row), now))
+  const isAsked = row.resetSent <= now && now < row.resetSent + RESET_EVERY // after now: the clock was put back since
+  return !isAsked && (await mayAsk(reads, causeOf(row), now))
 }
 
 /**
@@ -102,7 +103,7 @@ async function mended(tx: Transaction, row: DeviceRow): Promise<void> {
 
 async function mayAsk(reads: Reads, cause: Cause, now: Millis): Promise<boolean> {
   const asked = await reads.all(table.resets, "cause", cause)
-  return asked.filter((reset) => reset.time > now - HOUR).length < ASKED_AN_HOUR
+  return asked.filter(({ time }) => time > now - HOUR && time <= now).length < ASKED_AN_HOUR
 }
 
 function causeOf(row: DeviceRow): Cause {

@@ -8,6 +8,7 @@ import { NAMED_PAUSE, acceptRecord, needsRefresh } from "../../src/client/direct
 import { noticesOf } from "../../src/client/events"
 import { Failed, noteFailure } from "../../src/client/failures"
 import { forgetOld, takeIn } from "../../src/client/inbox"
+import { countersToAsk } from "../../src/client/order"
 import * as outbox from "../../src/client/outbox"
 import { contactById, deviceRow, insertContact } from "../../src/client/people"
 import { IDS_A_WEEK, duePrekeys } from "../../src/client/prekeys"
@@ -349,4 +350,35 @@ test("prekeys made in another week have ids of that week: the store may have bee
   const rows = await store.all(table.prekeys, "use", prefix(PrekeyUse.ENVELOPE))
   const begin = Math.floor(nextWeek / RENEWED_AFTER) * IDS_A_WEEK
   expect(new Set(rows.map(({ id }) => id))).toEqual(new Set([2, begin + 2, 2 ** 32 - IDS_A_WEEK + 2]))
+})
+
+test("what a clock that ran ahead noted for later holds nothing up", { timeout: PATIENT }, async () => {
+  const [{ store, other }] = await quietPair()
+  const now = nowMs()
+  const later = (now + 30 * DAY) as Millis
+  const { own } = await loadAccount(store)
+  const contact = () => contactById(store, other)
+  expect(await needsRefresh(store, await contact(), now)).toBe(false)
+
+  await store.transaction((tx) => tx.update(table.devices, [other, FIRST], { envelopeFetched: later }))
+  expect(await needsRefresh(store, await contact(), now)).toBe(true)
+  await store.transaction(async (tx) => {
+    await tx.update(table.devices, [other, FIRST], { envelopeFetched: now, resetSent: later })
+    await tx.update(table.contacts, other, { recordChecked: later })
+    for (let time = 0; time < ASKED_AN_HOUR; time++) tx.insert(table.resets, { cause: "unproven", time: later })
+    tx.put(table.gaps, { contact: other, device: FIRST, counter: 9, isShown: 1, noticed: now, asked: later })
+    for (const row of await tx.all(table.prekeys, "use", prefix(PrekeyUse.SIGNED))) {
+      tx.put(table.prekeys, { ...row, made: later })
+    }
+    for (const row of await tx.all(table.prekeys, "use", prefix(PrekeyUse.ONE_TIME))) tx.delete(table.prekeys, row.id)
+    await tx.update(table.account, 1, { refilled: later })
+  })
+
+  expect(await needsRefresh(store, await contact(), now)).toBe(true)
+  expect(await mayReset(store, await deviceRow(store, other, FIRST), now)).toBe(true)
+  expect(await outbox.contactsWithWork(store, now)).toEqual([other])
+  expect([...(await store.transaction((tx) => countersToAsk(tx, other, now)))]).toEqual([[FIRST, [9]]])
+  await duePrekeys(store, own, null, now)
+  expect(await store.count(table.prekeys, "use", prefix(PrekeyUse.SIGNED))).toBe(2)
+  expect(await store.count(table.prekeys, "use", prefix(PrekeyUse.ONE_TIME))).toBe(100)
 })
