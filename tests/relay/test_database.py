@@ -127,6 +127,12 @@ async def test_a_full_disk_is_busy_and_deletions_still_run(path: Path) -> None:
         await until(lambda: not opened.is_short)
         assert await opened.write(insert(101, b"fits now")) == 101
 
+        reserve.size_bytes = 1 << 62  # more than any disk has free
+        reserve.run_short()
+        with pytest.raises(Busy):
+            await opened.write(insert(102, b"would fit"))
+        assert await opened.write(delete, may_grow=False) == 0
+
 
 class Recorder:
     """A lane that stores what it gets and refuses when told."""
