@@ -255,6 +255,7 @@ def test_nothing_of_anybody_is_found(seeded: Seeded, copy: Path) -> None:
     assert b'"route": "/v1/accounts"' in loot.raw["log"]
     assert all(len(values) >= PEOPLE for name, values in seeded.secrets.items() if name != "password")
     assert found(loot.everything, seeded.secrets) == set()
+    assert not [network for network in (b"127.0.0.1", b"localhost") if network in loot.everything]
 
 
 def test_no_two_files_join(seeded: Seeded, copy: Path) -> None:
