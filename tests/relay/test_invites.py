@@ -83,6 +83,14 @@ async def test_an_invite_expires_with_its_day(tmp_path: Path) -> None:
         assert relay.here.identity.database.read(lambda c: c.execute("select count(*) from invite").get) == 0
 
 
+async def test_a_clock_that_is_wrong_at_the_start_costs_no_invite(tmp_path: Path) -> None:
+    async with inviting_relay(tmp_path) as relay:
+        await made(relay, days=-9)  # to a clock that is ten days ahead, one made now is no other
+    async with inviting_relay(tmp_path) as relay:
+        await relay.here.invites.forget_expired(Millis(0))  # after whatever a start does: there is one writer
+        assert relay.here.identity.database.read(lambda c: c.execute("select count(*) from invite").get) == 1
+
+
 async def test_a_refused_sign_up_leaves_the_invite(tmp_path: Path) -> None:
     async with inviting_relay(tmp_path) as relay:
         alice, mallory = Person(), Person()

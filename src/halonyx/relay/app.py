@@ -109,7 +109,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     tidied = await services.context.drops.tidy()
     if tidied:
         log(Event.FILES_TIDIED, count=tidied)
-    upkeep = asyncio.create_task(every(UPKEEP_SECONDS, functools.partial(_forget, services.context)))
+    context = services.context
+    fetches = every(UPKEEP_SECONDS, functools.partial(_forget_fetches, context))
+    # Not at once, as with mail: see `Hub.start`.
+    expired = every(UPKEEP_SECONDS, functools.partial(_forget_expired, context), first=context.settings.sweep_seconds)
+    upkeep = asyncio.gather(fetches, expired)
     try:
         yield
     finally:
@@ -118,11 +122,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             await upkeep
 
 
-async def _forget(context: RelayContext) -> None:
+async def _forget_fetches(context: RelayContext) -> None:
+    await context.keys.forget_fetches(context.clock())
+
+
+async def _forget_expired(context: RelayContext) -> None:
     now = context.clock()
-    _, _, swept = await asyncio.gather(
-        context.keys.forget_fetches(now), context.invites.forget_expired(now), context.drops.sweep(now)
-    )
+    _, swept = await asyncio.gather(context.invites.forget_expired(now), context.drops.sweep(now))
     if swept:
         log(Event.FILES_SWEPT, count=swept)
 
