@@ -14,7 +14,7 @@ export const waits = {
   "bad-access-key": "It waits because their relay doesn’t know them: they may have deleted their identity, or left.",
   "no-valid-prekey": "It waits until they come online and renew their keys.",
   "bad-signature": "It waits because their relay serves keys that they have not signed.",
-  "bad-key": "It waits because their relay serves keys that are none.",
+  "bad-key": "It waits because their relay serves keys that are not valid.",
   "authentication-failed": "It waits because what their relay serves are not their keys.",
   "relay-not-allowed":
     "It waits because this page may not reach their relay. The operator can allow it, or run “halonyx web” yourself.",
@@ -42,7 +42,7 @@ export const problem = {
   "untrusted-identity": NOT_THEIRS,
   "bad-signature": NOT_THEIRS,
   "authentication-failed": NOT_THEIRS,
-  "bad-key": "The relay serves a key that is none. Ask its operator, or choose another relay.",
+  "bad-key": "A key that the relay serves is not valid. Ask its operator, or choose another relay.",
   "stale-directory": "The relay serves an old record of this identity. Try later or ask its operator.",
   "bad-invite":
     "This relay takes new people by invite. Ask whoever runs it, or someone who is there; each invite is good once.",
