@@ -306,6 +306,26 @@ async def test_making_a_mailbox_twice_changes_nothing(bench: Bench) -> None:
     assert await bench.store.open(bytes(32), NO_EPOCH, 0) is None
 
 
+async def test_rows_lie_in_no_order_once_the_log_is_folded_and_nothing_else_changes(tmp_path: Path) -> None:
+    async with benched(tmp_path) as bench:
+        devices = [await bench.enrol() for _ in range(30)]
+        for device in devices:
+            await bench.submit(device)
+    path = tmp_path / "app.db"
+    with closing(apsw.Connection(str(path))) as connection:
+        names = [name for (name,) in connection.execute("select name from account order by id")]
+        boxes = [name for (name,) in connection.execute("select name from mailbox order by id")]
+    raw = path.read_bytes()
+    assert sorted(names, key=raw.index, reverse=True) == names  # a page is filled from its end
+    assert sorted(boxes, key=raw.index, reverse=True) == boxes
+
+    async with benched(tmp_path) as bench:
+        assert [bench.store.names.account(device.address) for device in devices] != names
+        assert [len(await bench.waiting(device)) for device in devices] == [1] * len(devices)
+        with pytest.raises(apsw.ConstraintError):  # foreign keys are looked at again
+            await bench.database.write(lambda connection: connection.execute("delete from mailbox").fetchall())
+
+
 async def test_a_dropped_account_leaves_nothing(bench: Bench) -> None:
     alice, bob = await bench.enrol(), await bench.enrol()
     await bench.store.create_mailbox(alice.address, DeviceId(2))

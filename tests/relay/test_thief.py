@@ -8,17 +8,18 @@ secrets. Chance is computed in `thief.is_better_than_chance`.
 import asyncio
 import base64
 import contextlib
+import itertools
 import json
 import os
 import random
 import shutil
 import sqlite3
+import statistics
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import keyring
@@ -44,6 +45,7 @@ from relay.thief import (
     is_better_than_chance,
     joined,
     nearest_mailbox,
+    orders,
 )
 from relay_process import RelayProcess, running_relay
 
@@ -52,6 +54,7 @@ ROUNDS = 4  # of everybody writing to somebody; the last is to people who never 
 TALKS = 1  # rounds in which they are there, and it is delivered
 PASSPHRASE = "the lock of every store"
 WAIT_S = 30
+ALIKE = 0.75  # correlation of two orders of 40 people: by chance that happens about once in 10^8 times
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Seeded:
         secrets: By what they are, in every person's version.
         senders: Row of each envelope that waits, to the sender's account in app.db.
         mailboxes: Account of app.db by the name of the account in keys.db.
+        names: What the accounts are called in each file, in one order.
         recipients: Name of each file in the drop, to the account in app.db of the one it is for.
     """
 
@@ -70,6 +74,7 @@ class Seeded:
     secrets: dict[str, list[bytes]]
     senders: dict[int, int]
     mailboxes: dict[bytes, int]
+    names: dict[str, list[bytes]]
     recipients: dict[bytes, int]
 
 
@@ -102,7 +107,7 @@ async def seed(folder: Path) -> Seeded:
             rounds = [derangement(chance) for _ in range(ROUNDS)]
             await talk(people, rounds)
             await folded(relay)
-            accounts = account_numbers(relay, people)
+            numbers, names = account_numbers(relay, people)
             sent, dropped = await write_to_the_absent(relay, people, rounds, chance)
             relay.kill()
             taken = folder / "taken"
@@ -112,10 +117,10 @@ async def seed(folder: Path) -> Seeded:
                     shutil.copy(path, taken)
             shutil.copytree(relay.data / "drop", taken / "drop")
             shutil.copy(relay.log_path, taken / "log")
-            senders = {row: accounts["app.db"][sender] for row, sender in sent.items()}
-            mailboxes = dict(zip(accounts["keys.db"], accounts["app.db"], strict=True))
-            recipients = {name: accounts["app.db"][recipient] for name, recipient in dropped.items()}
-            return Seeded(taken, secrets_of(people, homes), senders, mailboxes, recipients)
+            senders = {row: numbers[sender] for row, sender in sent.items()}
+            mailboxes = dict(zip(names["keys.db"], numbers, strict=True))
+            recipients = {name: numbers[recipient] for name, recipient in dropped.items()}
+            return Seeded(taken, secrets_of(people, homes), senders, mailboxes, names, recipients)
 
 
 @contextlib.asynccontextmanager
@@ -211,16 +216,15 @@ async def leave_a_file(sender: Client) -> None:
             assert answer.status == HTTPStatus.OK
 
 
-def account_numbers(relay: RelayProcess, people: list[Client]) -> dict[str, list[Any]]:
-    """Return who is who in app.db and keys.db, with the secrets that the thief has not."""
+def account_numbers(relay: RelayProcess, people: list[Client]) -> tuple[list[int], dict[str, list[bytes]]]:
+    """Return everybody's number in app.db and name in each file, with the secrets that the thief has not."""
     secrets = Secrets.from_json(relay.data.with_name(relay.data.name + ".secrets").read_bytes())
+    peppers = dict(zip(DATABASES, (secrets.identity_pepper, secrets.app_pepper, secrets.keys_pepper), strict=True))
+    addresses = [client.account.address for client in people]
+    names = {file: [pseudonym(pepper, address) for address in addresses] for file, pepper in peppers.items()}
     with contextlib.closing(sqlite3.connect(relay.data / "app.db")) as database:
         numbers = dict(database.execute("select name, id from account").fetchall())
-    addresses = [client.account.address for client in people]
-    return {
-        "app.db": [numbers[pseudonym(secrets.app_pepper, address)] for address in addresses],
-        "keys.db": [pseudonym(secrets.keys_pepper, address) for address in addresses],
-    }
+    return [numbers[name] for name in names["app.db"]], names
 
 
 def secrets_of(people: list[Client], homes: list[Home]) -> dict[str, list[bytes]]:
@@ -275,6 +279,15 @@ def test_no_two_files_join(seeded: Seeded, copy: Path) -> None:
     assert not is_better_than_chance(guesses, truth, [account.number for account in loot.accounts])
 
 
+def test_no_two_files_have_their_rows_in_one_order(seeded: Seeded, copy: Path) -> None:
+    loot = Loot(copy)
+    found = {file: list(orders(loot, file, names)) for file, names in seeded.names.items()}
+
+    for one, two in itertools.combinations(DATABASES, 2):
+        alike = max(abs(statistics.correlation(*pair)) for pair in itertools.product(found[one], found[two]))
+        assert alike < ALIKE, f"{one}, {two}"
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_senders_are_not_guessed_better_than_by_chance(attack: str, seeded: Seeded, copy: Path) -> None:
     loot = Loot(copy)
@@ -325,7 +338,9 @@ def test_a_value_in_two_files_joins_them(copy: Path) -> None:
     with contextlib.closing(sqlite3.connect(copy / "keys.db")) as database:
         row = database.execute("select max(row) from high_water").fetchone()[0]
     with contextlib.closing(sqlite3.connect(copy / "app.db")) as database, database:
-        database.execute("update account set access_hash = ? where id = 3", (row[:20] + bytes(12),))
+        database.execute(
+            "update account set access_hash = ? where id = (select min(id) from account)", (row[:20] + bytes(12),)
+        )
 
     pairs = joined(Loot(copy))
     assert ("app.db account.access_hash", "keys.db high_water.row") in pairs

@@ -140,6 +140,42 @@ def nearest_mailbox(loot: Loot, moment: int) -> int:
     return min(loot.envelopes, key=lambda envelope: abs(envelope.time - moment)).account
 
 
+PAGE: Final = 4096
+
+
+def orders(loot: Loot, file: str, names: Sequence[bytes]) -> Iterable[list[int]]:
+    """Yield ranks of accounts by where their rows lie in a file, and by their numbers.
+
+    SQLite fills a page from its end, and takes new pages at the end of the file.
+
+    Args:
+        file: One of DATABASES.
+        names: What the accounts are called there.
+    """
+    mailboxes = {account.name: account for account in loot.accounts}
+    groups = [names]
+    if file == "app.db":
+        groups.append([mailboxes[name].mailbox_name for name in names])
+        yield _ranks([mailboxes[name].number for name in names])
+    for group in groups:
+        spots = [_spots(loot.raw[file], name) for name in group]
+        for end in (0, -1):
+            yield _ranks([spot[end] for spot in spots])
+            yield _ranks([(spot[end] // PAGE, -spot[end]) for spot in spots])
+
+
+def _spots(raw: bytes, name: bytes) -> list[int]:
+    spots = [raw.find(name)]
+    while (spot := raw.find(name, spots[-1] + 1)) >= 0:
+        spots.append(spot)
+    return spots
+
+
+def _ranks(keys: Sequence[Any]) -> list[int]:
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return sorted(range(len(keys)), key=order.__getitem__)
+
+
 # Linking files in the drop: by name, whose mailbox got the envelope that says so
 
 

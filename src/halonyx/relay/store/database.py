@@ -34,6 +34,7 @@ from halonyx.relay.store.file import (
     truncate_log,
 )
 from halonyx.relay.store.reserve import Reserve
+from halonyx.relay.store.shuffling import Shuffling
 
 __all__ = ["Busy", "Database", "Job", "Lane", "Schema"]
 
@@ -142,11 +143,10 @@ class Database:
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._lane: Lane | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
-        self._is_broken = False
+        self._closed = self._is_broken = self._dirty = False
         self._group: list[_Entry] = []
-        self._dirty = False
-        self._next_checkpoint = 0.0
+        self._next_checkpoint = time.monotonic() + self._interval_s
+        self.shuffling = Shuffling(schema.shuffled)
         self._thread = threading.Thread(target=self._run, name=f"writer {path.name}", daemon=True)
         self._thread.start()
 
@@ -187,9 +187,8 @@ class Database:
             Busy: The disk is full or failing; nothing has happened.
             StoreError: The database is closed or broken.
         """
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        future: asyncio.Future[T] = loop.create_future()
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = self._loop.create_future()
         if not self._closed:
             self._queue.put(_Waiting(job, future, may_grow))  # type: ignore[arg-type]  # results are object to the thread
         if self._closed or self._is_broken:  # looked at after the put: the thread may have emptied the queue before it
@@ -226,7 +225,6 @@ class Database:
             self._break(error)
 
     def _work(self) -> None:
-        self._next_checkpoint = time.monotonic() + self._interval_s
         open_for_work = True
         while open_for_work:
             self._group, open_for_work = self._take()
@@ -386,6 +384,8 @@ class Database:
 
     def _fold(self) -> bool:
         try:
+            if not self.is_short:
+                self.shuffling.carry_out(self._connection)
             return truncate_log(self._connection)
         except apsw.Error as error:
             self._say(Event.WRITE_FAILED, error)

@@ -16,6 +16,7 @@ from halonyx.relay.store.file import BUSY_TIMEOUT_MS, refusal
 from halonyx.relay.store.sealing import unseal
 from halonyx.wire.rest_account import ContactDetails
 
+NAME: Final = "contact_details"
 TABLE: Final = """
     create table if not exists contact_details(
         row blob not null primary key references account(row) on delete cascade,
@@ -23,12 +24,12 @@ TABLE: Final = """
     ) strict, without rowid;
 """
 PLACE: Final = b"contact details "  # with the account's pseudonym: what a row is sealed to
-_THERE: Final = "select count(*) from sqlite_schema where type = 'table' and name = 'contact_details'"
+_THERE: Final = "select count(*) from sqlite_schema where type = 'table' and name = ?"
 
 
 def has_table(connection: apsw.Connection) -> bool:
     """Tell whether this file has a place for them."""
-    return bool(connection.execute(_THERE).get)
+    return bool(connection.execute(_THERE, (NAME,)).get)
 
 
 def put(connection: apsw.Connection, row: bytes, sealed: bytes) -> None:

@@ -25,10 +25,12 @@ class Schema:
     Attributes:
         application_id: 32-bit number that tells our files apart from others and from each other.
         migrations: Scripts; a file at user_version n has seen the first n. Never changed once released.
+        shuffled: Tables of which nothing may tell in which order their rows came (shuffling.py).
     """
 
     application_id: int
     migrations: tuple[str, ...]
+    shuffled: tuple[str, ...] = ()
 
 
 def open_file(path: Path, autocheckpoint_pages: int = AUTOCHECKPOINT_PAGES) -> apsw.Connection:

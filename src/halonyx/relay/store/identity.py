@@ -55,6 +55,7 @@ SCHEMA: Final = Schema(
         """,
         invites.MIGRATION,
     ),
+    shuffled=("account", "device", details.NAME),
 )
 
 _NO_KEY: Final = SigningKey.generate().public.raw
@@ -212,6 +213,7 @@ class IdentityStore:
                 (row, management_key.raw, seal(self._seal_key, record_hash, row), device[0]),
             )
             connection.execute("insert into device values (?, ?, ?)", (row, device[0], device[1].raw))
+            self.database.shuffling.note()
             if contact is not None:
                 details.put(connection, row, seal(self._seal_key, contact.to_json(), details.PLACE + row))
             return Change.DONE
@@ -243,6 +245,7 @@ class IdentityStore:
                     (seal(self._seal_key, record_hash, row), highest, row),
                 )
                 connection.execute("delete from device where row = ?", (row,))
+                self.database.shuffling.note()
                 connection.executemany(
                     "insert into device values (?, ?, ?)", [(row, number, key.raw) for number, key in devices.items()]
                 )

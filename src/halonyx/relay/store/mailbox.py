@@ -10,6 +10,7 @@ import os
 from array import array
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from secrets import randbits
 from typing import Final, cast
 
 import apsw
@@ -69,7 +70,9 @@ SCHEMA: Final = Schema(
         create index drop_file_by_time on drop_file(created);
         """,
     ),
+    shuffled=("account", "mailbox"),
 )
+_ID_BITS: Final = 63  # random: numbers in a row would tell who came before whom
 SWEEP_BATCH: Final = 1000
 
 FilesGone = Callable[[list[bytes]], Awaitable[None]]
@@ -163,11 +166,12 @@ class MailboxStore:
 
         def job(connection: apsw.Connection) -> None:
             connection.execute(
-                "insert into account(name, access_hash, request_hash) values(?, ?, ?) on conflict(name)"
-                " do update set access_hash = excluded.access_hash,"
+                "insert into account(id, name, access_hash, request_hash) values(?, ?, ?, ?)"
+                " on conflict(name) do update set access_hash = excluded.access_hash,"
                 " request_hash = coalesce(excluded.request_hash, request_hash)",
-                (name, access_hash, request_hash),
+                (randbits(_ID_BITS), name, access_hash, request_hash),
             )
+            self.database.shuffling.note()
             self._intake.forget_account(name)
 
         await self.database.write(job, may_grow=False)
@@ -177,12 +181,16 @@ class MailboxStore:
         account, name, epoch = self.names.account(address), self.names.mailbox(address, device), os.urandom(EPOCH_SIZE)
 
         def job(connection: apsw.Connection) -> bytes:
-            connection.execute("insert into account(name) values(?) on conflict(name) do nothing", (account,))
             connection.execute(
-                "insert into mailbox(name, account, epoch, next_seq) select ?, id, ?, 1 from account where name = ?"
-                " on conflict(name) do nothing",
-                (name, epoch, account),
+                "insert into account(id, name) values(?, ?) on conflict(name) do nothing", (randbits(_ID_BITS), account)
             )
+            connection.execute(
+                "insert into mailbox(id, name, account, epoch, next_seq)"
+                " select ?, ?, id, ?, 1 from account where name = ?"
+                " on conflict(name) do nothing",
+                (randbits(_ID_BITS), name, epoch, account),
+            )
+            self.database.shuffling.note()
             self._intake.forget_mailbox(name)
             return cast(bytes, connection.execute("select epoch from mailbox where name = ?", (name,)).get)
 
