@@ -100,13 +100,17 @@ def test_no_proxy_logs_who_calls() -> None:
 def test_the_container_runs_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     text, compose = (DEPLOY / "Containerfile").read_text(), (DEPLOY / "compose.yaml").read_text()
     parts = {name: json.loads(value) for name, value in re.findall(r"^(ENTRYPOINT|CMD) (\[.*\])$", text, re.MULTILINE)}
-    for name, value in re.findall(r"(HALONYX_[A-Z_]+): '(.*)'", compose):
+    given = re.findall(r"(HALONYX_[A-Z_]+): '(.*)'", compose) + re.findall(
+        r"^ENV (HALONYX_[A-Z_]+)=(.*)$", text, re.MULTILINE
+    )
+    for name, value in given:
         monkeypatch.setenv(name, value)
 
     assert unknown(shlex.join(parts["ENTRYPOINT"] + parts["CMD"])) == []
-    loaded = load_settings(host="0.0.0.0", data=Path("/data/relay"), behind_proxy=True)  # noqa: S104 (in a container)
+    # As the operator's commands load them, which are given the folder alone.
+    loaded = load_settings(data=Path("/data/relay"))
     assert loaded.public_origins == ("https://relay.example",)
-    assert loaded.signup_mode == "token"
+    assert (loaded.signup_mode, loaded.behind_proxy) == ("token", True)
     assert all(line in compose for line in ("dockerfile: deploy/Containerfile", "read_only: true", "relay:3000"))
     for line in re.findall(r"halonyx relay [a-z].*", text + compose):
         assert unknown(line.partition(",")[0]) == [], line
