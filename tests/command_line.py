@@ -6,7 +6,6 @@ its own environment and standard streams, without half a second of imports. Thos
 
 import io
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,11 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from relay_process import clean_environment
+from relay_process import LOADED, clean_environment
 
 HALONYX: Final = (sys.executable, "-c", "from halonyx.cli.main import main; main()")
-LOADED: Final = multiprocessing.get_context("forkserver")
-LOADED.set_forkserver_preload(["command_line", "halonyx.cli.main", "halonyx.client"])
 COMMAND_SECONDS: Final = 60  # a bound against hanging, not a measurement
 PASSPHRASE: Final = "correct horse"
 

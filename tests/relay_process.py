@@ -1,22 +1,29 @@
 """A real relay as a process of its own, for suites that talk to it over the network.
 
+It is forked from a server that has the program loaded, which saves most of a start: its imports.
 Limits are generous through settings, because all people of a test share one client address.
 """
 
 import contextlib
 import http.client
+import multiprocessing
 import os
 import random
+import runpy
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
+
+# One server forks every program of the tests: there is one for all of a process.
+LOADED: Final = multiprocessing.get_context("forkserver")
+LOADED.set_forkserver_preload(["halonyx.relay.server", "halonyx.cli.main", "halonyx.client"])
 
 STARTING_SECONDS: Final = 30
 STOPPING_SECONDS: Final = 15
@@ -65,7 +72,7 @@ class RelayProcess:
 
     Attributes:
         data: Its data folder; the secrets file lies beside it.
-        settings: HALONYX_… variables over the generous ones.
+        settings: HALONYX_… variables over the generous ones; with another, the interpreter's, it starts from nothing.
         program: Module that is run, and what its command line begins with.
     """
 
@@ -73,8 +80,7 @@ class RelayProcess:
     data: Path
     settings: dict[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ("halonyx.relay",)
-    _process: subprocess.Popen[bytes] | None = None
-    _log: IO[bytes] | None = None
+    _process: ForkServerProcess | None = None
 
     @property
     def origin(self) -> str:
@@ -90,17 +96,21 @@ class RelayProcess:
     def pid(self) -> int:
         """Process id while it runs."""
         assert self._process is not None
+        assert self._process.pid is not None
         return self._process.pid
 
     def start(self) -> None:
         """Start it and return once it answers; AssertionError with its log if it does not."""
-        self._log = self.log_path.open("ab")
-        command = [sys.executable, "-m", *self.program, "--port", str(self.port), "--data", str(self.data)]
+        arguments = (*self.program, "--port", str(self.port), "--data", str(self.data))
         environment = clean_environment(**(GENEROUS | self.settings))
-        self._process = subprocess.Popen(command, env=environment, stdout=self._log, stderr=self._log)
+        is_loaded = all(name.startswith("HALONYX_") for name in self.settings)
+        self._process = LOADED.Process(
+            target=carry_out, args=(arguments, environment, self.log_path, is_loaded), daemon=True
+        )
+        self._process.start()
         deadline = time.monotonic() + STARTING_SECONDS
         while not self.is_ready():
-            assert self._process.poll() is None, f"the relay stopped:\n{self.log()}"
+            assert self._process.exitcode is None, f"the relay stopped:\n{self.log()}"
             assert time.monotonic() < deadline, f"the relay does not answer:\n{self.log()}"
             time.sleep(0.02)
 
@@ -128,23 +138,37 @@ class RelayProcess:
         return self._end(signal.SIGKILL)
 
     def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None
-        self._process.send_signal(number)
-        try:
-            return self._process.wait(STOPPING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise
-        finally:
-            self._process = None
-            if self._log is not None:
-                self._log.close()
+        ended, self._process = self._process, None
+        assert ended is not None
+        assert ended.pid is not None
+        if ended.exitcode is None:
+            os.kill(ended.pid, number)
+        ended.join(STOPPING_SECONDS)
+        is_hanging = ended.exitcode is None
+        if is_hanging:
+            ended.kill()
+            ended.join()
+        assert not is_hanging, f"the relay does not stop:\n{self.log()}"
+        assert ended.exitcode is not None
+        return ended.exitcode
 
     @property
     def is_running(self) -> bool:
         """Tell whether it was started and not stopped."""
         return self._process is not None
+
+
+def carry_out(command: tuple[str, ...], environment: dict[str, str], log: Path, is_loaded: bool) -> None:  # noqa: FBT001
+    """Be `python -m` with the words of `command`: the target of a forked process."""
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for number in (1, 2):
+        os.dup2(written, number)
+    if not is_loaded:
+        os.execve(sys.executable, [sys.executable, "-m", *command], environment)  # noqa: S606
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = list(command)
+    runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import keyring
 import pytest
 
 from client.homes import MemoryKeyring, Pair, two_people
-from hostile.liars import DEMO, Expected, Liar, expected
+from hostile.liars import Expected, Liar, expected
 from relay_process import RelayProcess, free_port
 
 
@@ -25,7 +25,7 @@ def liar(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Liar]:
     lie = request.node.get_closest_marker("lie").args[0]
     switch, cards = tmp_path / "lying", tmp_path / "cards"
     program = ("lying_relay", lie, "--cards", str(cards), "--while", str(switch))
-    relay = RelayProcess(free_port(), tmp_path / "relay", {"PYTHONPATH": str(DEMO)}, program)
+    relay = RelayProcess(free_port(), tmp_path / "relay", {}, program)
     relay.start()
     row = expected()[lie]["python"]
     yield Liar(relay, switch, cards, Expected(row["state"], row["notices"]))
