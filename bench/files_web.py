@@ -28,10 +28,10 @@ from typing import Final
 import psutil
 from playwright.sync_api import sync_playwright
 
-from browser.browsers import launch
+from browser.browsers import LOOPBACK, launch
 from browser.people import introduce
 from browser.test_files_ui import agree, choose
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
+from browser.transfers import MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
 from halonyx.client import Client, create_account
 from relay_process import running_relay
 

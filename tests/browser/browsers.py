@@ -17,6 +17,7 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+LOOPBACK: Final = "--allow-loopback-in-peer-connection"
 NATIVE: Final = "--enable-blink-features=WebCryptoPQC"
 """ML-KEM and ML-DSA by Chromium itself; versions before 156 have it behind this flag."""
 

@@ -1,12 +1,13 @@
-"""One Chromium for all, one relay for a module; each person has a profile of their own."""
+"""One Chromium and one relay for all; each person has a profile of their own."""
 
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
-from browser.browsers import launch
+from browser.browsers import LOOPBACK, launch
 from browser.people import HANGING_MS, Person, introduce, person
+from browser.transfers import Sharer, sharer
 from halonyx.web.build import load
 from relay_process import RelayProcess, running_relay
 
@@ -20,16 +21,26 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="session")
 def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright)
+    started = launch(playwright, LOOPBACK)
     yield started
     started.close()
 
 
-@pytest.fixture(scope="module")
-def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
+@pytest.fixture(scope="session")
+def common_relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayProcess]:
     assert load() is not None, "the browser client is not built: make web"
     with running_relay(tmp_path_factory.mktemp("relay")) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def relay(common_relay: RelayProcess) -> RelayProcess:
+    """It runs when a module begins, whatever the tests before did to it."""
+    if not common_relay.is_ready():
+        if common_relay.is_running:
+            common_relay.kill()
+        common_relay.start()
+    return common_relay
 
 
 @pytest.fixture
@@ -63,6 +74,22 @@ def friends(old_friends: tuple[Person, Person]) -> tuple[Person, Person]:
     alice.open("Bob")
     bob.open("Alice")
     return old_friends
+
+
+@pytest.fixture(scope="module")
+def old_sharers(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Sharer, Sharer]]:
+    """Two people for the tests of a module that send files."""
+    with sharer(browser, relay.origin) as alice, sharer(browser, relay.origin) as bob:
+        introduce(alice.person, bob.person)
+        yield alice, bob
+
+
+@pytest.fixture
+def sharers(old_sharers: tuple[Sharer, Sharer], relay: RelayProcess) -> Iterator[tuple[Sharer, Sharer]]:
+    """The two, between whom there is nothing but their past."""
+    alice, bob = old_sharers
+    with alice.anew(relay.origin, "Bob"), bob.anew(relay.origin, "Alice"):
+        yield old_sharers
 
 
 @pytest.fixture

@@ -67,10 +67,11 @@ const commands = {
     await field.focus()
     await page.keyboard.type(text)
   },
+  click: async (selector) => { await (await until(() => page.$(selector))).click() },
   key: async (key) => { await page.keyboard.press(key) },
   until: (script) => until(() => page.evaluate(script)),
   evaluate: (script) => page.evaluate(script),
-  wrong: () => wrong,
+  wrong: () => wrong.splice(0),
   downloaded: (name) => until(() => {
     const saved = path.join(downloads, name)
     const isWhole = fs.existsSync(saved) && fs.statSync(saved).size > 0 && !fs.existsSync(`${saved}.part`)

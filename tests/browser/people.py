@@ -146,10 +146,17 @@ class Person:
 
 
 @contextlib.contextmanager
-def person(browser: Browser, address: str, **options: Any) -> Iterator[Person]:  # noqa: ANN401 (Playwright's)
-    """Open the client in a fresh profile; nothing may have gone wrong when it is closed."""
+def person(
+    browser: Browser,
+    address: str,
+    script: str | None = None,
+    **options: Any,  # noqa: ANN401 (Playwright's)
+) -> Iterator[Person]:
+    """Open the client in a fresh profile, each page after `script`; nothing may have gone wrong when it is closed."""
     context = browser.new_context(**({"viewport": WIDE, "locale": "en-GB"} | options))
     context.set_default_timeout(HANGING_MS)
+    if script is not None:
+        context.add_init_script(script)
     with watched(context) as wrong:
         page = context.new_page()
         page.on("filechooser", lambda _: None)  # caught from here on; asked for with the click, it may be too late

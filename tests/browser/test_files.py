@@ -2,43 +2,21 @@
 
 import re
 import struct
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import expect
 
-from browser.browsers import launch
-from browser.people import introduce
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer
+from browser.transfers import MEBIBYTE, Sent, Sharer
 from relay_process import RelayProcess
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
-
-
 @pytest.fixture
-def alice(browser: Browser, relay: RelayProcess) -> Iterator[Sharer]:
-    with sharer(browser, relay.origin) as opened:
-        yield opened
-
-
-@pytest.fixture
-def bob(browser: Browser, relay: RelayProcess) -> Iterator[Sharer]:
-    with sharer(browser, relay.origin) as opened:
-        yield opened
-
-
-@pytest.fixture
-def pair(alice: Sharer, bob: Sharer) -> tuple[Sharer, Sharer]:
+def pair(sharers: tuple[Sharer, Sharer]) -> tuple[Sharer, Sharer]:
     """Two people who agreed to direct connections."""
-    introduce(alice.person, bob.person)
+    alice, bob = sharers
     alice.allow_direct("Bob")
     bob.allow_direct("Alice")
-    return alice, bob
+    return sharers
 
 
 def test_a_small_file_arrives(pair: tuple[Sharer, Sharer]) -> None:

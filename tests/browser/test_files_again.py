@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from playwright.sync_api import Browser, Locator, Playwright, expect
 
-from browser.browsers import launch
 from browser.people import HANGING_MS, introduce
 from browser.test_files_ui import card, choose
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
+from browser.transfers import MEBIBYTE, Sent, Sharer, sharer, sharer_on_disk, turn, turn_settings
 from relay_process import RelayProcess, running_relay
 
 SIZE: Final = 20 * MEBIBYTE
@@ -20,13 +18,6 @@ PEER_IDS: Final = """() => new Set(
   globalThis.descriptions.flatMap((text) => text.match(/"peer_id":"[^"]*/g) ?? []),
 ).size"""
 """How many names this page had for itself at trackers: one for each time that a torrent was begun."""
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
 
 
 @contextlib.contextmanager

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page
 from playwright.sync_api import Error as PageError
 
-from browser.browsers import launch
 from browser.peer import Peer, acquaint, peer
-from browser.transfers import LOOPBACK, MEBIBYTE, Sharer, sharer
+from browser.transfers import MEBIBYTE, Sharer, sharer
 from halonyx.client import outbox
 from halonyx.client.people import contact_by_name
 from halonyx.client.torrent import info_of, tracker_url
@@ -118,24 +117,24 @@ def serving(lie: Lie, served: bytes, info: bytes | None = None) -> Lie:
 
 
 @pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def mallory(relay: RelayProcess, tmp_path: Path) -> Iterator[Peer]:
-    with peer(tmp_path / "mallory", relay.origin) as opened:
+def mallory(relay: RelayProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    with peer(tmp_path_factory.mktemp("mallory") / "home", relay.origin) as opened:
         yield opened
 
 
-@pytest.fixture
-def bob(browser: Browser, relay: RelayProcess, mallory: Peer) -> Iterator[Sharer]:
+@pytest.fixture(scope="module")
+def victim(browser: Browser, relay: RelayProcess, mallory: Peer) -> Iterator[Sharer]:
     with sharer(browser, relay.origin) as opened:
         acquaint(opened.person, "Bob", mallory, "Mallory")
-        opened.allow_direct("Mallory")
         yield opened
+
+
+@pytest.fixture
+def bob(victim: Sharer, relay: RelayProcess) -> Iterator[Sharer]:
+    """Bob, who has nothing of Mallory's offers before."""
+    with victim.anew(relay.origin, "Mallory"):
+        victim.allow_direct("Mallory")
+        yield victim
 
 
 @contextlib.contextmanager
@@ -148,16 +147,23 @@ def serving_page(browser: Browser, origin: str) -> Iterator[Page]:
     context.close()
 
 
-@pytest.fixture
-def server(browser: Browser, relay: RelayProcess) -> Iterator[Page]:
-    with serving_page(browser, relay.origin) as page:
-        yield page
-
-
-@pytest.fixture
-def servers(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Page, Page]]:
+@pytest.fixture(scope="module")
+def pages(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Page, Page]]:
     with serving_page(browser, relay.origin) as first, serving_page(browser, relay.origin) as second:
         yield first, second
+
+
+@pytest.fixture
+def servers(pages: tuple[Page, Page], relay: RelayProcess) -> tuple[Page, Page]:
+    """Two pages that seed nothing yet."""
+    for page in pages:
+        page.goto(relay.origin)
+    return pages
+
+
+@pytest.fixture
+def server(servers: tuple[Page, Page]) -> Page:
+    return servers[0]
 
 
 def send(mallory: Peer, body: bytes) -> str:
@@ -276,17 +282,18 @@ def test_what_opens_to_something_else(
     bob.until_stored(lambda found: not any(path.startswith("halonyx-transfers") for path in found))
 
 
-def test_a_name_with_path_parts_is_no_offer(bob: Sharer, mallory: Peer, relay: RelayProcess) -> None:
+def test_a_name_with_path_parts_is_no_offer(victim: Sharer, relay: RelayProcess, tmp_path: Path) -> None:
     """All of them before one text, which is held for a while, as behind any gap."""
-    offers = []
-    for name in (b"../e", b"a/bc", b"a\\bc", b"a\x00bc"):
-        body = honest(relay.origin).offer.encode().replace(b"\x00\x04note", b"\x00\x04" + name)
-        assert name in body
-        offers.append(send(mallory, body))
-    mallory.write("Bob", ["afterwards"])
-    bob.person.open("Mallory")
-    bob.person.sees("afterwards")
-    assert [bob.transfer("Mallory", offer) for offer in offers] == [None] * 4
+    with peer(tmp_path / "trudy", relay.origin) as trudy:  # who has gaps from now on
+        acquaint(victim.person, "Bob", trudy, "Trudy")
+        offers = []
+        for name in (b"../e", b"a/bc", b"a\\bc", b"a\x00bc"):
+            body = honest(relay.origin).offer.encode().replace(b"\x00\x04note", b"\x00\x04" + name)
+            assert name in body
+            offers.append(send(trudy, body))
+        trudy.write("Bob", ["afterwards"])
+        victim.person.sees("afterwards")
+        assert [victim.transfer("Trudy", offer) for offer in offers] == [None] * 4
 
 
 def test_an_offer_at_a_relay_of_neither_is_said_so(bob: Sharer, mallory: Peer) -> None:

@@ -9,24 +9,16 @@ from typing import Final
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser
 
-from browser.browsers import launch
 from browser.peer import HANGING_SECONDS, POLL_SECONDS, Peer, acquaint, peer
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer
+from browser.transfers import MEBIBYTE, Sent, Sharer, sharer
 from halonyx.client.model import Transfer
 from relay_process import RelayProcess
 
 TRIES: Final = 2_000
 THUMBNAIL: Final = bytes.fromhex("ffd8 ffc0 000b 08 00c8 012c 01 01 11 00") + b" a picture of 300 by 200"
 SIZE: Final = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
 
 
 @contextlib.contextmanager
@@ -46,34 +38,45 @@ def running(other: Peer) -> Iterator[None]:
         task.result(HANGING_SECONDS)
 
 
-@pytest.fixture
-def bob(relay: RelayProcess, tmp_path: Path) -> Iterator[Peer]:
-    with peer(tmp_path / "bob", relay.origin) as opened:
+@pytest.fixture(scope="module")
+def bob(relay: RelayProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    with peer(tmp_path_factory.mktemp("bob") / "home", relay.origin) as opened:
         yield opened
 
 
-@pytest.fixture
-def alice(browser: Browser, relay: RelayProcess, bob: Peer) -> Iterator[Sharer]:
+@pytest.fixture(scope="module")
+def friend(browser: Browser, relay: RelayProcess, bob: Peer) -> Iterator[Sharer]:
     with sharer(browser, relay.origin) as opened:
         acquaint(opened.person, "Alice", bob, "Bob")
         yield opened
 
 
+@pytest.fixture
+def alice(friend: Sharer, relay: RelayProcess, bob: Peer) -> Iterator[Sharer]:
+    """Alice, who has not agreed to anything with Bob, nor he with her."""
+    with friend.anew(relay.origin, "Bob"):
+        allow(bob, is_allowed=False)
+        yield friend
+
+
+def allow(bob: Peer, *, is_allowed: bool) -> None:
+    async def change() -> None:
+        bob.client.contacts.allow_direct("Alice", allowed=is_allowed)
+
+    bob.call(change())
+
+
 def agree(alice: Sharer, bob: Peer) -> None:
     """Let both sides show their addresses."""
-
-    async def allow() -> None:
-        bob.client.contacts.allow_direct("Alice")
-
     alice.allow_direct("Bob")
-    bob.call(allow())
+    allow(bob, is_allowed=True)
 
 
-def until(alice: Sharer, bob: Peer, is_there: Callable[[Transfer], bool]) -> Transfer:
-    """Wait until the one transfer of the terminal is as wanted; the page goes on meanwhile."""
+def until(alice: Sharer, bob: Peer, offer: str, is_there: Callable[[Transfer], bool]) -> Transfer:
+    """Wait until a transfer of the terminal is as wanted; the page goes on meanwhile."""
 
     async def found() -> Transfer | None:
-        return next(iter(bob.client.files.list()), None)
+        return next((one for one in bob.client.files.list() if one.id.hex() == offer), None)
 
     for _ in range(TRIES):
         transfer = bob.call(found())
@@ -90,10 +93,10 @@ def test_from_browser_to_terminal(alice: Sharer, bob: Peer, tmp_path: Path) -> N
     file = Sent("film.bin", 8 * MEBIBYTE + 1)
     offer = alice.offer("Bob", file)
     with running(bob):
-        offered = until(alice, bob, lambda found: found.state == "offered")
+        offered = until(alice, bob, offer, lambda found: found.state == "offered")
         assert (offered.name, offered.size) == ("film.bin", file.size)
         bob.call(bob.client.files.accept(offer, folder))
-        until(alice, bob, lambda found: found.state == "done")
+        until(alice, bob, offer, lambda found: found.state == "done")
         alice.until_state("Bob", offer, "done")
     assert hashlib.sha256((folder / "film.bin").read_bytes()).hexdigest() == file.digest
 
@@ -113,7 +116,7 @@ def test_from_terminal_to_browser(alice: Sharer, bob: Peer, tmp_path: Path) -> N
         assert bytes(shown["thumbnail"]) == THUMBNAIL
         alice.accept("Bob", offer)
         alice.until_state("Bob", offer, "done")
-        until(alice, bob, lambda found: found.state == "done")
+        until(alice, bob, offer, lambda found: found.state == "done")
     assert alice.saved(offer) == {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
 
 
@@ -128,7 +131,7 @@ def test_a_picture_of_a_terminal_that_has_to_agree_is_shown_small_until_then(
         small = alice.page.get_by_role("img", name="Small picture of lake.png")
         assert small.evaluate(SIZE) == [480, 320]
         alice.accept("Bob", offer)
-        until(alice, bob, lambda found: found.reason == "needs-direct")
+        until(alice, bob, offer, lambda found: found.reason == "needs-direct")
         alice.until("Bob", offer, lambda found: found["reason"] == "no-turn")
         agree(alice, bob)
         alice.until_state("Bob", offer, "done")

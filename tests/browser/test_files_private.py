@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser
 
-from browser.browsers import launch
 from browser.people import introduce
 from browser.servers import own_page
-from browser.transfers import LOOPBACK, MEBIBYTE, Sent, Sharer, sharer, turn, turn_settings
+from browser.transfers import MEBIBYTE, Sent, Sharer, sharer, turn, turn_settings
 from relay_process import RelayProcess, running_relay
 
 STORED: Final = """async () => {
@@ -54,13 +53,6 @@ STORED: Final = """async () => {
   return text
 }"""
 """All that the page has stored anywhere, a character for each byte."""
-
-
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
 
 
 @pytest.fixture(scope="module")

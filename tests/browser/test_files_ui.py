@@ -2,24 +2,19 @@
 
 import base64
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Playwright, ViewportSize, expect
+from playwright.sync_api import Locator, Page, ViewportSize, expect
 
 from browser import filling
-from browser.browsers import launch
 from browser.file_screens import DRAWN, offered
-from browser.people import HANGING_MS, Person, introduce, person, typeset
+from browser.people import HANGING_MS, WIDE, Person, typeset
 from browser.screens import LOOKS
-from browser.transfers import LOOPBACK, MEBIBYTE
+from browser.transfers import MEBIBYTE, Sharer
 from relay_process import RelayProcess
 
-WEBRTC: Final[dict[str, Any]] = {
-    "permissions": ["camera", "microphone"]
-}  # else addresses are hidden, and loopback has no mDNS
 LOW: Final[ViewportSize] = {"width": 1440, "height": 400}
 TURNED: Final = "holiday\N{RIGHT-TO-LEFT OVERRIDE}gpj.exe"
 TAKE: Final = """([element, kind, files]) => {
@@ -50,21 +45,14 @@ HEARD: Final = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    started = launch(playwright, LOOPBACK)
-    yield started
-    started.close()
-
-
 @pytest.fixture
-def pair(browser: Browser, relay: RelayProcess) -> Iterator[tuple[Person, Person]]:
-    """Two people, whose relay has no TURN and no drop."""
-    with person(browser, relay.origin, **WEBRTC) as alice, person(browser, relay.origin, **WEBRTC) as bob:
-        alice.create()
-        bob.create()
-        introduce(alice, bob)
-        yield alice, bob
+def friends(sharers: tuple[Sharer, Sharer]) -> tuple[Person, Person]:
+    """The two, whose relay has no TURN and no drop, on pages as they come."""
+    for sharer in sharers:
+        sharer.page.set_viewport_size(WIDE)
+        sharer.page.emulate_media(color_scheme="null", reduced_motion="null")
+    alice, bob = sharers
+    return alice.person, bob.person
 
 
 def sheet(who: Person, name: str) -> Locator:
@@ -125,8 +113,8 @@ def save(page: Page, button: Locator) -> tuple[str, bytes]:
     return told.value.suggested_filename, told.value.path().read_bytes()
 
 
-def test_a_file_is_chosen_offered_accepted_and_saved(pair: tuple[Person, Person], tmp_path: Path) -> None:
-    alice, bob = pair
+def test_a_file_is_chosen_offered_accepted_and_saved(friends: tuple[Person, Person], tmp_path: Path) -> None:
+    alice, bob = friends
     opened = choose(alice, "Bob", written(tmp_path, "note.txt", b"between us"))
     expect(opened).to_contain_text("note.txt")
     expect(opened.locator("input[type=file]").first).to_have_value("")  # or the same file could not be chosen again
@@ -160,8 +148,8 @@ def test_a_file_is_chosen_offered_accepted_and_saved(pair: tuple[Person, Person]
     expect(card(alice, "note.txt")).to_contain_text("Bob has it")
 
 
-def test_what_is_dragged_onto_the_conversation_is_offered(pair: tuple[Person, Person]) -> None:
-    alice, bob = pair
+def test_what_is_dragged_onto_the_conversation_is_offered(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     thread = alice.page.get_by_role("region", name="Conversation with Bob").element_handle()
     files = [[f"{number}.txt", "text/plain", base64.b64encode(b"drop").decode()] for number in (1, 2)]
     alice.page.evaluate(TAKE, [thread, "drag", files])
@@ -181,8 +169,8 @@ def test_what_is_dragged_onto_the_conversation_is_offered(pair: tuple[Person, Pe
         expect(card(alice, f"{number}.txt").get_by_role("button")).to_have_count(0)
 
 
-def test_a_pasted_picture_is_shown_small_then_whole(pair: tuple[Person, Person]) -> None:
-    alice, bob = pair
+def test_a_pasted_picture_is_shown_small_then_whole(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     picture = alice.page.evaluate(PICTURE)
     composer = alice.composer("Bob").element_handle()
     alice.page.evaluate(TAKE, [composer, "paste", [["image.png", "image/png", picture]]])
@@ -211,8 +199,8 @@ def test_a_pasted_picture_is_shown_small_then_whole(pair: tuple[Person, Person])
     assert (name.endswith(".png"), content) == (True, base64.b64decode(picture))
 
 
-def test_a_file_that_is_dropped_beside_the_conversation_is_not_opened(pair: tuple[Person, Person]) -> None:
-    alice, _ = pair
+def test_a_file_that_is_dropped_beside_the_conversation_is_not_opened(friends: tuple[Person, Person]) -> None:
+    alice, _ = friends
     assert alice.page.evaluate("""() => ["dragover", "drop"].map((kind) => {
       const dataTransfer = new DataTransfer()
       dataTransfer.items.add(new File(["x"], "x.html", { type: "text/html" }))
@@ -223,8 +211,8 @@ def test_a_file_that_is_dropped_beside_the_conversation_is_not_opened(pair: tupl
     expect(alice.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_the_end_stays_in_view_when_the_window_changes(pair: tuple[Person, Person]) -> None:
-    alice, _ = pair
+def test_the_end_stays_in_view_when_the_window_changes(friends: tuple[Person, Person]) -> None:
+    alice, _ = friends
     small = alice.page.evaluate(DRAWN)
     for number in range(4):
         picture = offered(f"{number}.webp", "refused", thumbnail=small)
@@ -237,8 +225,8 @@ def test_the_end_stays_in_view_when_the_window_changes(pair: tuple[Person, Perso
             expect(card(alice, f"{number}.webp").last.get_by_text("You refused it")).to_be_in_viewport()
 
 
-def test_text_that_is_pasted_stays_text(pair: tuple[Person, Person]) -> None:
-    alice, _ = pair
+def test_text_that_is_pasted_stays_text(friends: tuple[Person, Person]) -> None:
+    alice, _ = friends
     alice.composer("Bob").evaluate("""field => {
       const data = new DataTransfer()
       data.setData("text/plain", "a table")
@@ -248,8 +236,8 @@ def test_text_that_is_pasted_stays_text(pair: tuple[Person, Person]) -> None:
     expect(alice.page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_a_folder_is_one_offer_and_saved_file_by_file(pair: tuple[Person, Person], tmp_path: Path) -> None:
-    alice, bob = pair
+def test_a_folder_is_one_offer_and_saved_file_by_file(friends: tuple[Person, Person], tmp_path: Path) -> None:
+    alice, bob = friends
     written(tmp_path, "album/one.txt", b"1")
     written(tmp_path, "album/deep/two.txt", b"22")
     opened = choose(alice, "Bob", tmp_path / "album", button="Choose a folder")
@@ -272,8 +260,8 @@ def test_a_folder_is_one_offer_and_saved_file_by_file(pair: tuple[Person, Person
     assert (first.value.path().read_bytes(), second.value.path().read_bytes()) == (b"1", b"22")
 
 
-def test_progress_pause_and_cancel(pair: tuple[Person, Person], tmp_path: Path) -> None:
-    alice, bob = pair
+def test_progress_pause_and_cancel(friends: tuple[Person, Person], tmp_path: Path) -> None:
+    alice, bob = friends
     send(alice, "Bob", written(tmp_path, "film.bin", bytes(60 * MEBIBYTE)))
     bob.page.evaluate(HEARD)
     bob.press("Accept", card(bob, "film.bin"))
@@ -301,9 +289,9 @@ def test_progress_pause_and_cancel(pair: tuple[Person, Person], tmp_path: Path) 
 
 
 def test_who_is_offline_is_named_and_it_starts_when_they_are_back(
-    pair: tuple[Person, Person], relay: RelayProcess, tmp_path: Path
+    friends: tuple[Person, Person], relay: RelayProcess, tmp_path: Path
 ) -> None:
-    alice, bob = pair
+    alice, bob = friends
     send(alice, "Bob", written(tmp_path, "later.txt", b"later"))
     expect(card(bob, "later.txt")).to_be_visible()
     alice.page.goto("about:blank")
@@ -314,8 +302,8 @@ def test_who_is_offline_is_named_and_it_starts_when_they_are_back(
     expect(card(bob, "later.txt")).to_contain_text("Received and checked", timeout=2 * HANGING_MS)
 
 
-def test_a_name_that_misleads_is_shown_and_saved_as_it_is(pair: tuple[Person, Person]) -> None:
-    alice, bob = pair
+def test_a_name_that_misleads_is_shown_and_saved_as_it_is(friends: tuple[Person, Person]) -> None:
+    alice, bob = friends
     thread = alice.page.get_by_role("region", name="Conversation with Bob").element_handle()
     alice.page.evaluate(TAKE, [thread, "drop", [[TURNED, "image/jpeg", base64.b64encode(b"MZ").decode()]]])
     agree(sheet(alice, "Bob"))
@@ -346,8 +334,8 @@ def test_details_list_shared_files_and_take_consent_back(pair: tuple[Person, Per
     expect(bob.dialog("Settings")).to_contain_text(re.compile(r"\d.* of .*B used in this browser\."))
 
 
-def test_by_keys_alone(pair: tuple[Person, Person], tmp_path: Path) -> None:
-    alice, bob = pair
+def test_by_keys_alone(friends: tuple[Person, Person], tmp_path: Path) -> None:
+    alice, bob = friends
     alice.composer("Bob").focus()
     alice.page.keyboard.press("Shift+Tab")
     expect(alice.page.get_by_role("button", name="Send files")).to_be_focused()

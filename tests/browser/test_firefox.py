@@ -1,5 +1,6 @@
-"""The main flow between Firefox and Chromium, and every known answer inside Firefox."""
+"""Between Firefox and Chromium: the main flow, and files both ways; and every known answer inside Firefox."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -9,13 +10,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from playwright.sync_api import Browser
 
-from browser.people import GROUPS, STATES, Person
-from browser.test_vectors import DOCUMENTS, page_address
+from browser.people import GROUPS, STATES
+from browser.test_vectors import RUN, page_address
+from browser.transfers import MEBIBYTE, Sent, Sharer, sharer
 from relay_process import RelayProcess
 
 __all__ = ["page_address"]
 DRIVER: Final = Path(__file__).with_name("firefox.mjs")
+DROP: Final = """(() => {
+  const dataTransfer = new DataTransfer()
+  dataTransfer.items.add(new File([new Uint8Array(100_000).fill(7)], "back.bin"))
+  const target = document.querySelector('[aria-label="Conversation with Alice"]')
+  target.dispatchEvent(new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer }))
+})()"""
 TEXTS: Final = "[...document.querySelectorAll('li.message .words')].map((words) => words.innerText)"
 
 
@@ -80,6 +89,7 @@ class Firefox:
         self("fill", "Their link or card", card)
         self("fill", "Your name for them", name)
         self("press", "Add")
+        self("until", f"document.querySelector('[aria-label=\"Conversation with {name}\"]')?.checkVisibility()")
 
     def write(self, name: str, text: str) -> None:
         self("fill", f"Message to {name}", text)
@@ -93,6 +103,10 @@ class Firefox:
         if state is not None:
             self("until", f"{mine}[0]?.querySelector('.state')?.textContent === {json.dumps(STATES[state])}")
 
+    def is_told(self, words: str) -> None:
+        """Wait until the page says this somewhere."""
+        self("until", f"document.body.innerText.includes({json.dumps(words)})")
+
 
 @pytest.fixture(scope="module")
 def firefox() -> Iterator[Firefox]:
@@ -101,13 +115,30 @@ def firefox() -> Iterator[Firefox]:
     started.end()
 
 
-@pytest.mark.timeout(240)
-def test_firefox_and_chromium_write_to_each_other(firefox: Firefox, relay: RelayProcess, alice: Person) -> None:
+@pytest.fixture(scope="module")
+def friend(firefox: Firefox, browser: Browser, relay: RelayProcess) -> Iterator[Sharer]:
+    """Alice, whom Fiona at Firefox knows, and who knows Fiona."""
     firefox("goto", relay.origin)
     firefox.create()
     card = firefox.card()
-    firefox.add(alice.card(), "Alice")
-    alice.add(card, "Fiona")
+    with sharer(browser, relay.origin) as alice:
+        firefox.add(alice.person.card(), "Alice")
+        alice.person.add(card, "Fiona")
+        yield alice
+
+
+@pytest.fixture
+def pair(friend: Sharer, firefox: Firefox, relay: RelayProcess) -> tuple[Sharer, Firefox]:
+    """The two, looking at their conversation."""
+    friend.person.open("Fiona")
+    firefox("goto", relay.origin)
+    firefox("click", "nav .row-name")
+    return friend, firefox
+
+
+@pytest.mark.timeout(240)
+def test_firefox_and_chromium_write_to_each_other(pair: tuple[Sharer, Firefox]) -> None:
+    alice, firefox = pair[0].person, pair[1]
     firefox.write("Alice", "from Firefox")
     alice.sees("from Firefox")
     firefox.sees("from Firefox", "delivered")
@@ -128,14 +159,34 @@ def test_firefox_and_chromium_write_to_each_other(firefox: Firefox, relay: Relay
     assert firefox("wrong") == []
 
 
+@pytest.mark.timeout(240)
+def test_files_go_both_ways(pair: tuple[Sharer, Firefox]) -> None:
+    alice, firefox = pair
+    alice.allow_direct("Fiona")
+    file = Sent("film.bin", 3 * MEBIBYTE)
+    offer = alice.offer("Fiona", file)
+    firefox("press", "Accept")
+    firefox("press", "Connect directly")
+    firefox.is_told("Received and checked")
+    alice.until_state("Fiona", offer, "done")
+    firefox("press", "Save")
+    saved = Path(firefox("downloaded", "film.bin"))
+    assert hashlib.sha256(saved.read_bytes()).hexdigest() == file.digest
+
+    firefox("evaluate", DROP)
+    firefox("press", "Send")
+    back = alice.until_offered("Fiona", "back.bin")
+    alice.accept("Fiona", back)
+    alice.until_state("Fiona", back, "done")
+    assert alice.saved(back) == {"back.bin": hashlib.sha256(bytes([7]) * 100_000).hexdigest()}
+    firefox.is_told("Alice has it")
+    assert firefox("wrong") == []
+
+
 @pytest.mark.timeout(300)
 def test_every_vector_in_firefox(firefox: Firefox, page_address: str) -> None:
     firefox("goto", page_address)
-    script = f"""(async () => {{
-      const {{ runVectors, isPostQuantumNative }} = await import("/in_browser.js")
-      return [await runVectors({json.dumps(DOCUMENTS)}), await isPostQuantumNative()]
-    }})()"""
-    failures, uses_own = firefox("evaluate", script)
+    failures, uses_own = firefox("evaluate", RUN)
 
     assert failures == []
     assert not uses_own, "this Firefox has ML-KEM of its own: test noble's, too"

@@ -68,10 +68,7 @@ def bob(relay: RelayProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture(scope="module")
 def alice(browser: Browser, relay: RelayProcess, bob: Peer) -> Iterator[Person]:
     """Alice, who has written with Bob; what she hears is counted, and a test says whether she looks at the page."""
-    with person(browser, relay.origin) as newcomer:
-        newcomer.context.grant_permissions(["notifications"])
-        newcomer.context.add_init_script(TONES + HIDE)
-        newcomer.page.reload()
+    with person(browser, relay.origin, TONES + HIDE, permissions=["notifications"]) as newcomer:
         newcomer.create()
         acquaint(newcomer, "Alice", bob, "Bob")
         newcomer.write("Bob", "hello")

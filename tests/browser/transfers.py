@@ -16,12 +16,11 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from browser.browsers import FLAGS, watched
+from browser.browsers import FLAGS, LOOPBACK, watched
 from browser.people import HANGING_MS, WIDE, Person, person
 from relay.turn_kit import turn_server
 
 WEBRTC: Final = ("camera", "microphone")  # else addresses are hidden, and loopback has no mDNS
-LOOPBACK: Final = "--allow-loopback-in-peer-connection"
 POLL_MS: Final = 50
 SECRET: Final = "0123456789abcdef0123456789abcdef"
 MEBIBYTE: Final = 1024 * 1024
@@ -103,6 +102,11 @@ CONTENT: Final = """(size, seed) => {
   return content
 }"""
 BLOCK: Final = 65_536
+END_ALL: Final = """async (contact) => {
+  for (const { id } of await globalThis.call("filesOf", contact)) {
+    await globalThis.call("cancelFile", id).catch(() => null)  // it has ended
+  }
+}"""
 
 
 @dataclass(frozen=True)
@@ -234,6 +238,19 @@ class Sharer:
             assert time.monotonic() < deadline, found
             self.page.wait_for_timeout(POLL_MS)
 
+    @contextlib.contextmanager
+    def anew(self, address: str, name: str) -> Iterator[None]:
+        """Open a conversation in which nothing is under way, kept or agreed to; nothing may go wrong in it."""
+        self.page.goto(address)
+        self.page.evaluate(END_ALL, self.contact(name))
+        self.until_stored(lambda found: found == {})
+        self.allow_direct(name, allowed=False)
+        self.person.open(name)
+        yield
+        wrong = list(self.person.wrong)
+        self.person.wrong.clear()
+        assert wrong == [], wrong
+
     def allow_direct(self, name: str, *, allowed: bool = True) -> None:
         self.call("allowDirect", self.contact(name), allowed)
 
@@ -277,9 +294,7 @@ def shortened(transfer: dict[str, Any] | None) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def sharer(browser: Browser, address: str) -> Iterator[Sharer]:
     """Open the client in a fresh profile, where WebRTC has addresses without a network."""
-    with person(browser, address, permissions=list(WEBRTC)) as newcomer:
-        newcomer.context.add_init_script(f"({LISTENING})()")
-        newcomer.page.reload()
+    with person(browser, address, f"({LISTENING})()", permissions=list(WEBRTC)) as newcomer:
         newcomer.create()
         yield Sharer(newcomer)
 
