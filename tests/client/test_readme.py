@@ -38,5 +38,7 @@ async def test_the_example_sends_and_receives(
                 assert not running.done()
                 await asyncio.sleep(POLL_SECONDS)
         running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
 
     assert (heard, shown) == (["hello"], "bob hello yourself\n")
