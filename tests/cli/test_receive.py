@@ -51,13 +51,13 @@ def test_nothing_new_is_said_apart_from_the_answer(pair: Pair) -> None:
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(pair: Pair) -> None:
-    for number in range(2):
-        pair.alice.run("send", "bob", f"to be seen {number}")
+    pair.alice.run("send", "bob", "to be seen 0")
     reading = pair.bob.start("receive", "--follow")
     assert reading.stdout is not None
     assert "to be seen 0" in reading.stdout.readline()
     reading.stdout.close()
-    pair.alice.run("send", "bob", "and one more")
+    for text in ("to be seen 1", "and one more"):
+        pair.alice.run("send", "bob", text)
     assert reading.stderr is not None
     assert reading.wait(timeout=30) == 141
     assert reading.stderr.read() == ""
