@@ -3,6 +3,8 @@
 Without it accounts could be matched from file to file by the order of their sign-up.
 """
 
+import contextlib
+
 import apsw
 
 
@@ -31,11 +33,12 @@ class Shuffling:
             connection: In no transaction.
 
         Raises:
-            apsw.Error: The disk is full or fails; nothing has changed.
+            apsw.Error: The file can't be written; nothing has changed.
         """
         if self._has_come:
-            _shuffle(connection, self._tables)
-            self._has_come = False
+            with contextlib.suppress(apsw.FullError, apsw.IOError):  # the folding must not wait for room: another time
+                _shuffle(connection, self._tables)
+                self._has_come = False
 
 
 def _shuffle(connection: apsw.Connection, tables: tuple[str, ...]) -> None:
